@@ -1,0 +1,35 @@
+/**
+ * Two projects: `unit` needs no model and takes seconds; `model` starts the compiled runtime on a real GGUF.
+ *
+ * Sources are transpiled to CommonJS for Jest. That covers the stacks (CommonJS anyway) and every runtime file
+ * that does not import node-llama-cpp (which is ESM with top-level await and runs only in the child process).
+ */
+const shared = {
+  testEnvironment: 'node',
+  // Runtime sources are ESM and import './x.js'; Jest resolves that to './x.ts'.
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  transform: {
+    '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/__tests__/tsconfig.json', diagnostics: false }],
+    // jose and openai's ESM builds, and nothing else from node_modules.
+    'node_modules/(jose)/.+\\.js$': ['ts-jest', { tsconfig: '<rootDir>/__tests__/tsconfig.json', diagnostics: false }],
+  },
+  transformIgnorePatterns: ['/node_modules/(?!jose/)'],
+  modulePathIgnorePatterns: ['<rootDir>/cdktf.out', '<rootDir>/.artifacts', '<rootDir>/runtime/dist'],
+};
+
+export default {
+  projects: [
+    {
+      ...shared,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', '\\.model\\.test\\.ts$', '/__tests__/e2e/'],
+    },
+    {
+      ...shared,
+      displayName: 'model',
+      testMatch: ['<rootDir>/__tests__/**/*.model.test.ts'],
+    },
+  ],
+  testTimeout: 60_000,
+};

@@ -1,0 +1,118 @@
+/**
+ * The seam between the HTTP process and whatever answers a prompt: the local model in its child process, or a
+ * remote service. Everything above this line knows only these types.
+ */
+
+/** One message of a conversation, already reduced to text. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly content: string;
+}
+
+/** What to sample and when to stop. Every field is set: defaults are the API layer's business. */
+export interface SamplingOptions {
+  /** Most tokens to generate, at least 1. */
+  readonly maxTokens: number;
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** 1 switches nucleus sampling off. */
+  readonly topP: number;
+  /** Makes sampling repeatable. Without it each request gets a random seed. */
+  readonly seed?: number;
+  /** Generation ends before the first of these strings; they are not part of the answer. */
+  readonly stop: readonly string[];
+  /** OpenAI's meaning: -2 to 2, 0 is off. */
+  readonly frequencyPenalty: number;
+  /** OpenAI's meaning: -2 to 2, 0 is off. */
+  readonly presencePenalty: number;
+}
+
+export interface GenerateRequest extends SamplingOptions {
+  /** The request's id, end to end: in the HTTP header, the logs and the engine. */
+  readonly id: string;
+  /** A conversation (rendered with the model's own chat template) or raw text to continue. */
+  readonly input: { readonly messages: readonly ChatMessage[] } | { readonly prompt: string };
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  /** Of the prompt's tokens, those that were already evaluated on the sequence it got. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+}
+
+export type FinishReason = 'stop' | 'length';
+
+export type GenerateEvent =
+  /** The request left the queue and has a sequence. Sent once, first. */
+  | { readonly type: 'start'; readonly promptTokens: number; readonly cachedTokens: number }
+  /** A piece of the answer: never half a character, never part of a stop string. */
+  | { readonly type: 'text'; readonly text: string; readonly tokens: number }
+  /** Sent once, last. */
+  | { readonly type: 'end'; readonly finishReason: FinishReason; readonly usage: Usage };
+
+/** `loading` until the model has answered once; `restarting` after a crash; `failed` when it cannot be started. */
+export type EngineState = 'loading' | 'ready' | 'restarting' | 'failed' | 'stopped';
+
+export interface EngineStatus {
+  readonly state: EngineState;
+  /** Why the state is `restarting` or `failed`, for people. */
+  readonly reason?: string;
+  /** Requests that hold a sequence. */
+  readonly running: number;
+  /** Requests that wait for one. */
+  readonly waiting: number;
+  /** How often the engine process was restarted since the start. */
+  readonly restarts: number;
+}
+
+/** What is known of a model once it is loaded. */
+export interface ModelInfo {
+  /** The name clients use: the config's `model_name`, else the file's name without `.gguf`. */
+  readonly id: string;
+  readonly contextSize: number;
+  /** How many requests can be evaluated at once. */
+  readonly sequences: number;
+  /** For people: settings chosen and why, one line each. */
+  readonly notes: readonly string[];
+}
+
+export interface Engine {
+  readonly model: ModelInfo;
+  /** Starts and resolves when the model has answered; rejects with an EngineError that says why not. */
+  start(): Promise<void>;
+  status(): EngineStatus;
+  /**
+   * Answers one prompt. Aborting the signal, or leaving the loop early, cancels the work and frees the sequence.
+   * @throws EngineError
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
+  /** Called at each change of state. Returns a function that unsubscribes. */
+  onState(listener: (status: EngineStatus) => void): () => void;
+  /** Cancels what is running and frees memory. The caller drains first. */
+  stop(): Promise<void>;
+}
+
+export type EngineErrorCode =
+  /** The prompt and the answer's first token do not fit the context. */
+  | 'context_length_exceeded'
+  /** The engine is loading, restarting or failed; try again later. */
+  | 'engine_unavailable'
+  /** The engine died or was told to stop while this request ran. */
+  | 'engine_interrupted'
+  /** The model file is missing, damaged or too large; `message` says which and what to do. */
+  | 'model_unusable'
+  /** The remote service refused, timed out or answered something unreadable. */
+  | 'upstream_failed';
+
+export class EngineError extends Error {
+  constructor(
+    readonly code: EngineErrorCode,
+    message: string,
+    /** For `context_length_exceeded`: `{ promptTokens, contextSize }`; for others what helps. */
+    readonly details: Readonly<Record<string, number | string>> = {},
+  ) {
+    super(message);
+    this.name = 'EngineError';
+  }
+}
