@@ -1,0 +1,158 @@
+#!/usr/bin/env node
+// @ts-check
+/**
+ * Makes this checkout ready to use: packages, the compiled runtime, the default model. Run before anything is
+ * installed, so it uses nothing but Node.
+ *
+ *   node scripts/setup.mjs [--for run|test|e2e|deploy]
+ *
+ * Does only what is missing, in some 0.1 s when nothing is. Two runs at once wait for each other.
+ */
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { build, isBuilt } from './lib/build.mjs';
+import { cachedDefaultModel, DEFAULT_MODEL } from './lib/default-model.mjs';
+import { exclusive } from './lib/exclusive.mjs';
+import { isInstalled, npm, packagesOf } from './lib/npm.mjs';
+import { backEndPackage, checkNode } from './lib/platform.mjs';
+import { run } from './lib/run.mjs';
+import { SetupError, step } from './lib/say.mjs';
+
+/**
+ * @typedef {'run' | 'test' | 'e2e' | 'deploy'} Purpose
+ * @typedef {{ name: string, done: () => boolean, work: () => Promise<void> }} Step
+ */
+
+/** @type {readonly Purpose[]} */
+const PURPOSES = ['run', 'test', 'e2e', 'deploy'];
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
+const RUNTIME = join(ROOT, 'runtime');
+
+/**
+ * @param {Purpose} purpose what the checkout is made ready for: `run` needs the runtime alone, `deploy` the stacks
+ * too, `test` and `e2e` also the default model
+ */
+export async function setUp(purpose) {
+  checkNode();
+  const steps = stepsFor(purpose);
+  if (steps.every((each) => each.done())) return;
+  await exclusive(join(ROOT, '.artifacts', 'setup.lock'), async () => {
+    // Looked at again one by one: another set-up may have done them while this one waited.
+    for (const { name, done, work } of steps) if (!done()) await step(name, work);
+  });
+}
+
+/**
+ * @param {Purpose} purpose
+ * @returns {Step[]}
+ */
+function stepsFor(purpose) {
+  const steps = [runtimePackages(), engine(), compiledRuntime()];
+  if (purpose !== 'run') steps.unshift(rootPackages());
+  if (purpose === 'test' || purpose === 'e2e') steps.push(defaultModel());
+  return steps;
+}
+
+/** @returns {Step} */
+function rootPackages() {
+  return {
+    name: 'packages of the stacks and tests (npm ci)',
+    done: () => isInstalled(ROOT),
+    work: () => npm(['ci', '--no-audit', '--no-fund'], ROOT),
+  };
+}
+
+/**
+ * Without the optional packages: those are all builds of the engine, 700 MB, of which one is needed (next step).
+ *
+ * @returns {Step}
+ */
+function runtimePackages() {
+  return {
+    name: 'packages of the runtime (npm ci)',
+    done: () => isInstalled(RUNTIME),
+    work: () => npm(['ci', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'], RUNTIME),
+  };
+}
+
+/** @returns {Step} */
+function engine() {
+  const name = backEndPackage();
+  const path = `node_modules/${name}`;
+  const wanted = packagesOf(join(RUNTIME, 'package-lock.json'))?.[path]?.version;
+  if (!wanted) {
+    throw new SetupError(`runtime/package-lock.json does not list ${name}`, 'run npm install in runtime/');
+  }
+  return {
+    name: `engine for this machine (${name} ${wanted})`,
+    done: () =>
+      packagesOf(join(RUNTIME, 'node_modules', '.package-lock.json'))?.[path]?.version === wanted &&
+      existsSync(join(RUNTIME, path, 'package.json')),
+    // --no-save: the lock file already pins it, by version and by integrity, as one of the optional packages.
+    work: () =>
+      npm(
+        [
+          'install',
+          '--no-save',
+          '--omit=optional',
+          '--ignore-scripts',
+          '--no-audit',
+          '--no-fund',
+          `${name}@${wanted}`,
+        ],
+        RUNTIME,
+      ),
+  };
+}
+
+/** @returns {Step} */
+function compiledRuntime() {
+  return { name: 'the runtime, compiled', done: () => isBuilt(ROOT), work: () => build(ROOT) };
+}
+
+/** @returns {Step} */
+function defaultModel() {
+  return {
+    name: 'the default model (98 MB)',
+    done: () => cachedDefaultModel(ROOT) !== undefined,
+    work: async () => {
+      const { code, output } = await run(
+        process.execPath,
+        [join(RUNTIME, 'dist', 'cli', 'bot.js'), 'model', 'pull', DEFAULT_MODEL, '--json'],
+        { cwd: ROOT },
+      );
+      if (code !== 0)
+        throw new SetupError(`the default model is not there:\n    ${output.trim()}`, 'then run this again');
+    },
+  };
+}
+
+/** @param {string[]} args */
+async function main(args) {
+  const { values } = parseArgs({
+    args,
+    options: { for: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  });
+  if (values.help) {
+    process.stdout.write(`usage: node scripts/setup.mjs [--for ${PURPOSES.join('|')}]   (default: test)\n`);
+    return;
+  }
+  const purpose = PURPOSES.find((each) => each === (values.for ?? 'test'));
+  if (!purpose) {
+    throw new SetupError(`--for should be one of ${PURPOSES.join(', ')}, got ${values.for}`, 'see --help');
+  }
+  await setUp(purpose);
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM']))
+    process.once(signal, () => process.exit(130));
+  main(process.argv.slice(2)).catch((/** @type {Error} */ error) => {
+    process.stderr.write(`setup: ${error instanceof SetupError ? error.message : (error.stack ?? error)}\n`);
+    process.exitCode = 1;
+  });
+}
