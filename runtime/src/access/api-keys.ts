@@ -1,0 +1,98 @@
+/**
+ * The API keys that are valid now. A rotation needs no restart: keys from Secrets Manager are read again at an
+ * interval and when somebody presents a key that is not known yet, and the previous key stays valid while Secrets
+ * Manager keeps it as AWSPREVIOUS.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+/** A key as text stays in this process's memory; comparisons use its digest, which has one length for all keys. */
+export interface ApiKey {
+  readonly value: string;
+  readonly digest: Buffer;
+}
+
+/** Reads the valid keys, newest first. @throws SecretError when they cannot be had. */
+export type KeySource = () => Promise<readonly string[]>;
+
+export interface ApiKeysOptions {
+  readonly source: KeySource;
+  /** Milliseconds between two readings. 0: read once. */
+  readonly refreshIntervalMs: number;
+  /** Least milliseconds between readings caused by unknown keys, so that guessing cannot flood the source. */
+  readonly unknownKeyIntervalMs?: number;
+  readonly onProblem: (text: string) => void;
+}
+
+export class ApiKeys {
+  readonly #options: Required<ApiKeysOptions>;
+  #keys: readonly ApiKey[];
+  #timer: NodeJS.Timeout | undefined;
+  #lastReadAt = Date.now();
+  #reading: Promise<boolean> | undefined;
+
+  private constructor(options: Required<ApiKeysOptions>, keys: readonly ApiKey[]) {
+    this.#options = options;
+    this.#keys = keys;
+    if (options.refreshIntervalMs > 0) {
+      this.#timer = setInterval(() => void this.#read(), options.refreshIntervalMs).unref();
+    }
+  }
+
+  /** Reads the keys once before anything can ask for them. @throws SecretError */
+  static async open(options: ApiKeysOptions): Promise<ApiKeys> {
+    const complete = { unknownKeyIntervalMs: 30_000, ...options };
+    return new ApiKeys(complete, toKeys(await options.source()));
+  }
+
+  /** Newest first: the first one signs. */
+  current(): readonly ApiKey[] {
+    return this.#keys;
+  }
+
+  /** Whether the text is a valid key. Takes the same time whichever key it resembles. */
+  has(candidate: string): boolean {
+    const digest = sha256(candidate);
+    // No early exit: how long it takes does not tell which key matched.
+    return this.#keys.reduce((found, key) => timingSafeEqual(key.digest, digest) || found, false);
+  }
+
+  /** Reads the keys again, unless that was done a moment ago. Resolves to whether they changed. */
+  async refreshForUnknownKey(): Promise<boolean> {
+    if (this.#options.refreshIntervalMs === 0) return false;
+    if (this.#reading !== undefined) return this.#reading;
+    if (Date.now() - this.#lastReadAt < this.#options.unknownKeyIntervalMs) return false;
+    return this.#read();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Never rejects: with the source away, the keys known so far stay valid. */
+  #read(): Promise<boolean> {
+    this.#lastReadAt = Date.now();
+    this.#reading ??= this.#options
+      .source()
+      .then((values) => {
+        const before = this.#keys;
+        this.#keys = toKeys(values);
+        return before.map((key) => key.value).join('\n') !== values.join('\n');
+      })
+      .catch((error: unknown) => {
+        this.#options.onProblem(`the API key could not be read again: ${(error as Error).message}`);
+        return false;
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+    return this.#reading;
+  }
+}
+
+function toKeys(values: readonly string[]): readonly ApiKey[] {
+  return values.map((value) => ({ value, digest: sha256(value) }));
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

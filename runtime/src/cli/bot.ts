@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+/** The `bot` command. Each subcommand registers itself and loads what it needs only when it runs. */
+import { Command, CommanderError } from 'commander';
+
+import { ConfigError } from '../config/load.js';
+import { registerConfig } from './commands/config.js';
+import { registerToken } from './commands/token.js';
+import { EXIT } from './exit-codes.js';
+import { readVersion } from './version.js';
+
+const program = new Command('bot')
+  .description('A private, OpenAI-compatible chat service')
+  .version(readVersion().text, '--version', 'print versions')
+  .exitOverride();
+
+for (const register of [registerToken, registerConfig]) register(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = explain(error);
+}
+
+/** Says on standard error what went wrong; returns the exit code. */
+function explain(error: unknown): number {
+  // Commander has already printed its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) process.stderr.write(`${error.file}: ${problem}\n`);
+    return EXIT.CONFIGURATION;
+  }
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  return EXIT.FAILURE;
+}

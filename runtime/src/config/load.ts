@@ -1,0 +1,110 @@
+/** Reads the configuration file into one validated object, or says in a person's words why not. */
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+
+import { CORE_SCHEMA, load as parseYaml, YAMLException } from 'js-yaml';
+
+import { explainIssues } from '../errors/validation.js';
+import { fillFromEnvironment, type Environment } from './environment.js';
+import { configSchema, knownKeys, type BotConfig } from './schema.js';
+
+export const DEFAULT_CONFIG_FILE = '/etc/bot/config.yaml';
+
+/** The configuration cannot be used. `problems` are whole sentences, one each. */
+export class ConfigError extends Error {
+  constructor(
+    readonly file: string,
+    readonly problems: readonly string[],
+  ) {
+    super(`${file}: ${problems.join('; ')}`);
+    this.name = 'ConfigError';
+  }
+}
+
+/** `--config`, else $BOT_CONFIG, else /etc/bot/config.yaml. */
+export function configFile(option: string | undefined, env: Environment): string {
+  return option ?? env['BOT_CONFIG'] ?? DEFAULT_CONFIG_FILE;
+}
+
+/** @throws ConfigError with every problem found, not only the first. */
+export function loadConfig(file: string, env: Environment): BotConfig {
+  const raw = parse(file, readText(file));
+  const filled = fillFromEnvironment(raw, env);
+  if (filled.problems.length > 0) throw new ConfigError(file, filled.problems);
+
+  const result = configSchema.safeParse(filled.value);
+  if (result.success) return result.data;
+  const complaints = explainIssues(result.error, filled.value, knownKeys);
+  throw new ConfigError(
+    file,
+    complaints.map((complaint) => complaint.text),
+  );
+}
+
+/** Checks what the schema cannot: that the files and folders named are there. @throws ConfigError */
+export function checkPaths(file: string, config: BotConfig): void {
+  const problems: string[] = [];
+  if (config.model_path !== undefined && !isReadableFile(config.model_path)) {
+    problems.push(
+      `\`model_path\` names ${config.model_path}, which is not a readable file; ` +
+        'fetch a model with `bot model pull`, or correct the path',
+    );
+  }
+  const directory = config.logging.directory;
+  if (directory !== undefined && !isWritableDirectory(directory)) {
+    problems.push(
+      `\`logging.directory\` names ${directory}, which is not a writable folder; ` +
+        'create it for the user that runs the service, or remove the key to log to standard output only',
+    );
+  }
+  if (problems.length > 0) throw new ConfigError(file, problems);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') {
+      throw new ConfigError(file, ['there is no such file; name another with --config FILE or $BOT_CONFIG']);
+    }
+    if (code === 'EACCES') {
+      throw new ConfigError(file, [
+        'this user may not read it; run as the user or group `bot`, or with sudo',
+      ]);
+    }
+    throw new ConfigError(file, [`it cannot be read: ${(error as Error).message}`]);
+  }
+}
+
+function parse(file: string, text: string): unknown {
+  try {
+    // The core schema: no dates or binary, which nobody means to write here.
+    const value = parseYaml(text, { schema: CORE_SCHEMA });
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+    throw new ConfigError(file, [
+      'it should hold keys and values in YAML, such as `model_path: /opt/bot/models/x.gguf`',
+    ]);
+  } catch (error) {
+    if (!(error instanceof YAMLException)) throw error;
+    const { line, column } = error.mark;
+    throw new ConfigError(file, [`line ${line + 1}, column ${column + 1}: not valid YAML (${error.reason})`]);
+  }
+}
+
+function isReadableFile(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function isWritableDirectory(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}

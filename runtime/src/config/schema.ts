@@ -1,0 +1,170 @@
+/**
+ * The configuration file's schema: every key that `/etc/bot/config.yaml` may hold, with its meaning, range and default.
+ * Pure (zod only), so that the stack checks the file it renders with the same schema the service reads it by.
+ */
+import { z } from 'zod';
+
+import { flag, integer, numberBetween, oneOf, text } from './fields.js';
+
+/** Shorter keys can be guessed; the stack generates 32 characters and more. */
+export const MIN_API_KEY_LENGTH = 16;
+
+const apiKey = () =>
+  text(512).min(MIN_API_KEY_LENGTH, {
+    error: `a key of at least ${MIN_API_KEY_LENGTH} characters (make one: openssl rand -hex 32)`,
+  });
+
+const port = () => integer(1, 65535);
+
+/** Labels of this deployment, shown in the console's status; they change nothing else. */
+const service = z.strictObject({
+  name: text(64).default('bot'),
+  version: text(64).optional(),
+});
+
+const network = z.strictObject({
+  /** The port that nginx opens to the users' network. The service itself never binds it. */
+  external_port: port().default(18789),
+  /** Where the HTTP service listens, on 127.0.0.1 only. */
+  internal_port: port().default(8000),
+  /** Where the web console listens, on 127.0.0.1 only; reach it through a tunnel. 0 switches it off. */
+  console_port: integer(0, 65535).default(8080),
+});
+
+const security = z.strictObject({
+  /** The API key itself, or `${VAR}` to take it from the environment. */
+  api_key: apiKey().optional(),
+  /** Name or ARN of a Secrets Manager secret that holds the key as plain text; read with the instance role. */
+  api_key_secret_id: z
+    .string()
+    .regex(/^[\w/+=.@:-]{1,2048}$/, { error: "a secret's name or ARN" })
+    .optional(),
+  /** Region of that secret. Default: $AWS_REGION, else the region named in the ARN. */
+  region: z
+    .string()
+    .regex(/^[A-Za-z0-9_:.-]+$/, { error: 'an AWS region such as us-east-1' })
+    .optional(),
+  /** The cipher for what the service stores. It stores no conversations, so nothing uses it so far. */
+  encryption: oneOf(['AES-256-GCM', 'AES-256-CBC']).default('AES-256-GCM'),
+});
+
+/** Defaults of these are the engine's own: it fits them to the machine. */
+const engine = z.strictObject({
+  /** Tokens of context of each sequence. Memory grows with context_size x sequences. */
+  context_size: integer(256, 131072).default(4096),
+  /** Requests evaluated at the same time; further ones wait. */
+  sequences: integer(1, 32).default(4),
+  /** Threads of computation. More than the machine's cores makes it slower. */
+  threads: integer(1, 256).optional(),
+  /** Tokens evaluated in one step while prompts are read. */
+  batch_size: integer(32, 4096).optional(),
+  flash_attention: flag().optional(),
+  /** q8_0 halves the memory of f16, at a third of the reading speed. */
+  kv_cache_type: oneOf(['f16', 'q8_0', 'q4_0']).optional(),
+});
+
+const limits = z.strictObject({
+  /** Requests that may wait for a sequence. Beyond, the answer is 429 with Retry-After. */
+  max_queue: integer(0, 1000).default(16),
+  /** Seconds from arrival after which an answer ends with what it has (finish_reason `length`). */
+  max_request_seconds: integer(1, 3600).default(300),
+});
+
+const remoteService = z.strictObject({
+  /** Full address of an OpenAI-compatible chat completions route. Plain http only on this machine. */
+  endpoint: z
+    .string({ error: 'an https address' })
+    .refine(isSafeEndpoint, {
+      error: 'an https address without user and password (http only for localhost)',
+    }),
+  auth: z.strictObject({
+    /** bearer and jwt: `Authorization: Bearer`; api_key: `X-API-Key`. */
+    type: oneOf(['bearer', 'jwt', 'api_key']),
+    token: text(8192),
+  }),
+});
+
+const logging = z.strictObject({
+  /** Lowest level written. SEC lines are always written. */
+  level: oneOf(['info', 'warn', 'error']).default('info'),
+  /** Writes `bot.log` in this folder, besides standard output. Survives rotation by rename. */
+  directory: text().optional(),
+});
+
+export const configSchema = z
+  .strictObject({
+    service: service.prefault({}),
+    network: network.prefault({}),
+    security: security.prefault({}),
+    /** Short form of `security.api_key`. */
+    api_key: apiKey().optional(),
+    /** A GGUF file. Exactly one of model_path and remote_service is set. */
+    model_path: text(4096).optional(),
+    /** The name clients use. Default: the file's name without `.gguf`. */
+    model_name: z
+      .string()
+      .regex(/^[\w.:/-]{1,128}$/, { error: '1 to 128 letters, digits and . _ : / -' })
+      .optional(),
+    /** Most tokens of an answer whose request names no limit. */
+    max_tokens: integer(1, 131072).default(2048),
+    /** Sampling temperature of a request that names none. */
+    temperature: numberBetween(0, 2).default(0.7),
+    engine: engine.prefault({}),
+    limits: limits.prefault({}),
+    remote_service: remoteService.optional(),
+    logging: logging.prefault({}),
+  })
+  .superRefine((config, context) => {
+    const complain = (path: string[], message: string) =>
+      context.addIssue({ code: 'custom', path, message, params: { sentence: true } });
+
+    if (config.model_path !== undefined && config.remote_service !== undefined) {
+      complain(['remote_service'], 'set one of `model_path` and `remote_service`, not both');
+    }
+    if (config.model_path === undefined && config.remote_service === undefined) {
+      complain(['model_path'], 'set `model_path` to a GGUF file, or `remote_service` to use another service');
+    }
+    const keys = [config.api_key, config.security.api_key, config.security.api_key_secret_id];
+    const given = keys.filter((key) => key !== undefined).length;
+    if (given === 0) {
+      complain(['security', 'api_key'], 'set `security.api_key`, or `security.api_key_secret_id`');
+    }
+    if (given > 1) {
+      complain(
+        ['security', 'api_key'],
+        'set one of `api_key`, `security.api_key` and `security.api_key_secret_id`',
+      );
+    }
+    const { internal_port: internal, external_port: external, console_port: console } = config.network;
+    if (new Set([internal, external, console]).size < 3) {
+      complain(['network'], 'external_port, internal_port and console_port must be three different ports');
+    }
+  });
+
+export type BotConfig = z.output<typeof configSchema>;
+
+/** The key names at a path of the schema, for "did you mean". */
+export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
+  const at = path.join('.');
+  const shapes: Record<string, object> = {
+    '': configSchema.shape,
+    service: service.shape,
+    network: network.shape,
+    security: security.shape,
+    engine: engine.shape,
+    limits: limits.shape,
+    remote_service: remoteService.shape,
+    'remote_service.auth': remoteService.shape.auth.shape,
+    logging: logging.shape,
+  };
+  return Object.keys(shapes[at] ?? {});
+}
+
+/** The token travels with each request: it must not cross a network in clear. */
+function isSafeEndpoint(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const url = new URL(value);
+  if (url.username !== '' || url.password !== '') return false;
+  const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  return url.protocol === 'https:' || (url.protocol === 'http:' && local);
+}

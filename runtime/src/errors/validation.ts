@@ -1,0 +1,86 @@
+/** Turns zod's issues into sentences that name the field, the value and what is allowed. */
+import type { ZodError } from 'zod';
+
+import { nearest } from './nearest.js';
+
+export interface Complaint {
+  /** `security.api_key`, `messages[0].content`; empty for the whole. */
+  readonly field: string;
+  readonly kind: 'unknown' | 'missing' | 'invalid';
+  /** A whole sentence without a full stop. */
+  readonly text: string;
+}
+
+/** Values of these fields are never repeated in a message. */
+const SECRET_FIELD = /(^|\.)(api_key|token)$/;
+const SHOWN_VALUE_LENGTH = 60;
+
+/** One complaint per field, in the schema's order. `knownKeys` feeds the "did you mean" of an unknown key. */
+export function explainIssues(
+  error: ZodError,
+  input: unknown,
+  knownKeys: (path: readonly PropertyKey[]) => readonly string[],
+): readonly Complaint[] {
+  const complaints = error.issues.flatMap((issue): Complaint[] => {
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({
+        field: fieldName([...issue.path, key]),
+        kind: 'unknown' as const,
+        text: unknownKeyText(issue.path, key, knownKeys(issue.path)),
+      }));
+    }
+    const field = fieldName(issue.path);
+    const value = valueAt(input, issue.path);
+    if (issue.code === 'custom' && issue.params?.['sentence'] === true) {
+      return [{ field, kind: 'invalid', text: issue.message }];
+    }
+    if (value === undefined) {
+      return [{ field, kind: 'missing', text: `\`${field}\` is missing: set it to ${issue.message}` }];
+    }
+    return [
+      {
+        field,
+        kind: 'invalid',
+        text: `Expected \`${field}\` to be ${issue.message}, got ${show(field, value)}`,
+      },
+    ];
+  });
+  // Several checks of one field say the same thing.
+  return complaints.filter(
+    (one, index) => complaints.findIndex((other) => other.field === one.field) === index,
+  );
+}
+
+/** `['messages', 0, 'content']` -> `messages[0].content`. */
+export function fieldName(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((name, part) => {
+    if (typeof part === 'number') return `${name}[${part}]`;
+    return name === '' ? String(part) : `${name}.${String(part)}`;
+  }, '');
+}
+
+function unknownKeyText(path: readonly PropertyKey[], key: string, known: readonly string[]): string {
+  const guess = nearest(key, known);
+  const hint =
+    guess === undefined
+      ? `known here: ${known.join(', ')}`
+      : `did you mean \`${fieldName([...path, guess])}\`?`;
+  return `\`${fieldName([...path, key])}\` is not known; ${hint}`;
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, part) => (isRecord(value) ? value[part as keyof typeof value] : undefined),
+    input,
+  );
+}
+
+function isRecord(value: unknown): value is Record<PropertyKey, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function show(field: string, value: unknown): string {
+  if (SECRET_FIELD.test(field)) return 'a value that is not shown here';
+  const json = JSON.stringify(value);
+  return json.length > SHOWN_VALUE_LENGTH ? `${json.slice(0, SHOWN_VALUE_LENGTH)}…` : json;
+}
