@@ -1,0 +1,27 @@
+import { parseOptions } from '../../bench/options';
+
+describe('parseOptions', () => {
+  it('measures everything unless told otherwise', () => {
+    expect(parseOptions([])).toEqual({
+      models: ['135m', '1b'],
+      scenarios: ['decode', 'prefill', 'four-users', 'worst-gap'],
+      rounds: 5,
+    });
+  });
+
+  it('takes flags over what --quick stands for', () => {
+    expect(parseOptions(['--quick'])).toMatchObject({ models: ['135m'], rounds: 2 });
+    expect(parseOptions(['--quick', '--model', '1b', '--rounds', '1'])).toMatchObject({
+      models: ['1b'],
+      rounds: 1,
+    });
+  });
+
+  it.each([
+    [['--model', '7b'], '--model should be 135m, 1b or all, got 7b'],
+    [['--rounds', '0'], '--rounds should be an integer from 1 to 100, got 0'],
+    [['--scenario', 'x'], '--scenario should be one of decode, prefill, four-users, worst-gap, got x'],
+  ])('says what it would take instead of %j', (argv, message) => {
+    expect(() => parseOptions(argv)).toThrow(message);
+  });
+});

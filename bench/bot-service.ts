@@ -1,0 +1,46 @@
+/** Our service, from the compiled runtime: the files that the bundle carries to an instance. */
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { dump } from 'js-yaml';
+
+import type { Settings } from './llama-server.js';
+import { freePort, startServer, type RunningServer } from './server-process.js';
+import { REPOSITORY, run } from './workspace.js';
+
+export const BOT = join(REPOSITORY, 'runtime', 'dist', 'cli', 'bot.js');
+
+/** Compiles the runtime, so that what is measured is what stands in the sources. Returns its version. */
+export async function buildBotService(): Promise<string> {
+  await run('npm', ['run', '--silent', 'build', '--prefix', REPOSITORY]);
+  return (await run(process.execPath, [BOT, '--version'])).trim();
+}
+
+/** Everything not named here stays at the service's default. */
+export async function startBotService(settings: Settings): Promise<RunningServer> {
+  const port = await freePort();
+  const apiKey = randomBytes(32).toString('hex');
+  const configFile = join(settings.folder, 'config.yaml');
+  const config = {
+    service: { name: 'bench' },
+    network: { internal_port: port },
+    security: { api_key: '${BENCH_API_KEY}' },
+    model_path: settings.modelPath,
+    engine: {
+      context_size: settings.contextSize,
+      sequences: settings.sequences,
+      threads: settings.threads,
+    },
+  };
+  writeFileSync(configFile, dump(config));
+  return startServer({
+    name: 'botstack',
+    command: [process.execPath, BOT, 'serve', '--config', configFile],
+    env: { BENCH_API_KEY: apiKey },
+    port,
+    headers: { authorization: `Bearer ${apiKey}` },
+    readyPath: '/readyz',
+    logFile: join(settings.folder, 'botstack.log'),
+  });
+}

@@ -1,0 +1,188 @@
+/**
+ * Writes a model with the shape of Llama-3.2-1B and random weights: what a measurement needs of a model is its
+ * sizes and its quantisation, so nothing has to be downloaded and everyone measures the same bytes.
+ *
+ * The tokenizer (with its chat template) is copied, byte for byte, from another GGUF file.
+ * Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ */
+import { createCipheriv } from 'node:crypto';
+import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+
+import { GgufReader, kv, tensorInfo, type RawEntry } from './gguf-format.js';
+
+/** Llama-3.2-1B, except for the vocabulary, which is that of the tokenizer that is copied. */
+const SHAPE = {
+  layers: 16,
+  width: 2048,
+  feedForward: 8192,
+  heads: 32,
+  kvHeads: 8,
+  headWidth: 64,
+  ropeBase: 500_000,
+};
+
+/** ggml's number for a tensor type. */
+const F32 = 0;
+const Q4_0 = 2;
+
+/** A Q4_0 block: a half-precision scale and 32 weights of 4 bits. */
+const BLOCK_WEIGHTS = 32;
+const BLOCK_BYTES = 18;
+
+/** 2^-8 as a half: weights get a standard deviation of 0.018, near 1/sqrt(width), so that activations stay in range. */
+const SCALE_HALF = 0x1c00;
+
+/** GGUF's default alignment of tensor data. */
+const ALIGNMENT = 32;
+
+/** ggml's token type for control tokens, the ones that end an answer among them. */
+const CONTROL_TOKEN = 3;
+
+interface Tensor {
+  readonly name: string;
+  /** Fastest dimension first, as ggml has it. */
+  readonly dimensions: readonly number[];
+  readonly type: typeof F32 | typeof Q4_0;
+}
+
+/** Writes the model to `path`. The same tokenizer gives the same bytes on every machine. About 600 MB. */
+export function writeRandomModel(path: string, tokenizerFrom: string): void {
+  const header = new GgufReader(readStart(tokenizerFrom)).entries();
+  const tokenizer = header.filter((entry) => entry.key.startsWith('tokenizer.'));
+  const tokenTypes = find(tokenizer, 'tokenizer.ggml.token_type');
+  const vocabulary = tokenTypes.values.length;
+
+  const entries = [
+    kv.string('general.architecture', 'llama'),
+    kv.string('general.name', 'Random weights in the shape of Llama-3.2-1B'),
+    kv.uint32('general.file_type', 2), // mostly Q4_0
+    kv.uint32('general.quantization_version', 2),
+    kv.uint32('llama.block_count', SHAPE.layers),
+    kv.uint32('llama.context_length', 131_072),
+    kv.uint32('llama.embedding_length', SHAPE.width),
+    kv.uint32('llama.feed_forward_length', SHAPE.feedForward),
+    kv.uint32('llama.attention.head_count', SHAPE.heads),
+    kv.uint32('llama.attention.head_count_kv', SHAPE.kvHeads),
+    kv.float32('llama.attention.layer_norm_rms_epsilon', 1e-5),
+    kv.float32('llama.rope.freq_base', SHAPE.ropeBase),
+    kv.uint32('llama.rope.dimension_count', SHAPE.headWidth),
+    kv.uint32('llama.vocab_size', vocabulary),
+    ...tokenizer.map((entry) => entry.bytes),
+  ];
+  const tensors = tensorsOf(vocabulary);
+
+  const partial = `${path}.partial`;
+  const file = openSync(partial, 'w');
+  try {
+    writeSync(file, Buffer.from('GGUF'));
+    writeSync(file, counts(tensors.length, entries.length));
+    let written = 24;
+    for (const entry of entries) written += writeSync(file, entry);
+    let offset = 0;
+    for (const tensor of tensors) {
+      written += writeSync(file, tensorInfo(tensor.name, tensor.dimensions, tensor.type, offset));
+      offset += align(byteSize(tensor));
+    }
+    writeSync(file, Buffer.alloc(align(written) - written));
+    const noise = new Noise();
+    for (const tensor of tensors) {
+      const data = tensor.type === F32 ? ones(weights(tensor)) : noise.q4(byteSize(tensor));
+      if (tensor.name === 'token_embd.weight') silenceControlTokens(data, tokenTypes.values);
+      writeAll(file, data);
+    }
+  } finally {
+    closeSync(file);
+  }
+  renameSync(partial, path);
+}
+
+/** The 146 tensors, the embedding also serving as the output layer, as in Llama-3.2-1B. */
+function tensorsOf(vocabulary: number): Tensor[] {
+  const { width, feedForward, kvHeads, headWidth } = SHAPE;
+  const matrix = (name: string, input: number, output: number): Tensor => ({
+    name: `${name}.weight`,
+    dimensions: [input, output],
+    type: Q4_0,
+  });
+  const norm = (name: string): Tensor => ({ name: `${name}.weight`, dimensions: [width], type: F32 });
+  const layers = Array.from({ length: SHAPE.layers }, (_, layer) => [
+    norm(`blk.${layer}.attn_norm`),
+    matrix(`blk.${layer}.attn_q`, width, width),
+    matrix(`blk.${layer}.attn_k`, width, kvHeads * headWidth),
+    matrix(`blk.${layer}.attn_v`, width, kvHeads * headWidth),
+    matrix(`blk.${layer}.attn_output`, width, width),
+    norm(`blk.${layer}.ffn_norm`),
+    matrix(`blk.${layer}.ffn_gate`, width, feedForward),
+    matrix(`blk.${layer}.ffn_up`, width, feedForward),
+    matrix(`blk.${layer}.ffn_down`, feedForward, width),
+  ]);
+  return [matrix('token_embd', width, vocabulary), ...layers.flat(), norm('output_norm')];
+}
+
+const weights = (tensor: Tensor): number => tensor.dimensions.reduce((product, size) => product * size, 1);
+
+const byteSize = (tensor: Tensor): number =>
+  tensor.type === F32 ? weights(tensor) * 4 : (weights(tensor) / BLOCK_WEIGHTS) * BLOCK_BYTES;
+
+const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+function ones(count: number): Buffer {
+  return Buffer.from(new Float32Array(count).fill(1).buffer);
+}
+
+/** Repeatable random bytes at gigabytes a second: the key stream of a cipher with a fixed key. */
+class Noise {
+  readonly #stream = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16));
+
+  /** Q4_0 blocks with random weights and one scale. */
+  q4(bytes: number): Buffer {
+    const data = this.#stream.update(Buffer.alloc(bytes));
+    for (let at = 0; at < bytes; at += BLOCK_BYTES) data.writeUInt16LE(SCALE_HALF, at);
+    return data;
+  }
+}
+
+/**
+ * Sets the embedding of control tokens to zero. Their logit is then 0 where the likely tokens have 3 or 4, so the
+ * model does not end its answers early, on either server and without asking for it.
+ */
+function silenceControlTokens(embedding: Buffer, tokenTypes: readonly number[]): void {
+  const rowBytes = (SHAPE.width / BLOCK_WEIGHTS) * BLOCK_BYTES;
+  tokenTypes.forEach((type, token) => {
+    if (type !== CONTROL_TOKEN) return;
+    // A scale of zero makes the whole block zero.
+    for (let block = 0; block < rowBytes; block += BLOCK_BYTES)
+      embedding.writeUInt16LE(0, token * rowBytes + block);
+  });
+}
+
+function counts(tensors: number, entries: number): Buffer {
+  const bytes = Buffer.alloc(20);
+  bytes.writeUInt32LE(3, 0); // version
+  bytes.writeBigUInt64LE(BigInt(tensors), 4);
+  bytes.writeBigUInt64LE(BigInt(entries), 12);
+  return bytes;
+}
+
+function find(entries: readonly RawEntry[], key: string): RawEntry {
+  const entry = entries.find((candidate) => candidate.key === key);
+  if (!entry)
+    throw new Error(`the tokenizer's file has no ${key}; give a GGUF file that carries its tokenizer`);
+  return entry;
+}
+
+/** The first 16 MB: enough for the header of any model with a vocabulary of this size. */
+function readStart(path: string): Buffer {
+  const file = openSync(path, 'r');
+  try {
+    const start = Buffer.alloc(16 * 1024 * 1024);
+    return start.subarray(0, readSync(file, start));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function writeAll(file: number, data: Buffer): void {
+  for (let at = 0; at < data.length;) at += writeSync(file, data, at);
+  writeSync(file, Buffer.alloc(align(data.length) - data.length));
+}

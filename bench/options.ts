@@ -1,0 +1,70 @@
+import { parseArgs } from 'node:util';
+
+import type { ModelName } from './models.js';
+import { SCENARIOS } from './scenarios.js';
+
+export interface Options {
+  readonly models: readonly ModelName[];
+  readonly scenarios: readonly string[];
+  readonly rounds: number;
+}
+
+const NAMES = SCENARIOS.map((scenario) => scenario.name);
+
+export const HELP = `Compares our service with llama-server on this machine, with the same model, threads and context.
+
+  npm run bench -- [--model 135m|1b|all] [--scenario NAME]... [--rounds N] [--quick]
+
+  --model      SmolLM2-135M, a model with the shape of Llama-3.2-1B and random weights, or both (default: all)
+  --scenario   ${NAMES.join(', ')}; can be given several times (default: all of them)
+  --rounds     how often each figure is taken on each server, alternating (default: 5)
+  --quick      one model (135m), two rounds: does everything work?
+
+The first run sets up what it needs under \${XDG_CACHE_HOME:-~/.cache}/botstack: llama-server from Debian's newest
+suite (with mmdebstrap, as root), SmolLM2, and the 1B model, together about 1.6 GB. A full run takes ten minutes.
+Results go to bench/results/ as JSON and to the terminal as a table.
+
+Examples
+  npm run bench                                        everything, as in docs/performance.md
+  npm run bench -- --model 1b --scenario worst-gap     one figure
+`;
+
+/** @returns undefined when help was asked for. @throws on anything it does not know, naming what it would take. */
+export function parseOptions(argv: readonly string[]): Options | undefined {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      model: { type: 'string' },
+      scenario: { type: 'string', multiple: true },
+      rounds: { type: 'string' },
+      quick: { type: 'boolean' },
+    },
+  });
+  if (values.help) return undefined;
+  const scenarios = values.scenario ?? NAMES;
+  for (const name of scenarios) {
+    if (!(NAMES as readonly string[]).includes(name)) {
+      throw new Error(`--scenario should be one of ${NAMES.join(', ')}, got ${name}`);
+    }
+  }
+  return {
+    models: models(values.model ?? (values.quick ? '135m' : 'all')),
+    scenarios,
+    rounds: rounds(values.rounds ?? (values.quick ? '2' : '5')),
+  };
+}
+
+function models(value: string): ModelName[] {
+  if (value === 'all') return ['135m', '1b'];
+  if (value === '135m' || value === '1b') return [value];
+  throw new Error(`--model should be 135m, 1b or all, got ${value}`);
+}
+
+function rounds(value: string): number {
+  const count = Number(value);
+  if (!Number.isInteger(count) || count < 1 || count > 100) {
+    throw new Error(`--rounds should be an integer from 1 to 100, got ${value}`);
+  }
+  return count;
+}

@@ -1,0 +1,52 @@
+import type { ChatRequest } from './chat-client.js';
+
+/** Common words: with a space before it, each is one token in SmolLM2's vocabulary. */
+const WORDS = (
+  'time year people way day man thing woman life child world school state family student group country problem hand ' +
+  'part place case week company system program question work government number night point home water room mother ' +
+  'area money story fact month lot right study book eye job word business issue side kind head house service friend ' +
+  'father power hour game line end member law car city community name president team minute idea body information ' +
+  'back parent face others level office door health person art war history party result change morning reason ' +
+  'research girl guy moment air teacher force education'
+).split(' ');
+
+/** A small repeatable generator (mulberry32): both servers get the same words, each round gets others. */
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function words(count: number, seed: number): string {
+  const next = random(seed);
+  return Array.from({ length: count }, () => WORDS[Math.floor(next() * WORDS.length)]).join(' ');
+}
+
+/** Asks for an answer that goes on for longer than anyone waits, so that `maxTokens` ends it. */
+export function longAnswer(maxTokens: number, seed: number): ChatRequest {
+  return {
+    messages: [
+      { role: 'system', content: `Note ${seed}. You count patiently and never stop early.` },
+      { role: 'user', content: 'Count from one to a thousand, one number after another. Do not stop.' },
+    ],
+    maxTokens,
+    seed,
+  };
+}
+
+/** About 900 tokens that differ from the first word on, so that no cached prefix helps. */
+export function longPrompt(seed: number): ChatRequest {
+  return {
+    messages: [
+      { role: 'system', content: words(870, seed) },
+      { role: 'user', content: 'Count the words above.' },
+    ],
+    // A few, so that a first token without text (half a character) does not leave the answer empty.
+    maxTokens: 4,
+    seed,
+  };
+}
