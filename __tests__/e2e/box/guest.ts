@@ -1,0 +1,148 @@
+/** A guest: Debian with systemd and cloud-init, in a container that passes for an EC2 instance. */
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { GuestAddresses } from './addresses';
+import { type BackgroundProcess, type CommandResult, type CommandOptions, run, start, waitFor } from './commands';
+import { type ControlGroups, createControlGroups, type GuestSize } from './control-groups';
+import type { Network } from './network';
+import { findPackageMirror, sourcesList } from './package-mirror';
+import { createDisk, ensureRootFileSystem, type GuestOs, suiteOf } from './rootfs';
+import type { RunFolder } from './run-folder';
+
+export interface GuestOptions {
+  name: string;
+  addresses: GuestAddresses;
+  os: GuestOs;
+  size: GuestSize;
+  /** Variables that every service of the guest sees: systemd's DefaultEnvironment. */
+  environment: Record<string, string>;
+  /** More files on its disk, before the first boot (path to text). */
+  files?: Readonly<Record<string, string>>;
+}
+
+export class Guest {
+  private constructor(
+    readonly options: GuestOptions,
+    readonly disk: string,
+    readonly groups: ControlGroups,
+    readonly consoleLog: string,
+    readonly supervisor: BackgroundProcess,
+    /** When its first process was started (milliseconds since the epoch). */
+    readonly startedAt: number,
+  ) {}
+
+  static async boot(folder: RunFolder, network: Network, options: GuestOptions): Promise<Guest> {
+    const { name, addresses, os } = options;
+    const mirror = await findPackageMirror();
+    const disk = await createDisk(folder, name, await ensureRootFileSystem(os, mirror, console.log), {
+      '/etc/apt/sources.list': sourcesList(mirror, suiteOf(os)),
+      '/etc/systemd/system.conf.d/box.conf': `[Manager]\nDefaultEnvironment=${quoted(options.environment)}\n`,
+      ...options.files,
+    });
+    await plugIn(folder, network, addresses);
+    const groups = createControlGroups(`${network.addresses.namespace}-${name}`, options.size, folder.undo);
+    const consoleLog = join(folder.logs, `${name}-console.log`);
+    const forceLegacy = os === 'debian-13' ? '1' : '';
+    const startedAt = Date.now();
+    const supervisor = start(
+      [join(__dirname, 'run-guest.sh'), name, disk, addresses.namespace, groups.mode, forceLegacy, ...groups.paths],
+      folder.undo,
+      // Only the supervisor is told to end; the guest itself goes with its control groups, whose undo comes next.
+      { name: `guest ${name}`, logFile: consoleLog, graceMs: 0 },
+    );
+    return new Guest(options, disk, groups, consoleLog, supervisor, startedAt);
+  }
+
+  get ip(): string {
+    return this.options.addresses.ip;
+  }
+
+  /** Runs a command in the guest as root, the way a person in a session there would. */
+  async exec(argv: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    const leader = this.#leader();
+    if (leader === undefined) throw new Error(`guest ${this.options.name} does not run: see ${this.consoleLog}`);
+    const environment = Object.entries({
+      PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+      HOME: '/root',
+      TERM: 'dumb',
+      LANG: 'C.UTF-8',
+      ...this.options.environment,
+    }).map(([key, value]) => `${key}=${value}`);
+    const enter = ['nsenter', '-t', String(leader), '-m', '-u', '-i', '-p', '-n', '-C', '--', '/usr/bin/env', '-i'];
+    return run([...enter, ...environment, ...argv], options);
+  }
+
+  /** Runs shell text in the guest as root. */
+  async shell(script: string, options: CommandOptions = {}): Promise<CommandResult> {
+    return this.exec(['/bin/sh', '-c', script], options);
+  }
+
+  /** The text of a file on its disk; works while the guest is down, too. Undefined when there is none. */
+  readFile(path: string): string | undefined {
+    const file = join(this.disk, path);
+    return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+  }
+
+  /** Waits until systemd inside takes commands. */
+  async waitForSystemd(): Promise<void> {
+    await waitFor(
+      `systemd in guest ${this.options.name}`,
+      () => {
+        const leader = this.#leader();
+        return leader !== undefined && existsSync(`/proc/${leader}/root/run/systemd/private`) ? true : undefined;
+      },
+      { timeoutMs: 60_000 },
+    );
+  }
+
+  /** Waits until cloud-init has ended and returns its status line, `done` or `error`. */
+  async waitForCloudInit(timeoutMs: number): Promise<string> {
+    await this.waitForSystemd();
+    const { stdout } = await this.exec(['cloud-init', 'status', '--wait'], { timeoutMs, allowFailure: true });
+    return stdout.trim().split(/\s+/).at(-1) ?? '';
+  }
+
+  /** Process 1 of the guest, by its number out here; undefined while it is down. */
+  #leader(): number | undefined {
+    const own = readlinkSync('/proc/self/ns/pid');
+    return descendants(this.supervisor.pid).find((pid) => {
+      try {
+        if (readlinkSync(`/proc/${pid}/ns/pid`) === own) return false;
+        return /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+      } catch {
+        return false; // it has just ended
+      }
+    });
+  }
+}
+
+/** The guest's cable: one end in a namespace of its own, the other on the bridge. */
+async function plugIn(folder: RunFolder, network: Network, { namespace, mac, bridgePort }: GuestAddresses): Promise<void> {
+  const mtu = String(network.mtu);
+  await run(['ip', 'netns', 'add', namespace]);
+  folder.undo.add({ kind: 'command', argv: ['ip', 'netns', 'del', namespace] });
+  // prettier-ignore
+  await run(['ip', '-n', namespace, 'link', 'add', 'ens5', 'mtu', mtu, 'address', mac, 'type', 'veth',
+    'peer', 'name', bridgePort, 'mtu', mtu, 'netns', network.addresses.namespace]);
+  await network.ip('link', 'set', bridgePort, 'master', network.addresses.bridge, 'up');
+}
+
+function quoted(environment: Record<string, string>): string {
+  return Object.entries(environment)
+    .map(([key, value]) => `"${key}=${value}"`)
+    .join(' ');
+}
+
+function descendants(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
+        .split(' ')
+        .filter(Boolean)
+        .map(Number)
+        .flatMap((child) => [child, ...descendants(child)]),
+    );
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * The guests' root file system: Debian by mmdebstrap, with what Debian's own cloud images hold that matters here.
+ * Built once per recipe and kept in the user's cache; an instance is an overlay on top of it (no copy).
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { run } from './commands';
+import { type PackageMirror, sourcesList } from './package-mirror';
+import type { RunFolder } from './run-folder';
+
+export type GuestOs = 'debian-12' | 'debian-13';
+
+const SUITES: Record<GuestOs, string> = { 'debian-12': 'bookworm', 'debian-13': 'trixie' };
+
+const COMMON_PACKAGES = [
+  ...['systemd', 'systemd-sysv', 'dbus', 'udev', 'cloud-init', 'openssh-server', 'sudo', 'iproute2', 'netplan.io'],
+  ...['systemd-resolved', 'systemd-timesyncd', 'netbase', 'ca-certificates', 'curl', 'logrotate', 'cron', 'procps'],
+  ...['e2fsprogs', 'cloud-guest-utils', 'fdisk', 'gdisk', 'kmod', 'apt-utils'],
+];
+const PACKAGES: Record<GuestOs, string[]> = {
+  'debian-12': [...COMMON_PACKAGES, 'isc-dhcp-client', 'iputils-ping'],
+  'debian-13': [...COMMON_PACKAGES, 'dhcpcd-base'],
+};
+
+/** What makes the tree a pristine machine image. Counted into the recipe, so that a change builds a new one. */
+const FILES: Record<string, string> = {
+  // netplan on Debian 12 matches PermanentMACAddress, which a virtual cable lacks: hence the networkd renderer.
+  // The sources list is the box's (the host's own mirror), so cloud-init must not write its own.
+  '/etc/cloud/cloud.cfg.d/99_box.cfg': [
+    'datasource_list: [Ec2, None]',
+    'locale: C.UTF-8',
+    'system_info: {network: {renderers: [networkd]}}',
+    'apt: {preserve_sources_list: true}',
+    '',
+  ].join('\n'),
+  '/etc/machine-id': '',
+};
+
+/** The folder that holds the root file system, built first when it is not there. Takes about a minute, once. */
+export async function ensureRootFileSystem(os: GuestOs, mirror: PackageMirror, log: (text: string) => void): Promise<string> {
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'botstack', 'e2e');
+  const recipe = JSON.stringify([SUITES[os], PACKAGES[os], FILES, 'minbase']);
+  const target = join(cache, `${os}-${createHash('sha256').update(recipe).digest('hex').slice(0, 12)}`);
+  if (existsSync(target)) return target;
+  log(`building the guest's root file system (${os}) once, in ${target}`);
+  mkdirSync(cache, { recursive: true });
+  const unfinished = `${target}.${process.pid}`;
+  try {
+    await build(os, mirror, unfinished);
+    // Another run may have finished the same one meanwhile: either is as good.
+    if (!existsSync(target)) renameSync(unfinished, target);
+  } finally {
+    rmSync(unfinished, { recursive: true, force: true });
+  }
+  return target;
+}
+
+async function build(os: GuestOs, mirror: PackageMirror, folder: string): Promise<void> {
+  const [archive = '', updates = ''] = sourcesList(mirror, SUITES[os]).split('\n');
+  await run(
+    // prettier-ignore
+    ['mmdebstrap', '--variant=minbase', '--mode=root', '--format=directory', `--include=${PACKAGES[os].join(',')}`,
+      '--aptopt=Acquire::Retries "3"', SUITES[os], folder, archive, updates],
+    { timeoutMs: 600_000 },
+  );
+  for (const [path, content] of Object.entries(FILES)) writeFileSync(join(folder, path), content);
+  for (const path of ['/etc/resolv.conf', '/etc/hostname', '/etc/apt/sources.list']) rmSync(join(folder, path), { force: true });
+  symlinkSync('../run/systemd/resolve/stub-resolv.conf', join(folder, '/etc/resolv.conf'));
+  await run(['chroot', folder, 'systemctl', '-q', 'enable', 'systemd-networkd', 'systemd-resolved']);
+}
+
+/** A fresh disk for one guest: an overlay on the cached tree. `files` are written into it (path to text). */
+export async function createDisk(
+  folder: RunFolder,
+  name: string,
+  lower: string,
+  files: Readonly<Record<string, string>>,
+): Promise<string> {
+  const [root, upper, work] = ['root', 'upper', 'work'].map((part) => folder.folder('guests', name, part)) as [string, string, string];
+  await run(['mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=${lower},upperdir=${upper},workdir=${work}`, root]);
+  folder.undo.add({ kind: 'command', argv: ['umount', '--lazy', root] });
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(join(root, path, '..'), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+  return root;
+}
+
+export function suiteOf(os: GuestOs): string {
+  return SUITES[os];
+}
