@@ -10,8 +10,16 @@ const shared = {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {
     '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/__tests__/tsconfig.json', diagnostics: false }],
+    // The console's modules, which browsers load as they are.
+    'runtime/console/.+\\.js$': [
+      'ts-jest',
+      { tsconfig: '<rootDir>/__tests__/tsconfig.json', diagnostics: false },
+    ],
     // jose and openai's ESM builds, and nothing else from node_modules.
-    'node_modules/(jose)/.+\\.js$': ['ts-jest', { tsconfig: '<rootDir>/__tests__/tsconfig.json', diagnostics: false }],
+    'node_modules/(jose)/.+\\.js$': [
+      'ts-jest',
+      { tsconfig: '<rootDir>/__tests__/tsconfig.json', diagnostics: false },
+    ],
   },
   transformIgnorePatterns: ['/node_modules/(?!jose/)'],
   modulePathIgnorePatterns: ['<rootDir>/cdktf.out', '<rootDir>/.artifacts', '<rootDir>/runtime/dist'],

@@ -1,0 +1,110 @@
+// @ts-check
+
+import { createEventReader } from './lib/sse.js';
+import { session } from './session.js';
+
+/**
+ * What the service answers, as far as the console uses it.
+ *
+ * @typedef {{ prompt_tokens: number, completion_tokens: number, prompt_tokens_details?: { cached_tokens?: number } }} Usage
+ *
+ * @typedef {object} ChatChunk
+ * @property {{ delta: { content?: string | null }, finish_reason: string | null }[]} choices
+ * @property {Usage | null} [usage]
+ *
+ * @typedef {object} Status
+ * @property {string} version
+ * @property {number} uptime_seconds
+ * @property {{ id: string, context_size: number, sequences: number, notes: readonly string[] }} model
+ * @property {object} engine
+ * @property {'loading' | 'ready' | 'restarting' | 'failed' | 'stopped'} engine.state
+ * @property {string} [engine.reason]
+ * @property {number} engine.running
+ * @property {number} engine.waiting
+ * @property {number} engine.restarts
+ * @property {{ max_queue: number, max_request_seconds: number }} limits
+ * @property {{ temperature: number, max_tokens: number }} [defaults]
+ * @property {readonly string[]} log oldest first
+ */
+
+/** What the service, or the way to it, answered instead of a result. */
+export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status HTTP status; 0 where there was no answer at all
+   */
+  constructor(message, status) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit & { token?: string }} [options] `token` is tried instead of the session's
+ * @throws {ApiError} for any status but 2xx, and where the service cannot be reached
+ */
+async function request(path, { token = session.token, ...init } = {}) {
+  let response;
+  try {
+    response = await fetch(path, {
+      ...init,
+      cache: 'no-store',
+      headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+    });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new ApiError(
+      'the service cannot be reached: is the tunnel still open, and bot.service running?',
+      0,
+    );
+  }
+  if (!response.ok) throw new ApiError(await messageOf(response), response.status);
+  return response;
+}
+
+/** @param {Response} response an error, in OpenAI's shape unless something in between answered */
+async function messageOf(response) {
+  const body = await response.json().catch(() => undefined);
+  return body?.error?.message ?? `the service answered ${response.status} ${response.statusText}`.trim();
+}
+
+/**
+ * @param {string} [token]
+ * @returns {Promise<Status>}
+ */
+export const fetchStatus = async (token) => (await request('/admin/status', { token })).json();
+
+/** @returns {Promise<string>} */
+export const fetchMetrics = async () => (await request('/metrics')).text();
+
+/**
+ * A streamed chat completion.
+ *
+ * @param {object} body the request, as OpenAI's API has it
+ * @param {AbortSignal} signal aborting it cancels the work in the engine too
+ * @returns {AsyncGenerator<ChatChunk>}
+ * @throws {ApiError} also for an error that arrives in the middle of the stream
+ */
+export async function* streamChat(body, signal) {
+  const response = await request('/v1/chat/completions', {
+    method: 'POST',
+    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
+    signal,
+  });
+  if (!response.body) throw new ApiError('the service sent an empty answer', response.status);
+
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const read = createEventReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) throw new ApiError('the answer broke off: the connection to the service was lost', 0);
+    for (const data of read(value)) {
+      if (data === '[DONE]') return;
+      const chunk = JSON.parse(data);
+      if (chunk.error) throw new ApiError(chunk.error.message, response.status);
+      yield chunk;
+    }
+  }
+}
