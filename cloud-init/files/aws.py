@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""What the bootstrap needs of AWS, in the Python that every cloud image has.
+
+  imds PATH            print a value of the instance metadata service
+  get KEY SHA256 FILE  fetch s3://$BUCKET/KEY to FILE: whole and with that SHA-256, or not at all
+  report               store the bootstrap's state as s3://$BUCKET/$REPORT_PREFIX$INSTANCE_ID.json
+
+Why not a package: awscli has to be installed first, and that costs more time than everything else the boot installs.
+This one starts the downloads while apt still works.
+"""
+import datetime, hashlib, hmac, http.client, json, os, sys, time, urllib.error, urllib.parse, urllib.request
+
+IMDS = os.environ.get('AWS_EC2_METADATA_SERVICE_ENDPOINT', 'http://169.254.169.254')
+# A role that was made a moment ago, a network that is still coming up: five tries in about 20 s.
+PAUSES = (1, 2, 5, 12)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def imds(path):
+    ask = lambda method, path, **headers: urllib.request.urlopen(
+        urllib.request.Request(f'{IMDS}/latest/{path}', method=method, headers=headers), timeout=5).read().decode()
+    token = ask('PUT', 'api/token', **{'X-aws-ec2-metadata-token-ttl-seconds': '60'})
+    return ask('GET', path, **{'X-aws-ec2-metadata-token': token})
+
+
+def s3(method, key, body=b''):
+    """One request, signed with the instance role's credentials (Signature Version 4). Returns the open response."""
+    region, roles = os.environ['REGION'], 'meta-data/iam/security-credentials/'
+    role = json.loads(imds(roles + imds(roles).split()[0]))
+    suffix = '.cn' if region.startswith('cn-') else ''
+    endpoint = os.environ.get('AWS_ENDPOINT_URL') or f'https://s3.{region}.amazonaws.com{suffix}'
+    url = urllib.parse.urlsplit(f"{endpoint}/{os.environ['BUCKET']}/{urllib.parse.quote(key)}")
+    now = datetime.datetime.now(datetime.timezone.utc).strftime('%Y%m%dT%H%M%SZ')
+    headers = {'host': url.netloc, 'x-amz-content-sha256': sha256(body), 'x-amz-date': now, 'x-amz-security-token': role['Token']}
+    names, scope = ';'.join(headers), f'{now[:8]}/{region}/s3/aws4_request'
+    canonical = '\n'.join([method, url.path, '', *(f'{k}:{v}' for k, v in headers.items()), '', names, sha256(body)])
+    key = f"AWS4{role['SecretAccessKey']}".encode()
+    for part in [*scope.split('/'), f'AWS4-HMAC-SHA256\n{now}\n{scope}\n{sha256(canonical.encode())}']:
+        key = hmac.digest(key, part.encode(), 'sha256')
+    headers['authorization'] = f"AWS4-HMAC-SHA256 Credential={role['AccessKeyId']}/{scope},SignedHeaders={names},Signature={key.hex()}"
+    return urllib.request.urlopen(urllib.request.Request(url.geturl(), body or None, headers, method=method), timeout=15)
+
+
+def get(key, expected, file):
+    got, part = hashlib.sha256(), file + '.part'
+    with s3('GET', key) as source, open(part, 'wb') as target:
+        while chunk := source.read(1 << 20):
+            got.update(chunk)
+            target.write(chunk)
+        if target.tell() != int(source.headers['content-length']):
+            raise OSError(f"connection cut after {target.tell()} of {source.headers['content-length']} bytes")
+    if got.hexdigest() != expected:
+        os.remove(part)
+        sys.exit(f"s3://{os.environ['BUCKET']}/{key} is not what was deployed: expected SHA-256 {expected}, got {got.hexdigest()}; "
+                 'the copy was removed. Delete the object, run cdktf deploy again, then restart the instance')
+    os.rename(part, file)
+
+
+def report():
+    env, now = os.environ, datetime.datetime.now(datetime.timezone.utc)
+    failed = env['STATUS'] == 'failed'
+    log = open(env['LOG'], errors='replace').read().splitlines() if failed else []
+    steps = [{'name': n, 'seconds': float(s)} for n, s in (step.split('=') for step in env['STEPS'].split())]
+    body = {'schema': 1, 'status': env['STATUS'], 'instanceId': env['INSTANCE_ID'], 'bundleSha256': env['BUNDLE_SHA256'], 'step': env['STEP'],
+            'message': env['MESSAGE'], 'log': '\n'.join(log[-40:]), 'steps': steps, 'tlsFingerprintSha256': env['FINGERPRINT'], 'time': now.isoformat()}
+    s3('PUT', f"{env['REPORT_PREFIX']}{env['INSTANCE_ID']}.json", json.dumps(body).encode()).close()
+
+
+def main(command, *arguments):
+    for pause in (*PAUSES, None):
+        try:
+            result = {'imds': imds, 'get': get, 'report': report}[command](*arguments)
+            return print(result) if result else None
+        except (OSError, http.client.HTTPException) as error:
+            cause = str(error)
+            if isinstance(error, urllib.error.HTTPError):
+                cause += ' ' + error.read(600).decode(errors='replace')
+                if error.code == 404:
+                    break
+        if pause:
+            time.sleep(pause)
+    hint = 'check that the instance role may reach it and that the subnet reaches S3, then restart the instance'
+    sys.exit(' '.join(f"{command} {arguments[0] if arguments else ''} failed: {cause}; {hint}".split()))
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,248 @@
+#!/bin/bash
+# Turns a fresh machine into the chat service, and tells `cdktf deploy` how far it is.
+#
+# Runs as bot-bootstrap.service on every boot until it has succeeded once, and by hand at any time: what is already
+# as it should be is left alone. After each step a report goes to s3://$BUCKET/$REPORT_PREFIX<instance-id>.json,
+# where the deploy waits for it; on failure it carries the cause, the remedy and the end of the log.
+
+# The trap comes first: from here on, every way out of this script ends in a report.
+set -Eeuo pipefail
+trap 'finish $?' EXIT
+trap 'MESSAGE="stopped by a signal, or over the time limit of bot-bootstrap.service; read the log, then run: systemctl restart bot-bootstrap"; exit 143' HUP INT TERM
+trap 'MESSAGE=${MESSAGE:-"line $LINENO: \"$BASH_COMMAND\" exited with $?; read the log, then run: systemctl restart bot-bootstrap"}' ERR
+
+LIB=/usr/local/lib/bot
+STATE=/run/bot-bootstrap
+export LOG=/var/log/bot-bootstrap.log LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a
+export STATUS=running STEP=start MESSAGE='' STEPS='' FINGERPRINT=''
+CHANGED='' REPORTER=''
+
+say() { echo "[$(date '+%F %T')] [$1] $2" | tee -a "$LOG" >&3; }
+
+# fail MESSAGE: one line with the cause and the remedy.
+fail() {
+  MESSAGE=$1
+  exit 1
+}
+
+report() { "$LIB/aws.py" report || say WRN "the report of step $STEP could not be written"; }
+
+# One report at a time, so that an older one never overwrites a newer one.
+report_in_background() {
+  [ -z "$REPORTER" ] || wait "$REPORTER"
+  report &
+  REPORTER=$!
+}
+
+# step NAME: runs step_NAME, and adds its seconds to the report.
+step() {
+  local from=${EPOCHREALTIME/./} hundredths
+  STEP=$1
+  report_in_background
+  "step_$1"
+  hundredths=$(((${EPOCHREALTIME/./} - from) / 10000))
+  STEPS+="$1=$((hundredths / 100)).$(printf %02d $((hundredths % 100))) "
+  say INF "step $1 done (${STEPS##*"$1="}s)"
+}
+
+finish() {
+  trap - EXIT ERR
+  set +e
+  [ "$STATUS" = ready ] && exit 0
+  STATUS=failed
+  : "${MESSAGE:=exited with $1; read the log, then run: systemctl restart bot-bootstrap}"
+  say ERR "step $STEP failed: $MESSAGE"
+  jobs -p | xargs -r kill 2>/dev/null
+  wait
+  report
+  exit 1
+}
+
+# --- downloads: both start at once and run beside apt ---------------------------------------------------------------
+
+# A release is unpacked beside its place and renamed, so its folder is either whole or not there.
+fetch_bundle() {
+  local release=/opt/bot/releases/${BUNDLE_SHA256:0:12}
+  [ ! -d "$release" ] || return 0
+  rm -rf "$release".*
+  mkdir -p "$release.new"
+  "$LIB/aws.py" get "$BUNDLE_KEY" "$BUNDLE_SHA256" "$release.tar.gz"
+  tar -xzf "$release.tar.gz" --no-same-owner -C "$release.new"
+  sync -f "$release.new"
+  mv -T "$release.new" "$release"
+  rm "$release.tar.gz"
+}
+
+fetch_model() {
+  local file=/opt/bot/models/$MODEL_FILE
+  mkdir -p /opt/bot/models
+  echo "$MODEL_SHA256  $file" | sha256sum --check --status 2>/dev/null || "$LIB/aws.py" get "$MODEL_KEY" "$MODEL_SHA256" "$file"
+}
+
+start_download() {
+  "fetch_$1" 2>"$STATE/$1.error" &
+  echo $! >"$STATE/$1.pid"
+}
+
+await_download() {
+  wait "$(cat "$STATE/$1.pid")" || fail "$(tail -n 1 "$STATE/$1.error")"
+}
+
+# --- the steps, in order --------------------------------------------------------------------------------------------
+
+# Patience: a package mirror that hiccups, another apt that holds the lock, or an Elastic IP that arrives (and cuts
+# running connections) while this runs, each gets a minute.
+step_packages() {
+  local packages=(nginx nftables logrotate openssl curl ca-certificates) deadline=$((SECONDS + 60)) pause=1
+  dpkg -s "${packages[@]}" >/dev/null 2>&1 && return
+  # The package would start nginx with its welcome page.
+  systemctl mask --runtime nginx.service
+  until apt_install "${packages[@]}"; do
+    ((SECONDS < deadline)) || fail "apt could not install ${packages[*]}: $(grep -aE '^(E|Err|W):' "$LOG" | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then deploy again"
+    sleep $((pause *= 2))
+  done
+  systemctl unmask --runtime nginx.service
+}
+
+# On a first boot nothing is lost by a crash in dpkg, so its fsync of each file is left out (force-unsafe-io).
+apt_install() {
+  dpkg --configure -a &&
+    timeout 90 apt-get -q -o Acquire::http::Timeout=10 -o Acquire::Languages=none --error-on=any update &&
+    timeout 180 apt-get -qy -o Acquire::http::Timeout=10 -o DPkg::Lock::Timeout=60 -o Dpkg::Options::=--force-confold \
+      -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install "$@"
+}
+
+step_user() {
+  getent passwd bot >/dev/null || useradd --system --user-group --home-dir /var/lib/bot --no-create-home --shell /usr/sbin/nologin bot
+  install -d -m 0750 -o bot -g bot /var/log/bot /var/lib/bot
+  install -d -m 0750 -g bot /etc/bot
+  install -d -m 0700 /etc/bot/tls
+}
+
+step_bundle() {
+  local target=releases/${BUNDLE_SHA256:0:12}
+  await_download bundle
+  if [ "$(readlink /opt/bot/current)" != "$target" ]; then
+    ln -sfn "$target" /opt/bot/current.new
+    mv -T /opt/bot/current.new /opt/bot/current
+    CHANGED+=' bot'
+  fi
+  ln -sfnT current/bin /opt/bot/bin
+  ln -sfnT current/scripts /opt/bot/scripts
+}
+
+step_model() { await_download model; }
+
+# put FILE TARGET MODE GROUP: writes the target only if it differs, and remembers that it did.
+put() {
+  if ! cmp -s "$LIB/$1" "$2"; then
+    install -D -m "$3" -g "$4" "$LIB/$1" "$2"
+    CHANGED+=" $1"
+  fi
+}
+
+step_configure() {
+  put config.yaml /etc/bot/config.yaml 0640 bot
+  put bot.service /etc/systemd/system/bot.service 0644 root
+  put nginx.conf /etc/nginx/conf.d/bot.conf 0644 root
+  put nftables.conf /etc/nftables.conf 0644 root
+  put logrotate.conf /etc/logrotate.d/bot 0644 root
+  put journald.conf /etc/systemd/journald.conf.d/bot.conf 0644 root
+  # nginx's welcome page on port 80.
+  rm -f /etc/nginx/sites-enabled/default
+}
+
+# 825 days: the longest that Apple's clients accept in a server certificate, whoever signed it. Clients pin it by the
+# fingerprint in the report. A later run of this script renews it in its last 30 days.
+step_tls() {
+  local key=/etc/bot/tls/key.pem cert=/etc/bot/tls/cert.pem names address
+  if ! openssl x509 -in "$cert" -noout -checkend 2592000 >/dev/null 2>&1; then
+    names=DNS:localhost,DNS:$(hostname),IP:127.0.0.1
+    address=$("$LIB/aws.py" imds meta-data/public-ipv4 2>/dev/null) && names+=",IP:$address"
+    (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 825 -subj /CN=bot \
+      -addext "subjectAltName=$names" -addext extendedKeyUsage=serverAuth -keyout "$key" -out "$cert")
+    CHANGED+=' nginx.conf'
+  fi
+  FINGERPRINT=$(openssl x509 -in "$cert" -noout -fingerprint -sha256)
+  FINGERPRINT=${FINGERPRINT#*=}
+}
+
+step_services() {
+  local from=$EPOCHSECONDS action=start
+  systemctl daemon-reload
+  systemctl enable --quiet nftables.service nginx.service bot.service logrotate.timer
+  [[ $CHANGED != *journald* ]] || systemctl restart systemd-journald.service
+  [[ $CHANGED != *nftables* ]] || systemctl restart nftables.service
+  [[ ! $CHANGED =~ bot|config ]] || action=restart
+  systemctl reset-failed bot.service 2>/dev/null || true
+  systemctl "$action" bot.service || fail "$(why_bot_failed "$from")"
+  free_of_others 443
+  free_of_others "$EXTERNAL_PORT"
+  nginx -t
+  if [[ $CHANGED == *nginx* ]]; then systemctl reload-or-restart nginx.service; else systemctl start nginx.service; fi
+}
+
+# The runtime's own last word names cause and remedy; its whole journal goes to the log, and so into the report.
+why_bot_failed() {
+  local journal error
+  journal=$(journalctl --unit bot.service --since "@$1" --output cat --no-pager)
+  echo "$journal" >>"$LOG"
+  error=$(grep -a '\[ERR\]' <<<"$journal" | tail -n 1)
+  echo "bot.service did not start: ${error##*\[ERR\] }"
+}
+
+free_of_others() {
+  local owner
+  owner=$(ss -Hltnp "sport = :$1" | grep -v '"nginx"' | grep -o 'users:.*' | head -n 1) || return 0
+  fail "port $1 is taken by another process, $owner; stop it, or (unless it is 443) change the prop externalPort and deploy again"
+}
+
+step_ready() {
+  local url
+  for url in https://localhost/readyz "http://localhost:$EXTERNAL_PORT/readyz"; do
+    curl -fsS --cacert /etc/bot/tls/cert.pem --retry 20 --retry-delay 1 --retry-max-time 30 --retry-all-errors --max-time 10 -o /dev/null "$url" ||
+      fail "$url did not answer within 30 s although bot.service runs; read /var/log/nginx/error.log and: journalctl -u bot"
+  done
+}
+
+# Debian's images lack the agent behind `aws ssm start-session`. The service does not need it, so its absence is a
+# warning. With another endpoint for AWS there is no AWS to register with.
+install_session_agent() {
+  local deb=$STATE/agent.deb suffix=
+  ! systemctl cat amazon-ssm-agent.service snap.amazon-ssm-agent.amazon-ssm-agent.service >/dev/null 2>&1 || return 0
+  [ -z "${AWS_ENDPOINT_URL:-}" ] || return 0
+  [[ $REGION != cn-* ]] || suffix=.cn
+  if ! curl -fsS --retry 3 --connect-timeout 5 --max-time 60 -o "$deb" \
+    "https://amazon-ssm-$REGION.s3.$REGION.amazonaws.com$suffix/latest/debian_$(dpkg --print-architecture)/amazon-ssm-agent.deb" ||
+    ! dpkg -i "$deb"; then
+    say WRN 'amazon-ssm-agent could not be installed: no sessions through SSM; run bootstrap.sh again'
+  fi
+}
+
+# --- main -----------------------------------------------------------------------------------------------------------
+
+exec 3>&1 >>"$LOG" 2>&1 </dev/null
+exec 9>/run/bot-bootstrap.lock
+if ! flock -n 9; then
+  trap - EXIT
+  say WRN 'another run is under way'
+  exit 75
+fi
+set -a
+# shellcheck source=/dev/null
+. "$LIB/bootstrap.env"
+set +a
+INSTANCE_ID=$(</var/lib/cloud/data/instance-id)
+export INSTANCE_ID
+mkdir -p "$STATE"
+start_download bundle
+start_download model
+for name in packages user bundle model configure tls services ready; do
+  step "$name"
+done
+STEP=ready STATUS=ready MESSAGE="answers on port 443 (TLS) and port $EXTERNAL_PORT"
+[ -z "$REPORTER" ] || wait "$REPORTER"
+report
+touch /opt/bot/.bootstrapped
+say INF "$MESSAGE"
+install_session_agent

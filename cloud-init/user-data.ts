@@ -1,0 +1,155 @@
+/**
+ * Renders the machine's user-data: a `#cloud-config` that lays down the files of `cloud-init/files` and starts the
+ * bootstrap. Pure: the same props give the same text, byte for byte, on every machine, because another text means
+ * another instance.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { gzipSync, strToU8 } from 'fflate';
+import { dump } from 'js-yaml';
+
+import { checkUserDataProps } from './check-props';
+
+/** What EC2 takes, in bytes before base64. */
+export const USER_DATA_LIMIT_BYTES = 16_384;
+
+/** Where the bootstrap and its files lie on the machine. */
+const LIBRARY = '/usr/local/lib/bot';
+
+/** Laid down beside bootstrap.sh, which puts them where they belong. */
+const CONFIG_FILES = ['bot.service', 'nginx.conf', 'nftables.conf', 'logrotate.conf', 'journald.conf'];
+const SCRIPTS = ['bootstrap.sh', 'aws.py'];
+
+/** nginx waits that much longer than the service's longest request, so that it is the service that ends it. */
+const READ_TIMEOUT_MARGIN_SECONDS = 30;
+
+export interface UserDataProps {
+  /** AWS region of bucket and secret. */
+  readonly region: string;
+
+  /** Bucket with bundle, model and reports. A placeholder that is filled in later may stand here. */
+  readonly bucket: string;
+
+  /** Object key of the runtime bundle (tar.gz). */
+  readonly bundleKey: string;
+
+  /** SHA-256 of the bundle, 64 hex digits. Its first 12 name the release on the machine. */
+  readonly bundleSha256: string;
+
+  /** Object key of the GGUF model. */
+  readonly modelKey: string;
+
+  /** SHA-256 of the model, 64 hex digits. */
+  readonly modelSha256: string;
+
+  /** The model's name in /opt/bot/models, without a folder. */
+  readonly modelFile: string;
+
+  /** Where the bootstrap's report goes in the bucket: `<reportPrefix><instance-id>.json`. Ends with a slash. */
+  readonly reportPrefix: string;
+
+  /** Port that nginx opens beside 443, plain HTTP. */
+  readonly externalPort: number;
+
+  /** Port of the HTTP process on 127.0.0.1. */
+  readonly internalPort: number;
+
+  /** Memory that the service may use, in MiB: the instance's, less what the system needs. */
+  readonly memoryMaxMiB: number;
+
+  /**
+   * Becomes /etc/bot/config.yaml. Holds no secret: user-data can be read by everyone who may describe the instance,
+   * and by every process on it.
+   */
+  readonly config: object;
+}
+
+/**
+ * @returns the user-data, without Terraform escapes
+ * @throws Error if a value is not allowed, or the text would be larger than EC2 takes
+ */
+export function renderUserData(props: UserDataProps): string {
+  checkUserDataProps(props);
+  const values = {
+    EXTERNAL_PORT: props.externalPort,
+    INTERNAL_PORT: props.internalPort,
+    MEMORY_MAX: `${props.memoryMaxMiB}M`,
+    READ_TIMEOUT: longestRequestSeconds(props.config) + READ_TIMEOUT_MARGIN_SECONDS,
+  };
+  const document = {
+    // Nobody logs in over SSH; one host key of the quick kind is enough for those who open port 22 themselves.
+    ssh_genkeytypes: ['ed25519'],
+    write_files: [
+      // These two stay plain text: they hold every value, and the placeholders that the stack fills in later.
+      { path: `${LIBRARY}/bootstrap.env`, content: environmentFile(props) },
+      { path: `${LIBRARY}/config.yaml`, content: toYaml(props.config), permissions: '0640' },
+      ...SCRIPTS.map((name) => ({ ...packed(`${LIBRARY}/${name}`, read(name)), permissions: '0755' })),
+      ...CONFIG_FILES.map((name) => packed(`${LIBRARY}/${name}`, fill(name, values))),
+      packed('/etc/systemd/system/bot-bootstrap.service', read('bot-bootstrap.service')),
+    ],
+    runcmd: [['systemctl', 'enable', '--now', 'bot-bootstrap.service']],
+  };
+  const text = `#cloud-config\n${toYaml(document)}`;
+  const bytes = Buffer.byteLength(text);
+  if (bytes > USER_DATA_LIMIT_BYTES) {
+    throw new Error(
+      `user-data should be at most ${USER_DATA_LIMIT_BYTES} bytes, got ${bytes}: shorten config (${toYaml(props.config).length} bytes) or the object keys`,
+    );
+  }
+  return text;
+}
+
+/** What bootstrap.sh and aws.py read. The values are checked: none needs quoting in a shell. */
+function environmentFile(props: UserDataProps): string {
+  const variables = {
+    REGION: props.region,
+    BUCKET: props.bucket,
+    BUNDLE_KEY: props.bundleKey,
+    BUNDLE_SHA256: props.bundleSha256,
+    MODEL_KEY: props.modelKey,
+    MODEL_SHA256: props.modelSha256,
+    MODEL_FILE: props.modelFile,
+    REPORT_PREFIX: props.reportPrefix,
+    EXTERNAL_PORT: props.externalPort,
+  };
+  return Object.entries(variables)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('');
+}
+
+/** The file without its comments, with its `@NAME@`s filled in. */
+function fill(name: string, values: Readonly<Record<string, string | number>>): string {
+  return read(name).replace(/@([A-Z_]+)@/g, (placeholder, key: string) => {
+    const value = values[key];
+    if (value === undefined) throw new Error(`cloud-init/files/${name}: nothing fills ${placeholder}`);
+    return String(value);
+  });
+}
+
+/**
+ * A file, gzipped: as plain text they do not fit. By fflate and not by Node's zlib, whose output differs between
+ * versions and processors, and with no time in the header.
+ */
+function packed(path: string, content: string) {
+  const bytes = gzipSync(strToU8(content), { level: 9, mtime: 0 });
+  return { path, encoding: 'gz+b64', content: Buffer.from(bytes).toString('base64') };
+}
+
+function toYaml(value: object): string {
+  return dump(value, { lineWidth: -1, noArrayIndent: true, noRefs: true });
+}
+
+/** A file of this room, less what only its readers in the repository need. */
+function read(name: string): string {
+  return withoutComments(readFileSync(join(__dirname, 'files', name), 'utf8'));
+}
+
+/** Drops whole-line comments but a `#!`, and empty lines. Every language in files/ writes comments with `#`. */
+function withoutComments(text: string): string {
+  return text.replace(/^[ \t]*#(?!!).*\n/gm, '').replace(/\n{2,}/g, '\n');
+}
+
+function longestRequestSeconds(config: { limits?: { max_request_seconds?: number } }): number {
+  return config.limits?.max_request_seconds ?? 300;
+}
