@@ -1,0 +1,121 @@
+import { BatchingStrategy } from './batching-strategy.js';
+import type { GenerateRequest } from './engine.js';
+import type { Job } from './lane.js';
+import { loadModel } from './load-model.js';
+import { UnusableModel } from './model-file.js';
+import { PromptRenderer } from './prompt.js';
+import type { FromChild, ToChild } from './protocol.js';
+import { Scheduler } from './scheduler.js';
+import { StepPlanner } from './step-planner.js';
+import { warmUp } from './warm-up.js';
+import type { ModelSettings } from './options.js';
+
+/**
+ * The process that evaluates. It has a process of its own because llama.cpp can take it down, and because the thread
+ * pool must have one thread (UV_THREADPOOL_SIZE=1): evaluation that hops between threads runs at a third of the
+ * speed, and every file or DNS job of a shared pool would wait behind it.
+ */
+
+interface RunningModel {
+  readonly scheduler: Scheduler;
+  readonly prompts: PromptRenderer;
+  readonly contextSize: number;
+}
+
+let running: RunningModel | undefined;
+const jobs = new Map<number, Job>();
+
+function send(message: FromChild): void {
+  // Without the parent there is nobody to work for: `disconnect` ends the process.
+  if (process.connected) process.send?.(message);
+}
+
+async function load(settings: ModelSettings): Promise<void> {
+  try {
+    const batching = new BatchingStrategy();
+    const { model, context, sequences, notes } = await loadModel(settings, batching);
+    const prompts = new PromptRenderer(model);
+    const planner = new StepPlanner({ batchSize: settings.batchSize });
+    const scheduler = new Scheduler({
+      sequences,
+      batching,
+      planner,
+      emit: (events) => {
+        for (const [id, event] of events) {
+          if (event.type === 'end' || event.type === 'error' || event.type === 'cancelled') jobs.delete(id);
+        }
+        send({ type: 'events', events });
+      },
+    });
+    await warmUp({ model, sequences, batching, planner });
+    running = { scheduler, prompts, contextSize: context.contextSize };
+    send({
+      type: 'ready',
+      model: {
+        contextSize: context.contextSize,
+        sequences: sequences.length,
+        notes: [...notes, `chat template: ${prompts.format}`],
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof UnusableModel)) throw error;
+    send({ type: 'unusable', message: error.message, details: error.details });
+  }
+}
+
+function generate(id: number, request: GenerateRequest): void {
+  if (running === undefined) throw new Error('a request came before the model was ready');
+  const { scheduler, prompts, contextSize } = running;
+  const { tokens, stop } = prompts.render(request.input);
+  if (tokens.length >= contextSize) {
+    send({
+      type: 'events',
+      events: [
+        [
+          id,
+          {
+            type: 'error',
+            code: 'context_length_exceeded',
+            message:
+              `This model's context is ${contextSize} tokens and the prompt alone has ${tokens.length}; ` +
+              'shorten the messages',
+            details: { promptTokens: tokens.length, contextSize },
+          },
+        ],
+      ],
+    });
+    return;
+  }
+  const job: Job = { id, request, tokens, stop: [...request.stop, ...stop], cancelled: false };
+  jobs.set(id, job);
+  scheduler.submit(job);
+}
+
+process.on('message', (message: ToChild) => {
+  switch (message.type) {
+    case 'load':
+      void load(message.settings);
+      break;
+    case 'generate':
+      generate(message.id, message.request);
+      break;
+    case 'cancel':
+      running?.scheduler.cancel(message.id);
+      break;
+    case 'ping':
+      send({ type: 'pong', stepMs: running?.scheduler.stepMs ?? 0 });
+      break;
+    case 'stats':
+      if (running !== undefined) send({ type: 'stats', stats: running.scheduler.stats });
+      break;
+    case 'stop':
+      void Promise.resolve(running?.scheduler.stop()).then(() => process.exit(0));
+      break;
+  }
+});
+
+// Ctrl-C and systemd's stop signal reach the whole group; when to end is the parent's decision (it drains first).
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+
+// The parent is gone, perhaps killed. Not process.exit(): it would wait for the evaluation that is under way.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));

@@ -1,0 +1,59 @@
+import type { GenerateEvent } from './engine.js';
+
+/**
+ * Hands events from a callback to one `for await`. Pieces of text that a slow consumer has not taken yet are joined,
+ * so that it is behind by one event, not by hundreds.
+ */
+export class EventQueue {
+  #events: GenerateEvent[] = [];
+  #failure: { readonly error: unknown } | undefined;
+  #ended = false;
+  #wake: (() => void) | undefined;
+
+  push(event: GenerateEvent): void {
+    const last = this.#events.at(-1);
+    if (event.type === 'text' && last?.type === 'text') {
+      this.#events[this.#events.length - 1] = {
+        type: 'text',
+        text: last.text + event.text,
+        tokens: last.tokens + event.tokens,
+      };
+    } else {
+      this.#events.push(event);
+    }
+    if (event.type === 'end') this.#ended = true;
+    this.#notify();
+  }
+
+  /** What was pushed before is still delivered, then `error` is thrown. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#notify();
+  }
+
+  /** Forgets what was not delivered and throws `error` at once. */
+  abort(error: unknown): void {
+    this.#events = [];
+    this.fail(error);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<GenerateEvent, void, undefined> {
+    for (;;) {
+      const event = this.#events.shift();
+      if (event !== undefined) {
+        yield event;
+      } else if (this.#failure !== undefined) {
+        throw this.#failure.error;
+      } else if (this.#ended) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
+    }
+  }
+
+  #notify(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+}

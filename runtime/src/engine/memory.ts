@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface MemoryLimit {
+  readonly bytes: number;
+  /** Where the figure comes from, for people. */
+  readonly source: string;
+}
+
+/**
+ * Memory that a new process may take: what the kernel has available, or what is left under a control group's limit
+ * (systemd's MemoryMax, a container), whichever is less. `undefined` where there is no /proc.
+ */
+export async function availableMemory(root = '/'): Promise<MemoryLimit | undefined> {
+  const limits: MemoryLimit[] = [];
+  const meminfo = await readText(join(root, 'proc/meminfo'));
+  const available = meminfo === undefined ? null : /^MemAvailable:\s+(\d+) kB$/m.exec(meminfo);
+  if (available?.[1] !== undefined) {
+    limits.push({ bytes: Number(available[1]) * 1024, source: 'MemAvailable in /proc/meminfo' });
+  }
+  limits.push(...(await controlGroupLimits(root)));
+  return limits.sort((a, b) => a.bytes - b.bytes)[0];
+}
+
+/** Version 2 only: every system this runs on has it. Limits of the groups above count as well. */
+async function controlGroupLimits(root: string): Promise<MemoryLimit[]> {
+  const membership = await readText(join(root, 'proc/self/cgroup'));
+  const path = membership === undefined ? null : /^0::(\/.*)$/m.exec(membership);
+  if (path?.[1] === undefined) return [];
+  const limits: MemoryLimit[] = [];
+  const parts = path[1].split('/').filter((part) => part !== '');
+  for (let depth = parts.length; depth >= 0; depth--) {
+    const group = join(root, 'sys/fs/cgroup', ...parts.slice(0, depth));
+    const max = Number(await readText(join(group, 'memory.max')));
+    const current = Number(await readText(join(group, 'memory.current')));
+    if (!Number.isFinite(max) || !Number.isFinite(current)) continue;
+    const reclaimable = /^inactive_file (\d+)$/m.exec((await readText(join(group, 'memory.stat'))) ?? '');
+    const used = current - Number(reclaimable?.[1] ?? 0);
+    limits.push({
+      bytes: Math.max(0, max - used),
+      source: `the control group's memory.max of ${mebibytes(max)}`,
+    });
+  }
+  return limits;
+}
+
+export function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

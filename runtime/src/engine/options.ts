@@ -1,0 +1,51 @@
+import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
+
+export type KvCacheType = 'f16' | 'q8_0';
+
+export interface LocalEngineOptions {
+  /** The GGUF file. */
+  readonly modelPath: string;
+  /** The name clients use. @default the file's name without `.gguf` */
+  readonly modelId?: string;
+  /** Tokens of prompt and answer together, for each sequence. @default 4096 */
+  readonly contextSize?: number;
+  /** How many requests are evaluated at once; each has `contextSize` tokens of its own memory. @default 4 */
+  readonly sequences?: number;
+  /** Threads that evaluate. More than there are whole cores is slower, not faster. @default the cores there are */
+  readonly threads?: number;
+  /** Most tokens in one evaluation. 128 to 256 reads prompts fastest on two cores; more only costs memory. @default 256 */
+  readonly batchSize?: number;
+  /** Reads prompts about a fifth faster. @default true */
+  readonly flashAttention?: boolean;
+  /** `q8_0` halves the context's memory and costs a third of the speed of reading prompts. @default 'f16' */
+  readonly kvCacheType?: KvCacheType;
+  readonly log: (level: 'INF' | 'WRN' | 'ERR', text: string) => void;
+}
+
+/** What the child needs to load the model: every default filled in, nothing that cannot cross a process border. */
+export interface ModelSettings {
+  readonly modelPath: string;
+  readonly contextSize: number;
+  readonly sequences: number;
+  readonly threads: number;
+  readonly batchSize: number;
+  readonly flashAttention: boolean;
+  readonly kvCacheType: KvCacheType;
+}
+
+export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): ModelSettings {
+  return {
+    modelPath: options.modelPath,
+    contextSize: options.contextSize ?? 4096,
+    sequences: options.sequences ?? 4,
+    threads: options.threads ?? availableParallelism(),
+    batchSize: options.batchSize ?? 256,
+    flashAttention: options.flashAttention ?? true,
+    kvCacheType: options.kvCacheType ?? 'f16',
+  };
+}
+
+export function resolveModelId(options: Pick<LocalEngineOptions, 'modelId' | 'modelPath'>): string {
+  return options.modelId ?? basename(options.modelPath).replace(/\.gguf$/i, '');
+}

@@ -1,0 +1,64 @@
+import type { EngineErrorCode, GenerateEvent, GenerateRequest } from './engine.js';
+import type { ModelSettings } from './options.js';
+
+/**
+ * What the HTTP process and the engine's child process say to each other. Both ends come from the same build, so
+ * the types are the contract; `id` numbers a request for the life of one child.
+ */
+export type ToChild =
+  | { readonly type: 'load'; readonly settings: ModelSettings }
+  | { readonly type: 'generate'; readonly id: number; readonly request: GenerateRequest }
+  | { readonly type: 'cancel'; readonly id: number }
+  /** Answered with `pong` at once: evaluation runs on other threads and never holds the child's event loop. */
+  | { readonly type: 'ping' }
+  | { readonly type: 'stats' }
+  /** Finish the step under way, then exit. */
+  | { readonly type: 'stop' };
+
+export type FromChild =
+  | { readonly type: 'ready'; readonly model: LoadedModel }
+  /** The model cannot be used; trying again would end the same way. */
+  | { readonly type: 'unusable'; readonly message: string; readonly details: ErrorDetails }
+  /** All that one step produced, in one message: a message costs more than a token's bookkeeping. */
+  | { readonly type: 'events'; readonly events: readonly RequestEvent[] }
+  /** `stepMs`: how long the step under way has taken so far. */
+  | { readonly type: 'pong'; readonly stepMs: number }
+  | { readonly type: 'stats'; readonly stats: EngineStats }
+  | { readonly type: 'log'; readonly level: 'INF' | 'WRN' | 'ERR'; readonly text: string };
+
+export type ErrorDetails = Readonly<Record<string, number | string>>;
+
+export interface LoadedModel {
+  readonly contextSize: number;
+  readonly sequences: number;
+  readonly notes: readonly string[];
+}
+
+export interface RequestFailure {
+  readonly type: 'error';
+  readonly code: EngineErrorCode;
+  readonly message: string;
+  readonly details: ErrorDetails;
+}
+
+/** The request was cancelled and its sequence is free again. */
+export interface RequestCancelled {
+  readonly type: 'cancelled';
+}
+
+export type RequestEvent = readonly [id: number, event: GenerateEvent | RequestFailure | RequestCancelled];
+
+/** Counters since the child's start, for tests and tuning. */
+export interface EngineStats {
+  /** Steps in which only tokens of running answers were evaluated. */
+  readonly decodeSteps: number;
+  /** Tokens evaluated in those steps. */
+  readonly decodeTokens: number;
+  /** Steps that read prompts. */
+  readonly prefillSteps: number;
+  readonly prefillTokens: number;
+  /** Evaluations that llama.cpp ran, as the batching strategy saw them: as many as steps when batches are full. */
+  readonly batches: number;
+  /** Sequences moved next to the running ones. */
+  readonly moves: number;
+}

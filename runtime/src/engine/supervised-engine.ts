@@ -1,0 +1,200 @@
+import { EngineError } from './engine.js';
+import type {
+  Engine,
+  EngineState,
+  EngineStatus,
+  GenerateEvent,
+  GenerateRequest,
+  ModelInfo,
+} from './engine.js';
+import { EventQueue } from './event-queue.js';
+import { resolveModelId, resolveModelSettings, type LocalEngineOptions } from './options.js';
+import type { EngineStats, ErrorDetails, FromChild, LoadedModel, RequestEvent } from './protocol.js';
+import { Supervisor, type SupervisorOptions } from './supervisor.js';
+
+type Tuning = Partial<Omit<SupervisorOptions, 'childEntry' | 'settings' | 'log'>>;
+
+interface OpenRequest {
+  readonly queue: EventQueue;
+  started: boolean;
+}
+
+/** An Engine whose work is done by a supervised child process. */
+export class SupervisedEngine implements Engine {
+  readonly #supervisor: Supervisor;
+  readonly #log: LocalEngineOptions['log'];
+  readonly #requests = new Map<number, OpenRequest>();
+  readonly #listeners = new Set<(status: EngineStatus) => void>();
+  #nextId = 1;
+  #state: EngineState = 'loading';
+  #reason: string | undefined;
+  #model: ModelInfo;
+  #starting: { resolve(): void; reject(error: unknown): void } | undefined;
+  #statsWaiting: ((stats: EngineStats) => void)[] = [];
+
+  constructor(options: LocalEngineOptions, childEntry: string, tuning: Tuning = {}) {
+    const settings = resolveModelSettings(options);
+    this.#log = options.log;
+    this.#model = {
+      id: resolveModelId(options),
+      contextSize: settings.contextSize,
+      sequences: settings.sequences,
+      notes: [],
+    };
+    this.#supervisor = new Supervisor(
+      { ...tuning, childEntry, settings, log: options.log },
+      {
+        ready: (model) => this.#onReady(model),
+        message: (message) => this.#onMessage(message),
+        lost: (reason) => this.#onLost(reason),
+        failed: (message, details) => this.#onFailed(message, details),
+      },
+    );
+  }
+
+  get model(): ModelInfo {
+    return this.#model;
+  }
+
+  /** The engine's process, for operators and tests. */
+  get pid(): number | undefined {
+    return this.#supervisor.pid;
+  }
+
+  async start(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#starting = { resolve, reject };
+      this.#supervisor.start();
+    });
+  }
+
+  status(): EngineStatus {
+    let running = 0;
+    for (const request of this.#requests.values()) if (request.started) running++;
+    return {
+      state: this.#state,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      running,
+      waiting: this.#requests.size - running,
+      restarts: this.#supervisor.restarts,
+    };
+  }
+
+  /** Counters of the child that runs now, for tests and tuning. */
+  async stats(): Promise<EngineStats> {
+    this.#requireReady();
+    return new Promise((resolve) => {
+      this.#statsWaiting.push(resolve);
+      this.#supervisor.send({ type: 'stats' });
+    });
+  }
+
+  async *generate(
+    request: GenerateRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, undefined> {
+    signal.throwIfAborted();
+    this.#requireReady();
+    const id = this.#nextId++;
+    const queue = new EventQueue();
+    this.#requests.set(id, { queue, started: false });
+    this.#supervisor.send({ type: 'generate', id, request });
+    const onAbort = (): void => queue.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      yield* queue;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      // Still in the table: it has not ended. It stays there, and counts, until its sequence is free.
+      if (this.#requests.has(id)) this.#supervisor.send({ type: 'cancel', id });
+    }
+  }
+
+  onState(listener: (status: EngineStatus) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async stop(): Promise<void> {
+    this.#setState('stopped');
+    this.#interruptAll('the engine was stopped');
+    this.#starting?.reject(new EngineError('engine_unavailable', 'the engine was stopped while it started'));
+    this.#starting = undefined;
+    await this.#supervisor.stop();
+  }
+
+  #requireReady(): void {
+    if (this.#state === 'ready') return;
+    const why = this.#reason === undefined ? '' : `: ${this.#reason}`;
+    throw new EngineError('engine_unavailable', `the engine is ${this.#state}${why}; try again later`);
+  }
+
+  #onReady(model: LoadedModel): void {
+    this.#model = { ...this.#model, ...model };
+    for (const note of model.notes) this.#log('INF', note);
+    this.#setState('ready');
+    this.#starting?.resolve();
+    this.#starting = undefined;
+  }
+
+  #onMessage(message: FromChild): void {
+    if (message.type === 'events') {
+      for (const event of message.events) this.#onEvent(event);
+    } else if (message.type === 'stats') {
+      this.#statsWaiting.shift()?.(message.stats);
+    }
+  }
+
+  #onEvent([id, event]: RequestEvent): void {
+    const request = this.#requests.get(id);
+    if (request === undefined) return;
+    switch (event.type) {
+      case 'start':
+        request.started = true;
+        request.queue.push(event);
+        break;
+      case 'text':
+        request.queue.push(event);
+        break;
+      case 'end':
+        this.#requests.delete(id);
+        request.queue.push(event);
+        break;
+      case 'error':
+        this.#requests.delete(id);
+        request.queue.fail(new EngineError(event.code, event.message, event.details));
+        break;
+      case 'cancelled':
+        this.#requests.delete(id);
+        break;
+    }
+  }
+
+  #onLost(reason: string): void {
+    this.#interruptAll(`the engine process ended (${reason})`);
+    this.#setState('restarting', reason);
+  }
+
+  #onFailed(message: string, details: ErrorDetails): void {
+    const error = new EngineError('model_unusable', message, details);
+    this.#interruptAll(message);
+    this.#setState('failed', message);
+    if (this.#starting === undefined) this.#log('ERR', message);
+    this.#starting?.reject(error);
+    this.#starting = undefined;
+  }
+
+  #interruptAll(why: string): void {
+    const interrupted = [...this.#requests.values()];
+    this.#requests.clear();
+    this.#statsWaiting = [];
+    for (const { queue } of interrupted) queue.fail(new EngineError('engine_interrupted', why));
+  }
+
+  #setState(state: EngineState, reason?: string): void {
+    this.#state = state;
+    this.#reason = reason;
+    const status = this.status();
+    for (const listener of this.#listeners) listener(status);
+  }
+}

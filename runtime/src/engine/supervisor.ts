@@ -1,0 +1,222 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import type { ErrorDetails, FromChild, LoadedModel, ToChild } from './protocol.js';
+import type { ModelSettings } from './options.js';
+
+export interface SupervisorOptions {
+  /** The script that is run as the child. */
+  readonly childEntry: string;
+  readonly settings: ModelSettings;
+  /** Between two pings. @default 2000 ms */
+  readonly heartbeatMs?: number;
+  /** Pings in a row without an answer before the child counts as hung. @default 4 */
+  readonly missedHeartbeats?: number;
+  /** Before the first restart; doubles with each failure in a row. @default 250 ms */
+  readonly firstBackoffMs?: number;
+  /** @default 30_000 ms */
+  readonly longestBackoffMs?: number;
+  /** How long a child may take to stop by itself. @default 5000 ms */
+  readonly stopMs?: number;
+  readonly log: (level: 'INF' | 'WRN' | 'ERR', text: string) => void;
+}
+
+export interface SupervisorEvents {
+  ready(model: LoadedModel): void;
+  /** Anything but the messages that the supervisor itself understands. */
+  message(message: FromChild): void;
+  /** The child is gone; another one is started after `restartInMs`. */
+  lost(reason: string, restartInMs: number): void;
+  /** There will be no other child. */
+  failed(message: string, details: ErrorDetails): void;
+}
+
+/** A step this long is no step: the longest measured is under a second. */
+const HUNG_STEP_MS = 120_000;
+/** A child that was ready this long before it died starts the backoff from the beginning. */
+const HEALTHY_MS = 60_000;
+/** A child that dies while it loads the model does so each time, as a rule: out of memory, a damaged file. */
+const MOST_DEATHS_WHILE_LOADING = 3;
+
+/** Keeps one child alive: starts it, notices when it dies or hangs, and starts another one. */
+export class Supervisor {
+  readonly #options: Required<SupervisorOptions>;
+  readonly #events: SupervisorEvents;
+  #child: ChildProcess | undefined;
+  #readySince: number | undefined;
+  #everReady = false;
+  #failuresInARow = 0;
+  #unanswered = 0;
+  #killReason: string | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #restart: NodeJS.Timeout | undefined;
+  #ended = false;
+  #restarts = 0;
+
+  constructor(options: SupervisorOptions, events: SupervisorEvents) {
+    this.#options = {
+      heartbeatMs: 2000,
+      missedHeartbeats: 4,
+      firstBackoffMs: 250,
+      longestBackoffMs: 30_000,
+      stopMs: 5000,
+      ...options,
+    };
+    this.#events = events;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  start(): void {
+    const child = fork(this.#options.childEntry, {
+      env: childEnvironment(),
+      // Nothing of the parent's own flags: a debugger's port, a loader.
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.#child = child;
+    this.#unanswered = 0;
+    this.#killReason = undefined;
+    this.#readySince = undefined;
+    const lastWords = new LastLines();
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => lastWords.add(text));
+    child.on('message', (message: FromChild) => this.#onMessage(message));
+    child.on('error', (error) => this.#options.log('ERR', `engine process: ${error.message}`));
+    child.on('exit', (code, signal) => this.#onExit(child, describeExit(code, signal), lastWords));
+    this.send({ type: 'load', settings: this.#options.settings });
+    this.#heartbeat = setInterval(() => this.#beat(), this.#options.heartbeatMs);
+  }
+
+  /** Messages to a child that is gone are dropped: whoever waits for an answer hears `lost`. */
+  send(message: ToChild): void {
+    if (this.#child?.connected === true) this.#child.send(message, () => undefined);
+  }
+
+  async stop(): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#restart);
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    this.send({ type: 'stop' });
+    const kill = setTimeout(() => child.kill('SIGKILL'), this.#options.stopMs);
+    await exited;
+    clearTimeout(kill);
+  }
+
+  #onMessage(message: FromChild): void {
+    switch (message.type) {
+      case 'ready':
+        this.#readySince = performance.now();
+        this.#everReady = true;
+        this.#events.ready(message.model);
+        break;
+      case 'pong':
+        this.#unanswered = 0;
+        if (message.stepMs > HUNG_STEP_MS)
+          this.#kill(`an evaluation did not end in ${HUNG_STEP_MS / 1000} s`);
+        break;
+      case 'unusable':
+        this.#fail(message.message, message.details);
+        break;
+      case 'log':
+        this.#options.log(message.level, message.text);
+        break;
+      case 'events':
+      case 'stats':
+        this.#events.message(message);
+        break;
+    }
+  }
+
+  #beat(): void {
+    // Pings are counted, not seconds: after a suspend or a stall of this process no time was lost by the child.
+    if (this.#unanswered >= this.#options.missedHeartbeats) {
+      this.#kill('it did not answer any more');
+      return;
+    }
+    this.#unanswered++;
+    this.send({ type: 'ping' });
+  }
+
+  #kill(reason: string): void {
+    this.#killReason ??= reason;
+    this.#child?.kill('SIGKILL');
+  }
+
+  #onExit(child: ChildProcess, how: string, lastWords: LastLines): void {
+    if (child !== this.#child) return;
+    clearInterval(this.#heartbeat);
+    this.#child = undefined;
+    if (this.#ended) return;
+    const reason = this.#killReason === undefined ? how : `it was killed because ${this.#killReason}`;
+    const said = lastWords.text === '' ? '' : `; its last words: ${lastWords.text}`;
+    if (this.#readySince !== undefined && performance.now() - this.#readySince > HEALTHY_MS)
+      this.#failuresInARow = 0;
+    this.#failuresInARow++;
+    if (this.#readySince === undefined) {
+      const deaths = this.#everReady ? MOST_DEATHS_WHILE_LOADING : 1;
+      if (this.#failuresInARow > deaths || !this.#everReady) {
+        this.#fail(
+          `the engine process died while it loaded ${this.#options.settings.modelPath} (${reason}${said}); ` +
+            'if it was SIGKILL the machine ran out of memory: take a smaller model or context, or a larger machine',
+          {},
+        );
+        return;
+      }
+    }
+    const wait = Math.min(
+      this.#options.longestBackoffMs,
+      this.#options.firstBackoffMs * 2 ** (this.#failuresInARow - 1),
+    );
+    this.#options.log(
+      'ERR',
+      `the engine process ended (${reason}${said}); starting another one in ${wait} ms`,
+    );
+    this.#restarts++;
+    this.#restart = setTimeout(() => this.start(), wait);
+    this.#events.lost(reason, wait);
+  }
+
+  #fail(message: string, details: ErrorDetails): void {
+    this.#ended = true;
+    clearInterval(this.#heartbeat);
+    this.#child?.kill('SIGKILL');
+    this.#events.failed(message, details);
+  }
+}
+
+/** The child gets what it needs and no more: the parent's environment may hold the API key. */
+function childEnvironment(): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = {
+    UV_THREADPOOL_SIZE: '1',
+    NODE_ENV: 'production',
+    TMPDIR: tmpdir(),
+  };
+  for (const name of ['PATH', 'HOME', 'LANG', 'LD_LIBRARY_PATH']) {
+    if (process.env[name] !== undefined) environment[name] = process.env[name];
+  }
+  return environment;
+}
+
+function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
+  return signal === null ? `exit code ${code ?? '?'}` : `signal ${signal}`;
+}
+
+/** What a process wrote last, in one line. */
+class LastLines {
+  #text = '';
+
+  add(text: string): void {
+    this.#text = (this.#text + text).slice(-1000);
+  }
+
+  get text(): string {
+    return this.#text.trim().split('\n').slice(-5).join(' | ');
+  }
+}

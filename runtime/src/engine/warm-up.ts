@@ -1,0 +1,40 @@
+import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
+import type { BatchingStrategy } from './batching-strategy.js';
+import { UnusableModel } from './model-file.js';
+import type { StepPlanner } from './step-planner.js';
+
+const PROMPT_TOKENS = 32;
+
+/**
+ * Has the model answer once: proof that it can, a first measurement for the planner, and the end of the slowness of
+ * a first evaluation.
+ */
+export async function warmUp(parts: {
+  readonly model: LlamaModel;
+  readonly sequences: readonly LlamaContextSequence[];
+  readonly batching: BatchingStrategy;
+  readonly planner: StepPlanner;
+}): Promise<void> {
+  const { model, batching, planner } = parts;
+  const sequence = parts.sequences[0];
+  if (sequence === undefined) throw new RangeError('the context has no sequence');
+  const words = model.tokenize('one two three four five six seven eight nine ten ');
+  const prompt: Token[] = [];
+  while (prompt.length < PROMPT_TOKENS) prompt.push(...words);
+  prompt.length = PROMPT_TOKENS;
+
+  const evaluation = sequence.evaluateWithMetadata(prompt, {}, { yieldEogToken: true });
+  for (const step of [
+    { kind: 'prefill', shares: new Map([[0, PROMPT_TOKENS]]) },
+    { kind: 'decode', shares: new Map([[0, 1]]) },
+  ] as const) {
+    batching.expect(1);
+    const started = performance.now();
+    const { done } = await evaluation.next();
+    if (done === true)
+      throw new UnusableModel('the model was loaded but generates nothing; take another model');
+    planner.record(step, performance.now() - started, false);
+  }
+  await evaluation.return();
+  await sequence.clearHistory();
+}
