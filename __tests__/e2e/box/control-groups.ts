@@ -27,7 +27,9 @@ export function createControlGroups(name: string, size: GuestSize, undo: UndoLog
 
 /** The memory group of a guest: what its kernel figure is read from. */
 export function memoryGroup(groups: ControlGroups): string {
-  return groups.paths.find((path) => groups.mode === 'unified' || path.startsWith(join(MOUNT, 'memory'))) ?? '';
+  return (
+    groups.paths.find((path) => groups.mode === 'unified' || path.startsWith(join(MOUNT, 'memory'))) ?? ''
+  );
 }
 
 function hybrid(name: string, { cpus, memoryMiB }: GuestSize): ControlGroups {

@@ -1,10 +1,18 @@
-"""Starts moto, the AWS emulator, for the end-to-end test: emulator.py HOST PORT."""
+"""Starts moto, the AWS emulator, for the end-to-end test: emulator.py HOST PORT.
 
+Two changes to moto, both so that the stack's policies mean here what they mean in AWS.
+"""
+
+import json
 import sys
 
+from moto.core.authorization import ActionAuthenticatorMixin
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import main
+from moto.sts.models import sts_backends
 
+# --- Conditions ------------------------------------------------------------------------------------------------------
 # moto 5.2 applies a statement whatever its Condition says, unless the operator is StringEquals; and where it does
 # judge a condition and finds that it does not hold, it answers "denied" instead of "this statement says nothing".
 # So the bucket policy that denies access without TLS would deny all access. The policy is right and stays as it is
@@ -12,7 +20,7 @@ from moto.server import main
 # AWS's TLS endpoints stand, so a request counts as one over TLS.
 REQUEST_CONTEXT = {"aws:SecureTransport": "true"}
 
-original = IAMPolicyStatement.is_action_permitted
+original_is_action_permitted = IAMPolicyStatement.is_action_permitted
 
 
 def condition_holds(condition):
@@ -30,10 +38,54 @@ def is_action_permitted(self, *args, **kwargs):
     condition = self._statement.get("Condition")
     if condition and set(condition) == {"Bool"} and not condition_holds(condition):
         return PermissionResult.NEUTRAL
-    return original(self, *args, **kwargs)
+    return original_is_action_permitted(self, *args, **kwargs)
+
+
+# --- The role of the machine -----------------------------------------------------------------------------------------
+# moto enforces IAM for everybody or for nobody. Here it is for the machine's role alone: whoever comes with the
+# credentials of an assumed role is held to that role's policies, and everybody else is the account's administrator
+# (the person who deploys). Signatures are not checked: they are the SDKs' business, not this project's.
+SAME_PERMISSION = {"HeadObject": "GetObject", "ListObjects": "ListBucket", "ListObjectsV2": "ListBucket"}
+
+
+def is_assumed_role(account, access_key):
+    return any(
+        role.access_key_id == access_key for backend in sts_backends[account].values() for role in backend.assumed_roles
+    )
+
+
+def secret_arn(response, resource):
+    """moto checks every action on `*`; a policy for one secret needs the secret's name."""
+    secret_id = json.loads(response.body or "{}").get("SecretId")
+    if not secret_id:
+        return resource
+    backend = secretsmanager_backends[response.current_account][response.region]
+    secret = backend.secrets.get(secret_id)
+    return secret.arn if secret else secret_id
+
+
+def authenticate_and_authorize_action(self, iam_request_cls, resource="*"):
+    authorization = self.headers.get("Authorization", "")
+    access_key = authorization.partition("Credential=")[2].partition("/")[0]
+    if not is_assumed_role(self.current_account, access_key):
+        return
+    action = self._get_action()
+    request = iam_request_cls(
+        account_id=self.current_account,
+        method=self.method,
+        path="/",
+        data=self.data,
+        body=self.raw_body,
+        headers=self.headers,
+        action=SAME_PERMISSION.get(action, action),
+    )
+    if request._service == "secretsmanager":
+        resource = secret_arn(self, resource)
+    request.check_action_permitted(resource)
 
 
 IAMPolicyStatement.is_action_permitted = is_action_permitted
+ActionAuthenticatorMixin._authenticate_and_authorize_action = authenticate_and_authorize_action
 
 if __name__ == "__main__":
     host, port = sys.argv[1:]

@@ -9,18 +9,23 @@ export class Emulator {
 
   static async start(folder: RunFolder, network: Network): Promise<Emulator> {
     const { uplinkHost, emulatorPort, emulatorUrl } = network.addresses;
-    const process = start(['python3', join(__dirname, 'emulator.py'), uplinkHost, String(emulatorPort)], folder.undo, {
-      name: 'AWS emulator',
-      logFile: join(folder.logs, 'emulator.log'),
-      // Without it, AWS's own managed policies (the one for sessions, say) do not exist.
-      env: { ...globalThis.process.env, MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' },
-    });
+    const process = start(
+      ['python3', join(__dirname, 'emulator.py'), uplinkHost, String(emulatorPort)],
+      folder.undo,
+      {
+        name: 'AWS emulator',
+        logFile: join(folder.logs, 'emulator.log'),
+        // Without it, AWS's own managed policies (the one for sessions, say) do not exist.
+        env: { ...globalThis.process.env, MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' },
+      },
+    );
     let ended = false;
     void process.exited.then(() => (ended = true));
     await waitFor(
       'the AWS emulator',
       async () => {
-        if (ended) throw new Error(`the AWS emulator ended at once: see ${join(folder.logs, 'emulator.log')}`);
+        if (ended)
+          throw new Error(`the AWS emulator ended at once: see ${join(folder.logs, 'emulator.log')}`);
         try {
           return (await fetch(`${emulatorUrl}/moto-api/`)).ok ? true : undefined;
         } catch {

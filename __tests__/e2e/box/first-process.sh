@@ -1,10 +1,12 @@
 #!/bin/sh
-# Process 1 of the guest before systemd. Two things make a container pass for an EC2 instance:
+# Process 1 of the guest before systemd. Three things make a container pass for an EC2 instance:
 #
 # 1. /sys/hypervisor/uuid starts with "ec2", so that cloud-init, unpatched, takes its way of EC2. There is no such
 #    folder in /sys, so /sys becomes a read-only tmpfs of bind mounts with one folder more.
 # 2. systemd may make control groups (the services' MemoryMax and the like): with v1, each controller is mounted
 #    writable (the control group namespace keeps the guest in its own part); with v2, the one tree is.
+# 3. /proc/meminfo says what the instance has. The control group caps the memory, but the file would show the host's,
+#    and a service that sizes itself by it would be tried on the wrong machine.
 if [ ! -e /sys/hypervisor ]; then
   mount --make-rprivate /
   mkdir -p /run/.sys
@@ -19,6 +21,8 @@ if [ ! -e /sys/hypervisor ]; then
   mount -o remount,ro,bind /run/.sys
   mount --move /run/.sys /sys 2>/dev/null || mount --rbind /run/.sys /sys
 fi
+
+mount --bind /run/host/meminfo /proc/meminfo
 
 mode=$CGROUP_MODE
 force_legacy=$FORCE_LEGACY_CGROUPS

@@ -1,8 +1,15 @@
 /** A guest: Debian with systemd and cloud-init, in a container that passes for an EC2 instance. */
-import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GuestAddresses } from './addresses';
-import { type BackgroundProcess, type CommandResult, type CommandOptions, run, start, waitFor } from './commands';
+import {
+  type BackgroundProcess,
+  type CommandResult,
+  type CommandOptions,
+  run,
+  start,
+  waitFor,
+} from './commands';
 import { type ControlGroups, createControlGroups, type GuestSize } from './control-groups';
 import type { Network } from './network';
 import { findPackageMirror, sourcesList } from './package-mirror';
@@ -43,9 +50,20 @@ export class Guest {
     const groups = createControlGroups(`${network.addresses.namespace}-${name}`, options.size, folder.undo);
     const consoleLog = join(folder.logs, `${name}-console.log`);
     const forceLegacy = os === 'debian-13' ? '1' : '';
+    const meminfo = folder.file('guests', name, 'meminfo');
+    writeFileSync(meminfo, memoryInformation(options.size));
     const startedAt = Date.now();
     const supervisor = start(
-      [join(__dirname, 'run-guest.sh'), name, disk, addresses.namespace, groups.mode, forceLegacy, ...groups.paths],
+      [
+        join(__dirname, 'run-guest.sh'),
+        name,
+        disk,
+        addresses.namespace,
+        meminfo,
+        groups.mode,
+        forceLegacy,
+        ...groups.paths,
+      ],
       folder.undo,
       // Only the supervisor is told to end; the guest itself goes with its control groups, whose undo comes next.
       { name: `guest ${name}`, logFile: consoleLog, graceMs: 0 },
@@ -60,7 +78,8 @@ export class Guest {
   /** Runs a command in the guest as root, the way a person in a session there would. */
   async exec(argv: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     const leader = this.#leader();
-    if (leader === undefined) throw new Error(`guest ${this.options.name} does not run: see ${this.consoleLog}`);
+    if (leader === undefined)
+      throw new Error(`guest ${this.options.name} does not run: see ${this.consoleLog}`);
     const environment = Object.entries({
       PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
       HOME: '/root',
@@ -68,7 +87,20 @@ export class Guest {
       LANG: 'C.UTF-8',
       ...this.options.environment,
     }).map(([key, value]) => `${key}=${value}`);
-    const enter = ['nsenter', '-t', String(leader), '-m', '-u', '-i', '-p', '-n', '-C', '--', '/usr/bin/env', '-i'];
+    const enter = [
+      'nsenter',
+      '-t',
+      String(leader),
+      '-m',
+      '-u',
+      '-i',
+      '-p',
+      '-n',
+      '-C',
+      '--',
+      '/usr/bin/env',
+      '-i',
+    ];
     return run([...enter, ...environment, ...argv], options);
   }
 
@@ -89,7 +121,9 @@ export class Guest {
       `systemd in guest ${this.options.name}`,
       () => {
         const leader = this.#leader();
-        return leader !== undefined && existsSync(`/proc/${leader}/root/run/systemd/private`) ? true : undefined;
+        return leader !== undefined && existsSync(`/proc/${leader}/root/run/systemd/private`)
+          ? true
+          : undefined;
       },
       { timeoutMs: 60_000 },
     );
@@ -117,7 +151,11 @@ export class Guest {
 }
 
 /** The guest's cable: one end in a namespace of its own, the other on the bridge. */
-async function plugIn(folder: RunFolder, network: Network, { namespace, mac, bridgePort }: GuestAddresses): Promise<void> {
+async function plugIn(
+  folder: RunFolder,
+  network: Network,
+  { namespace, mac, bridgePort }: GuestAddresses,
+): Promise<void> {
   const mtu = String(network.mtu);
   await run(['ip', 'netns', 'add', namespace]);
   folder.undo.add({ kind: 'command', argv: ['ip', 'netns', 'del', namespace] });
@@ -125,6 +163,28 @@ async function plugIn(folder: RunFolder, network: Network, { namespace, mac, bri
   await run(['ip', '-n', namespace, 'link', 'add', 'ens5', 'mtu', mtu, 'address', mac, 'type', 'veth',
     'peer', 'name', bridgePort, 'mtu', mtu, 'netns', network.addresses.namespace]);
   await network.ip('link', 'set', bridgePort, 'master', network.addresses.bridge, 'up');
+}
+
+/** /proc/meminfo of a machine of this size shortly after its boot; see first-process.sh. */
+function memoryInformation({ memoryMiB }: GuestSize): string {
+  const usedByTheSystemMiB = 150;
+  const lines = {
+    MemTotal: memoryMiB,
+    MemFree: memoryMiB - usedByTheSystemMiB,
+    MemAvailable: memoryMiB - usedByTheSystemMiB,
+  };
+  const fixed = {
+    Buffers: 0,
+    Cached: 0,
+    SwapCached: 0,
+    SwapTotal: 0,
+    SwapFree: 0,
+    Shmem: 0,
+    SReclaimable: 0,
+  };
+  return Object.entries({ ...lines, ...fixed })
+    .map(([name, mib]) => `${`${name}:`.padEnd(16)}${String(mib * 1024).padStart(8)} kB\n`)
+    .join('');
 }
 
 function quoted(environment: Record<string, string>): string {

@@ -80,7 +80,11 @@ export function metadataTree(m: InstanceMetadata): Record<string, string> {
     [`${nic}/vpc-ipv4-cidr-blocks`]: m.subnetCidr,
   };
   if (m.role) {
-    tree['meta-data/iam/info'] = JSON.stringify({ Code: 'Success', InstanceProfileArn: m.role.profileArn, InstanceProfileId: 'AIPA' });
+    tree['meta-data/iam/info'] = JSON.stringify({
+      Code: 'Success',
+      InstanceProfileArn: m.role.profileArn,
+      InstanceProfileId: 'AIPA',
+    });
     tree[`meta-data/iam/security-credentials/${m.role.name}`] = JSON.stringify(m.role.credentials);
   }
   if (m.userData) tree['user-data'] = Buffer.from(m.userData, 'base64').toString('latin1');
@@ -108,9 +112,20 @@ class MetadataServer {
 
   handle(request: IncomingMessage, response: ServerResponse): void {
     const answer = (status: number, body = '', headers: Record<string, string> = {}): void => {
-      console.log(new Date().toISOString(), request.socket.remoteAddress, request.method, request.url, status);
+      console.log(
+        new Date().toISOString(),
+        request.socket.remoteAddress,
+        request.method,
+        request.url,
+        status,
+      );
       const bytes = Buffer.from(body, 'latin1');
-      response.writeHead(status, { 'content-type': 'text/plain', 'content-length': bytes.length, server: 'EC2ws', ...headers });
+      response.writeHead(status, {
+        'content-type': 'text/plain',
+        'content-length': bytes.length,
+        server: 'EC2ws',
+        ...headers,
+      });
       response.end(bytes);
     };
     const path = (request.url ?? '/').replace(/^\/+/, '');

@@ -15,14 +15,41 @@ export class MetadataService {
     const { namespace, imds } = network.addresses;
     const inside = ['ip', 'netns', 'exec', namespace];
     const tsx = pathToFileURL(require.resolve('tsx')).href;
-    start([...inside, process.execPath, '--import', tsx, join(__dirname, 'imds-server.ts'), service.folder, imds, '80'], folder.undo, {
-      name: 'metadata service',
-      logFile: join(folder.logs, 'imds.log'),
-    });
+    start(
+      [
+        ...inside,
+        process.execPath,
+        '--import',
+        tsx,
+        join(__dirname, 'imds-server.ts'),
+        service.folder,
+        imds,
+        '80',
+      ],
+      folder.undo,
+      {
+        name: 'metadata service',
+        logFile: join(folder.logs, 'imds.log'),
+      },
+    );
     await waitFor(
       'the metadata service',
       async () => {
-        const { stdout } = await run([...inside, 'curl', '-s', '-m', '1', '-o', '/dev/null', '-w', '%{http_code}', `http://${imds}/latest/`], { allowFailure: true });
+        const { stdout } = await run(
+          [
+            ...inside,
+            'curl',
+            '-s',
+            '-m',
+            '1',
+            '-o',
+            '/dev/null',
+            '-w',
+            '%{http_code}',
+            `http://${imds}/latest/`,
+          ],
+          { allowFailure: true },
+        );
         return stdout === '401' ? true : undefined;
       },
       { timeoutMs: 15_000 },

@@ -68,7 +68,23 @@ ${accepts.join('\n')}
     const { namespace, hostInterface, innerInterface, uplinkHost, uplinkInner, ...a } = this.addresses;
     const mtu = String(this.mtu);
     const { gateway, dns, guestSubnet } = this.addresses;
-    await run(['ip', 'link', 'add', hostInterface, 'mtu', mtu, 'type', 'veth', 'peer', 'name', innerInterface, 'mtu', mtu, 'netns', namespace]);
+    await run([
+      'ip',
+      'link',
+      'add',
+      hostInterface,
+      'mtu',
+      mtu,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      innerInterface,
+      'mtu',
+      mtu,
+      'netns',
+      namespace,
+    ]);
     await run(['ip', 'addr', 'add', `${uplinkHost}/30`, 'dev', hostInterface]);
     await run(['ip', 'link', 'set', hostInterface, 'up']);
     await this.ip('link', 'set', 'lo', 'up');
@@ -76,8 +92,24 @@ ${accepts.join('\n')}
     await this.ip('link', 'set', innerInterface, 'up');
     await this.ip('route', 'add', 'default', 'via', uplinkHost);
     // No forwarding delay and no spanning tree: a guest's first DHCP packet must not be swallowed.
-    await this.ip('link', 'add', a.bridge, 'mtu', mtu, 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0');
-    for (const address of [`${gateway}/${a.guestPrefixLength}`, `${dns}/${a.guestPrefixLength}`, `${a.imds}/32`]) {
+    await this.ip(
+      'link',
+      'add',
+      a.bridge,
+      'mtu',
+      mtu,
+      'type',
+      'bridge',
+      'forward_delay',
+      '0',
+      'stp_state',
+      '0',
+    );
+    for (const address of [
+      `${gateway}/${a.guestPrefixLength}`,
+      `${dns}/${a.guestPrefixLength}`,
+      `${a.imds}/32`,
+    ]) {
       await this.ip('addr', 'add', address, 'dev', a.bridge);
     }
     await this.ip('link', 'set', a.bridge, 'up');
@@ -92,7 +124,9 @@ ${accepts.join('\n')}
     const script = join(__dirname, 'forwarding.sh');
     folder.undo.add({ kind: 'command', argv: [script, 'release', namespace] });
     await run([script, 'acquire', namespace]);
-    const mirrors = mirror.hosts.map(({ address, port }) => `    iifname "${hostInterface}" ip daddr ${address} tcp dport ${port} accept`);
+    const mirrors = mirror.hosts.map(
+      ({ address, port }) => `    iifname "${hostInterface}" ip daddr ${address} tcp dport ${port} accept`,
+    );
     await run(['nft', '-f', '-'], {
       input: `
 table ip ${natTable} {
@@ -117,7 +151,9 @@ ${mirrors.join('\n')}
 
   async #serveNames(folder: RunFolder, mirror: PackageMirror, region: string): Promise<void> {
     const { namespace, bridge, gateway, dns, run: number } = this.addresses;
-    const hosts = Array.from({ length: LAST_GUEST - FIRST_GUEST + 1 }, (_, i) => this.addresses.guest(FIRST_GUEST + i));
+    const hosts = Array.from({ length: LAST_GUEST - FIRST_GUEST + 1 }, (_, i) =>
+      this.addresses.guest(FIRST_GUEST + i),
+    );
     const configuration = [
       `interface=${bridge}`,
       'bind-interfaces',
@@ -141,10 +177,23 @@ ${mirrors.join('\n')}
     ];
     const file = folder.file('network', 'dnsmasq.conf');
     writeFileSync(file, configuration.join('\n') + '\n');
-    start(['ip', 'netns', 'exec', namespace, 'dnsmasq', '--keep-in-foreground', `--conf-file=${file}`, '--pid-file='], folder.undo, {
-      name: 'dnsmasq',
-      logFile: join(folder.logs, 'dnsmasq.log'),
-    });
+    start(
+      [
+        'ip',
+        'netns',
+        'exec',
+        namespace,
+        'dnsmasq',
+        '--keep-in-foreground',
+        `--conf-file=${file}`,
+        '--pid-file=',
+      ],
+      folder.undo,
+      {
+        name: 'dnsmasq',
+        logFile: join(folder.logs, 'dnsmasq.log'),
+      },
+    );
   }
 }
 

@@ -12,14 +12,21 @@ export interface PackageMirror {
 
 /** Asks the host's own apt. Throws when it has no Debian archive configured. */
 export async function findPackageMirror(): Promise<PackageMirror> {
-  const { stdout } = await run(['apt-get', 'indextargets', '--format', '$(SITE) $(RELEASE)', 'Created-By: Packages']);
+  const { stdout } = await run([
+    'apt-get',
+    'indextargets',
+    '--format',
+    '$(SITE) $(RELEASE)',
+    'Created-By: Packages',
+  ]);
   const targets = stdout
     .split('\n')
     .map((line) => line.split(' '))
     .filter((fields): fields is [string, string] => fields.length === 2 && /^https?:/.test(fields[0] ?? ''));
   const archive = targets.find(([, release]) => !release.includes('-'))?.[0];
   const security = targets.find(([, release]) => release.endsWith('-security'))?.[0];
-  if (!archive) throw new Error('apt-get indextargets names no Debian archive on this machine: run apt-get update');
+  if (!archive)
+    throw new Error('apt-get indextargets names no Debian archive on this machine: run apt-get update');
   const urls = [archive, ...(security ? [security] : [])].map((address) => new URL(address));
   const names = [...new Map(urls.map((url) => [url.hostname, url])).values()];
   const hosts = await Promise.all(

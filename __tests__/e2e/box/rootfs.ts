@@ -15,8 +15,27 @@ export type GuestOs = 'debian-12' | 'debian-13';
 const SUITES: Record<GuestOs, string> = { 'debian-12': 'bookworm', 'debian-13': 'trixie' };
 
 const COMMON_PACKAGES = [
-  ...['systemd', 'systemd-sysv', 'dbus', 'udev', 'cloud-init', 'openssh-server', 'sudo', 'iproute2', 'netplan.io'],
-  ...['systemd-resolved', 'systemd-timesyncd', 'netbase', 'ca-certificates', 'curl', 'logrotate', 'cron', 'procps'],
+  ...[
+    'systemd',
+    'systemd-sysv',
+    'dbus',
+    'udev',
+    'cloud-init',
+    'openssh-server',
+    'sudo',
+    'iproute2',
+    'netplan.io',
+  ],
+  ...[
+    'systemd-resolved',
+    'systemd-timesyncd',
+    'netbase',
+    'ca-certificates',
+    'curl',
+    'logrotate',
+    'cron',
+    'procps',
+  ],
   ...['e2fsprogs', 'cloud-guest-utils', 'fdisk', 'gdisk', 'kmod', 'apt-utils'],
 ];
 const PACKAGES: Record<GuestOs, string[]> = {
@@ -39,7 +58,11 @@ const FILES: Record<string, string> = {
 };
 
 /** The folder that holds the root file system, built first when it is not there. Takes about a minute, once. */
-export async function ensureRootFileSystem(os: GuestOs, mirror: PackageMirror, log: (text: string) => void): Promise<string> {
+export async function ensureRootFileSystem(
+  os: GuestOs,
+  mirror: PackageMirror,
+  log: (text: string) => void,
+): Promise<string> {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'botstack', 'e2e');
   const recipe = JSON.stringify([SUITES[os], PACKAGES[os], FILES, 'minbase']);
   const target = join(cache, `${os}-${createHash('sha256').update(recipe).digest('hex').slice(0, 12)}`);
@@ -66,7 +89,8 @@ async function build(os: GuestOs, mirror: PackageMirror, folder: string): Promis
     { timeoutMs: 600_000 },
   );
   for (const [path, content] of Object.entries(FILES)) writeFileSync(join(folder, path), content);
-  for (const path of ['/etc/resolv.conf', '/etc/hostname', '/etc/apt/sources.list']) rmSync(join(folder, path), { force: true });
+  for (const path of ['/etc/resolv.conf', '/etc/hostname', '/etc/apt/sources.list'])
+    rmSync(join(folder, path), { force: true });
   symlinkSync('../run/systemd/resolve/stub-resolv.conf', join(folder, '/etc/resolv.conf'));
   await run(['chroot', folder, 'systemctl', '-q', 'enable', 'systemd-networkd', 'systemd-resolved']);
 }
@@ -78,8 +102,18 @@ export async function createDisk(
   lower: string,
   files: Readonly<Record<string, string>>,
 ): Promise<string> {
-  const [root, upper, work] = ['root', 'upper', 'work'].map((part) => folder.folder('guests', name, part)) as [string, string, string];
-  await run(['mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=${lower},upperdir=${upper},workdir=${work}`, root]);
+  const [root, upper, work] = ['root', 'upper', 'work'].map((part) =>
+    folder.folder('guests', name, part),
+  ) as [string, string, string];
+  await run([
+    'mount',
+    '-t',
+    'overlay',
+    'overlay',
+    '-o',
+    `lowerdir=${lower},upperdir=${upper},workdir=${work}`,
+    root,
+  ]);
   folder.undo.add({ kind: 'command', argv: ['umount', '--lazy', root] });
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(join(root, path, '..'), { recursive: true });

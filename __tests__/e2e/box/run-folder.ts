@@ -1,5 +1,13 @@
 /** One run of the box: its folder, its number (which makes its names and addresses its own), and its undo list. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { identify, isAlive, type ProcessIdentity } from './process-identity';
@@ -36,7 +44,10 @@ export class RunFolder {
       .map((name) => {
         const folder = new RunFolder(join(tmpdir(), name));
         const record = JSON.parse(readFileSync(join(folder.path, 'run.json'), 'utf8')) as RunRecord;
-        return { folder, state: record.kept ? 'kept' : isAlive(record.owner) ? 'running' : 'abandoned' } as const;
+        return {
+          folder,
+          state: record.kept ? 'kept' : isAlive(record.owner) ? 'running' : 'abandoned',
+        } as const;
       });
   }
 

@@ -5,7 +5,15 @@
  * a closure. So the same list serves a normal end, Ctrl-C, a failure, `--down` of a run that was kept, and the
  * remains of a run that was killed with SIGKILL: whoever holds the file can play it back.
  */
-import { appendFileSync, existsSync, readFileSync, readdirSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { isAlive, type ProcessIdentity, signalGroup } from './process-identity';
@@ -55,7 +63,10 @@ export class UndoLog {
 function undo(step: UndoStep): string | undefined {
   switch (step.kind) {
     case 'command': {
-      const { status, stderr } = spawnSync(step.argv[0] ?? '', step.argv.slice(1), { encoding: 'utf8', timeout: 20_000 });
+      const { status, stderr } = spawnSync(step.argv[0] ?? '', step.argv.slice(1), {
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
       return status === 0 ? undefined : `${step.argv.join(' ')}: ${(stderr || `status ${status}`).trim()}`;
     }
     case 'process':
@@ -87,7 +98,9 @@ function stopProcess(process: ProcessIdentity, name: string, graceMs: number): s
   signalGroup(process, 'SIGTERM');
   if (waitUntil(() => !isAlive(process), graceMs)) return undefined;
   signalGroup(process, 'SIGKILL');
-  return waitUntil(() => !isAlive(process), 5_000) ? undefined : `${name} (process ${process.pid}) did not end`;
+  return waitUntil(() => !isAlive(process), 5_000)
+    ? undefined
+    : `${name} (process ${process.pid}) did not end`;
 }
 
 function removeControlGroups(paths: string[]): string | undefined {

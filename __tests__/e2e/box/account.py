@@ -1,0 +1,135 @@
+"""Looks into the emulated AWS account with boto3, which every moto installation has.
+
+  account.py wait-instance [KNOWN_ID...]   the next instance that is not one of these, once it runs
+  account.py role-credentials ROLE         what the metadata service gives an instance with this role
+  account.py inventory                     everything that exists, one line each, sorted
+
+Each prints JSON. Endpoint, region and credentials come from the environment.
+"""
+
+import json
+import sys
+import time
+
+import boto3
+
+
+def ec2():
+    return boto3.client("ec2")
+
+
+def wait_instance(*known):
+    while True:
+        for reservation in ec2().describe_instances()["Reservations"]:
+            for instance in reservation["Instances"]:
+                if instance["InstanceId"] not in known and instance["State"]["Name"] in ("pending", "running"):
+                    return describe(instance)
+        time.sleep(0.3)
+
+
+def describe(instance):
+    user_data = ec2().describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
+    profile = instance.get("IamInstanceProfile", {}).get("Arn")
+    role = None
+    if profile:
+        found = boto3.client("iam").get_instance_profile(InstanceProfileName=profile.rpartition("/")[2])
+        role = found["InstanceProfile"]["Roles"][0]["RoleName"]
+    groups = ec2().describe_security_groups(GroupIds=[group["GroupId"] for group in instance["SecurityGroups"]])
+    return {
+        "instanceId": instance["InstanceId"],
+        "imageId": instance["ImageId"],
+        "instanceType": instance["InstanceType"],
+        "availabilityZone": instance["Placement"]["AvailabilityZone"],
+        "vpcId": instance["VpcId"],
+        "subnetId": instance["SubnetId"],
+        "profileArn": profile,
+        "roleName": role,
+        "userData": user_data["UserData"].get("Value", ""),
+        "httpTokens": instance.get("MetadataOptions", {}).get("HttpTokens"),
+        "ingress": [
+            {
+                "protocol": permission["IpProtocol"],
+                "fromPort": permission.get("FromPort", 0),
+                "toPort": permission.get("ToPort", 65535),
+                "cidr": ip_range["CidrIp"],
+            }
+            for group in groups["SecurityGroups"]
+            for permission in group["IpPermissions"]
+            for ip_range in permission["IpRanges"]
+        ],
+    }
+
+
+def role_credentials(role):
+    arn = boto3.client("iam").get_role(RoleName=role)["Role"]["Arn"]
+    given = boto3.client("sts").assume_role(RoleArn=arn, RoleSessionName="instance")["Credentials"]
+    return {
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+        "AccessKeyId": given["AccessKeyId"],
+        "SecretAccessKey": given["SecretAccessKey"],
+        "Token": given["SessionToken"],
+        "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 21600)),
+    }
+
+
+def inventory():
+    """What could be left on a bill or in the way of the next deploy. A new account has a default VPC: it counts."""
+
+    def listing(service, operation, key, name, **arguments):
+        client = boto3.client(service)
+        pages = (
+            client.get_paginator(operation).paginate(**arguments)
+            if client.can_paginate(operation)
+            else [getattr(client, operation)(**arguments)]
+        )
+        return [f"{service} {key}: {name(item)}" for page in pages for item in page.get(key, [])]
+
+    by = lambda key: lambda item: item[key]
+    lines = []
+    for reservation in ec2().describe_instances()["Reservations"]:
+        for instance in reservation["Instances"]:
+            # AWS, too, shows a terminated instance for an hour; it costs nothing.
+            if instance["State"]["Name"] != "terminated":
+                lines.append(f"ec2 Instances: {instance['InstanceId']} ({instance['State']['Name']})")
+    for operation, key, identifier in [
+        ("describe_volumes", "Volumes", "VolumeId"),
+        ("describe_addresses", "Addresses", "AllocationId"),
+        ("describe_security_groups", "SecurityGroups", "GroupId"),
+        ("describe_vpcs", "Vpcs", "VpcId"),
+        ("describe_subnets", "Subnets", "SubnetId"),
+        ("describe_route_tables", "RouteTables", "RouteTableId"),
+        ("describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
+        ("describe_nat_gateways", "NatGateways", "NatGatewayId"),
+        ("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+        ("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+        ("describe_key_pairs", "KeyPairs", "KeyPairId"),
+        ("describe_launch_templates", "LaunchTemplates", "LaunchTemplateId"),
+    ]:
+        lines += listing("ec2", operation, key, by(identifier))
+    lines += listing("ec2", "describe_snapshots", "Snapshots", by("SnapshotId"), OwnerIds=["self"])
+    lines += listing("s3", "list_buckets", "Buckets", by("Name"))
+    lines += listing("secretsmanager", "list_secrets", "SecretList", by("ARN"), IncludePlannedDeletion=True)
+    lines += listing("iam", "list_roles", "Roles", by("Arn"))
+    lines += listing("iam", "list_instance_profiles", "InstanceProfiles", by("Arn"))
+    lines += listing("iam", "list_policies", "Policies", by("Arn"), Scope="Local")
+    lines += listing("iam", "list_users", "Users", by("Arn"))
+    lines += listing("kms", "list_keys", "Keys", by("KeyId"))
+    lines += listing("ssm", "describe_parameters", "Parameters", by("Name"))
+    lines += listing("cloudwatch", "describe_alarms", "MetricAlarms", by("AlarmName"))
+    lines += listing("cloudwatch", "list_dashboards", "DashboardEntries", by("DashboardName"))
+    lines += listing("logs", "describe_log_groups", "logGroups", by("logGroupName"))
+    lines += listing("sns", "list_topics", "Topics", by("TopicArn"))
+    lines += listing("lambda", "list_functions", "Functions", by("FunctionArn"))
+    lines += listing("events", "list_rules", "Rules", by("Arn"))
+    lines += listing("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", by("AutoScalingGroupName"))
+    lines += listing("elbv2", "describe_load_balancers", "LoadBalancers", by("LoadBalancerArn"))
+    lines += listing("dynamodb", "list_tables", "TableNames", str)
+    return sorted(lines)
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    commands = {"wait-instance": wait_instance, "role-credentials": role_credentials, "inventory": inventory}
+    print(json.dumps(commands[command](*arguments)))

@@ -1,0 +1,66 @@
+/** The emulated AWS account, seen by its administrator. */
+import { join } from 'node:path';
+import { run } from './commands';
+import type { IngressRule } from './network';
+
+/** An instance as it was deployed. */
+export interface DeployedInstance {
+  instanceId: string;
+  imageId: string;
+  instanceType: string;
+  availabilityZone: string;
+  vpcId: string;
+  subnetId: string;
+  profileArn: string | null;
+  roleName: string | null;
+  /** base64, as EC2 stores it. */
+  userData: string;
+  httpTokens: string | null;
+  ingress: IngressRule[];
+}
+
+export class Account {
+  constructor(
+    readonly endpointUrl: string,
+    readonly region: string,
+  ) {}
+
+  /** The person who deploys: what `cdktf deploy`, boto3 and the SDK need, and nothing of the caller's own AWS set-up. */
+  get environment(): NodeJS.ProcessEnv {
+    const own = Object.entries(process.env).filter(([name]) => !name.startsWith('AWS_'));
+    return {
+      ...Object.fromEntries(own),
+      AWS_ENDPOINT_URL: this.endpointUrl,
+      AWS_REGION: this.region,
+      AWS_DEFAULT_REGION: this.region,
+      AWS_ACCESS_KEY_ID: 'AKIAEMULATORADMIN000',
+      AWS_SECRET_ACCESS_KEY: 'only-the-emulator-takes-this',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_CONFIG_FILE: '/dev/null',
+      AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+    };
+  }
+
+  /** Waits for the next instance, other than the known ones. */
+  async waitForInstance(known: readonly string[], timeoutMs: number): Promise<DeployedInstance> {
+    return (await this.#ask(['wait-instance', ...known], timeoutMs)) as DeployedInstance;
+  }
+
+  /** Fresh credentials of a role, as the metadata service serves them. */
+  async roleCredentials(role: string): Promise<Record<string, string>> {
+    return (await this.#ask(['role-credentials', role])) as Record<string, string>;
+  }
+
+  /** Everything that exists in the account, one line each. */
+  async inventory(): Promise<string[]> {
+    return (await this.#ask(['inventory'])) as string[];
+  }
+
+  async #ask(args: string[], timeoutMs = 60_000): Promise<unknown> {
+    const { stdout } = await run(['python3', join(__dirname, 'account.py'), ...args], {
+      env: this.environment,
+      timeoutMs,
+    });
+    return JSON.parse(stdout);
+  }
+}
