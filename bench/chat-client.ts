@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 
 import { SseParser, TimelineRecorder, type Timeline } from './sse.js';
 
@@ -31,13 +31,6 @@ const TEMPERATURE = 0.7;
 
 /** Longer than any measurement here: a server that hangs ends the run instead of stopping it for ever. */
 const TIMEOUT_MS = 180_000;
-
-// Connections stay open between requests, as they do with the official clients.
-const agent = new Agent({ keepAlive: true });
-
-export function closeConnections(): void {
-  agent.destroy();
-}
 
 /** Sends a streamed chat completion and notes when each piece of the answer arrives. */
 export function startChat(endpoint: Endpoint, chat: ChatRequest): Answer {
@@ -75,8 +68,10 @@ async function receive(
   signal: AbortSignal,
   onChunk: (chunks: number) => void,
 ): Promise<Timeline> {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const request = httpRequest({
-    agent,
+    // A connection for each request: llama-server closes its own after a streamed answer.
+    agent: false,
     host: '127.0.0.1',
     port: endpoint.port,
     path: '/v1/chat/completions',
@@ -86,7 +81,7 @@ async function receive(
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),
     },
-    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    signal: AbortSignal.any([signal, timeout]),
   });
   request.end(body);
   try {
@@ -102,6 +97,8 @@ async function receive(
       onChunk(recorder.chunks);
     }
   } catch (error) {
+    if (timeout.aborted)
+      throw new Error(`no end of the answer after ${TIMEOUT_MS / 1000} s: is the machine busy?`);
     if (!signal.aborted) throw error;
   }
   return recorder.finish();

@@ -30,8 +30,11 @@ function words(count: number, seed: number): string {
 export function longAnswer(maxTokens: number, seed: number): ChatRequest {
   return {
     messages: [
-      { role: 'system', content: `Note ${seed}. You count patiently and never stop early.` },
-      { role: 'user', content: 'Count from one to a thousand, one number after another. Do not stop.' },
+      { role: 'system', content: `Note ${seed}. You write at length and never stop early.` },
+      {
+        role: 'user',
+        content: 'Write a very long and detailed essay on the history of the Roman Empire, in many chapters.',
+      },
     ],
     maxTokens,
     seed,

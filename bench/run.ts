@@ -4,7 +4,6 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 
 import { buildBotService } from './bot-service.js';
-import { closeConnections } from './chat-client.js';
 import { compare } from './compare.js';
 import { installLlamaServer } from './llama-server.js';
 import { MODEL_TITLES, provideModel } from './models.js';
@@ -68,10 +67,8 @@ if (options === undefined) {
   process.on('SIGINT', () => process.exit(130));
   process.on('SIGTERM', () => process.exit(143));
   process.on('SIGHUP', () => process.exit(129));
-  main(options, folder)
-    .finally(closeConnections)
-    .catch((error: Error) => {
-      console.error(`\nbench: ${error.message}`);
-      process.exitCode = 1;
-    });
+  main(options, folder).catch((error: Error) => {
+    console.error(`\nbench: ${error.message}`);
+    process.exitCode = 1;
+  });
 }
