@@ -4,6 +4,8 @@ import { Command, CommanderError } from 'commander';
 
 import { ConfigError } from '../config/load.js';
 import { registerConfig } from './commands/config.js';
+import { registerModel } from './commands/model.js';
+import { registerServe } from './commands/serve.js';
 import { registerToken } from './commands/token.js';
 import { EXIT } from './exit-codes.js';
 import { readVersion } from './version.js';
@@ -13,7 +15,7 @@ const program = new Command('bot')
   .version(readVersion().text, '--version', 'print versions')
   .exitOverride();
 
-for (const register of [registerToken, registerConfig]) register(program);
+for (const register of [registerServe, registerToken, registerConfig, registerModel]) register(program);
 
 try {
   await program.parseAsync();

@@ -60,7 +60,7 @@ const engine = z.strictObject({
   batch_size: integer(32, 4096).optional(),
   flash_attention: flag().optional(),
   /** q8_0 halves the memory of f16, at a third of the reading speed. */
-  kv_cache_type: oneOf(['f16', 'q8_0', 'q4_0']).optional(),
+  kv_cache_type: oneOf(['f16', 'q8_0']).optional(),
 });
 
 const limits = z.strictObject({
@@ -72,11 +72,9 @@ const limits = z.strictObject({
 
 const remoteService = z.strictObject({
   /** Full address of an OpenAI-compatible chat completions route. Plain http only on this machine. */
-  endpoint: z
-    .string({ error: 'an https address' })
-    .refine(isSafeEndpoint, {
-      error: 'an https address without user and password (http only for localhost)',
-    }),
+  endpoint: z.string({ error: 'an https address' }).refine(isSafeEndpoint, {
+    error: 'an https address without user and password (http only for localhost)',
+  }),
   auth: z.strictObject({
     /** bearer and jwt: `Authorization: Bearer`; api_key: `X-API-Key`. */
     type: oneOf(['bearer', 'jwt', 'api_key']),

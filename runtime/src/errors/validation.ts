@@ -81,6 +81,15 @@ function isRecord(value: unknown): value is Record<PropertyKey, unknown> {
 
 function show(field: string, value: unknown): string {
   if (SECRET_FIELD.test(field)) return 'a value that is not shown here';
-  const json = JSON.stringify(value);
+  const json = toJson(value);
   return json.length > SHOWN_VALUE_LENGTH ? `${json.slice(0, SHOWN_VALUE_LENGTH)}…` : json;
+}
+
+function toJson(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // Nested deeper than the stack.
+    return 'a value too deep to show';
+  }
 }

@@ -1,0 +1,56 @@
+/** Slows down guessing: an address that presents too many wrong keys is locked out for a while. */
+import { createHmac, randomBytes } from 'node:crypto';
+import { isIPv6 } from 'node:net';
+
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+
+/** Wrong keys that one address may present in WINDOW_SECONDS. */
+const ALLOWED_FAILURES = 10;
+const WINDOW_SECONDS = 60;
+const LOCK_SECONDS = 300;
+
+export class FailedLogins {
+  readonly #limiter = new RateLimiterMemory({
+    points: ALLOWED_FAILURES,
+    duration: WINDOW_SECONDS,
+    blockDuration: LOCK_SECONDS,
+  });
+  readonly #salt = randomBytes(16);
+
+  /** Seconds until this address may try again; 0 when it may now. */
+  async lockedFor(address: string): Promise<number> {
+    const state = await this.#limiter.get(this.#bucket(address));
+    if (state === null || state.consumedPoints <= ALLOWED_FAILURES) return 0;
+    return Math.max(1, Math.ceil(state.msBeforeNext / 1000));
+  }
+
+  async record(address: string): Promise<void> {
+    try {
+      await this.#limiter.consume(this.#bucket(address));
+    } catch (error) {
+      // Over the limit: the limiter has locked the bucket, which is what is wanted.
+      if (!(error instanceof RateLimiterRes)) throw error;
+    }
+  }
+
+  /**
+   * One of 65,536 buckets: however many addresses take part, memory stays bounded. The salt keeps an attacker from
+   * choosing an address that shares a bucket with somebody else's. An IPv6 customer owns a /64, so that counts as one.
+   */
+  #bucket(address: string): string {
+    const network = isIPv6(address) && !address.startsWith('::ffff:') ? firstFourGroups(address) : address;
+    return createHmac('sha256', this.#salt).update(network).digest('hex').slice(0, 4);
+  }
+}
+
+/** The /64 of an IPv6 address: `2001:db8::1` -> `2001:db8:0:0`. */
+function firstFourGroups(address: string): string {
+  const [head = '', tail] = address.split('::');
+  const groups = head.split(':').filter((group) => group !== '');
+  if (tail !== undefined) {
+    const after = tail.split(':').filter((group) => group !== '');
+    while (groups.length + after.length < 8) groups.push('0');
+    groups.push(...after);
+  }
+  return groups.slice(0, 4).join(':');
+}

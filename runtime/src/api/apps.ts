@@ -1,0 +1,67 @@
+/** The two express apps: the API behind nginx, and the console with the same API beside it. */
+import express, { type Express } from 'express';
+import helmet from 'helmet';
+
+import { bearerAuth } from '../access/bearer-auth.js';
+import { adminStatus } from './admin-status.js';
+import { errorHandler, notFound, onlyMethods } from './error-handler.js';
+import { requestContext } from './request-context.js';
+import { API_ROUTES, apiRouter, type ApiParts } from './router.js';
+
+export function createApiApp(parts: ApiParts): Express {
+  const app = baseApp(parts);
+  app.use(
+    helmet({ ...COMMON_HEADERS, contentSecurityPolicy: { useDefaults: false, directives: NOTHING_ALLOWED } }),
+  );
+  app.use(apiRouter(parts));
+  app.use(notFound(API_ROUTES));
+  app.use(errorHandler(parts.log));
+  return app;
+}
+
+/** `directory` holds the console's static files. */
+export function createConsoleApp(parts: ApiParts, directory: string): Express {
+  const app = baseApp(parts);
+  app.use(
+    helmet({ ...COMMON_HEADERS, contentSecurityPolicy: { useDefaults: false, directives: CONSOLE_POLICY } }),
+  );
+  app.use(apiRouter(parts));
+  app
+    .route('/admin/status')
+    .get(bearerAuth({ keys: parts.keys, failures: parts.failures, scope: 'chat' }), adminStatus(parts))
+    .all(onlyMethods('GET', 'HEAD'));
+  app.use(express.static(directory, { cacheControl: true, maxAge: 0, redirect: false }));
+  app.use(notFound([...API_ROUTES, 'GET /admin/status', 'GET /']));
+  app.use(errorHandler(parts.log));
+  return app;
+}
+
+/** HSTS is nginx's to send, on the port that has TLS. */
+const COMMON_HEADERS = { strictTransportSecurity: false } as const;
+
+const NOTHING_ALLOWED = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
+
+/** Own files and own API only: no inline script, nothing from elsewhere, no frames. */
+const CONSOLE_POLICY = {
+  'default-src': ["'none'"],
+  'script-src': ["'self'"],
+  'style-src': ["'self'"],
+  'img-src': ["'self'", 'data:'],
+  'font-src': ["'self'"],
+  'connect-src': ["'self'"],
+  'base-uri': ["'none'"],
+  'form-action': ["'none'"],
+  'frame-ancestors': ["'none'"],
+};
+
+function baseApp(parts: ApiParts): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // Answers are never the same twice: hashing them is work for nothing.
+  app.disable('etag');
+  // X-Forwarded-For counts only when it comes from this machine's own proxy.
+  app.set('trust proxy', 'loopback');
+  app.set('query parser', 'simple');
+  app.use(requestContext(parts.log, parts.metrics));
+  return app;
+}

@@ -1,0 +1,84 @@
+/** Gives each request an id, and writes the one log line and the one count it leaves behind. */
+import { randomUUID } from 'node:crypto';
+
+import type { RequestHandler, Response } from 'express';
+
+import type { LogLevel, Logger } from '../log/logger.js';
+import type { Metrics } from '../metrics.js';
+
+/** What is learnt about a request on its way; ends in the log line. */
+export interface RequestContext {
+  readonly id: string;
+  /** performance.now() at arrival. */
+  readonly arrivedAt: number;
+  /** Who sent it, once that is known. */
+  user?: string;
+  /** Code of the error it was answered with, also of one in the middle of a stream. */
+  errorCode?: string;
+  /** Counts and times of a generation, `name=value` each. */
+  readonly notes: string[];
+}
+
+/** Nginx's number for "the client closed the connection before the answer". */
+const CLIENT_LEFT = 499;
+
+/** Probes and scrapes that went well are counted but not logged: they would be most of the log. */
+const QUIET_ROUTES = new Set(['/health', '/readyz', '/metrics', '/admin/status']);
+
+const contexts = new WeakMap<Response, RequestContext>();
+
+/** The context that `requestContext` gave to this response. */
+export function contextOf(res: Response): RequestContext {
+  const context = contexts.get(res);
+  if (context === undefined) throw new Error('requestContext must come before every other handler');
+  return context;
+}
+
+export function requestContext(log: Logger, metrics: Metrics): RequestHandler {
+  return function requestContextHandler(req, res, next) {
+    const context: RequestContext = {
+      id: acceptableId(req.get('x-request-id')) ?? randomUUID(),
+      arrivedAt: performance.now(),
+      notes: [],
+    };
+    contexts.set(res, context);
+    res.set('X-Request-Id', context.id);
+
+    res.once('close', () => {
+      const status = res.writableFinished ? res.statusCode : CLIENT_LEFT;
+      // The route's pattern, not the path: paths are the client's choice, and each would be a series of its own.
+      const route = typeof req.route?.path === 'string' ? req.route.path : 'other';
+      metrics.requests.inc({ route, status, code: context.errorCode ?? '' });
+      if (QUIET_ROUTES.has(route) && status === 200) return;
+
+      const seconds = ((performance.now() - context.arrivedAt) / 1000).toFixed(3);
+      const level = levelOf(status, context);
+      const details = [
+        `req=${context.id}`,
+        `user=${context.user ?? '-'}`,
+        ...(level === 'SEC' ? [`address=${req.ip ?? '-'}`] : []),
+        req.method,
+        req.path.slice(0, 128),
+        status,
+        ...(context.errorCode === undefined ? [] : [`error=${context.errorCode}`]),
+        ...context.notes,
+        `total=${seconds}s`,
+      ];
+      log.log(level, details.join(' '));
+    });
+    next();
+  };
+}
+
+function levelOf(status: number, context: RequestContext): LogLevel {
+  if (status === 401 || status === 403 || context.errorCode === 'too_many_failed_logins') return 'SEC';
+  if (status === 429 || status === 503) return 'WRN';
+  // A stream that broke was answered with 200.
+  if (status >= 500 || (status === 200 && context.errorCode !== undefined)) return 'ERR';
+  return 'INF';
+}
+
+/** A client's own id, if it is safe to repeat in headers and logs. */
+function acceptableId(id: string | undefined): string | undefined {
+  return id !== undefined && /^[\w.-]{1,64}$/.test(id) ? id : undefined;
+}

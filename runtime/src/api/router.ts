@@ -1,0 +1,124 @@
+/** Every route of the API. The console's app mounts the same router, so that both ports behave alike. */
+import { Router } from 'express';
+
+import type { ApiKeys } from '../access/api-keys.js';
+import { bearerAuth } from '../access/bearer-auth.js';
+import { FailedLogins } from '../access/failed-logins.js';
+import type { BotConfig } from '../config/schema.js';
+import type { Engine } from '../engine/engine.js';
+import { ENGINE_RETRY_SECONDS } from '../errors/from-engine.js';
+import { ApiError } from '../errors/api-error.js';
+import type { Logger } from '../log/logger.js';
+import type { LogRing } from '../log/sinks.js';
+import type { Metrics } from '../metrics.js';
+import type { Admission } from './admission.js';
+import { chatHandler, type ChatOptions } from './chat.js';
+import { onlyMethods } from './error-handler.js';
+import { jsonBody } from './json-body.js';
+
+/** What the routes work with. One set per process, shared by both ports. */
+export interface ApiParts {
+  readonly config: BotConfig;
+  readonly engine: Engine;
+  readonly keys: ApiKeys;
+  readonly failures: FailedLogins;
+  readonly admission: Admission;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly ring: LogRing;
+  readonly version: string;
+  /** Unix time in seconds. */
+  readonly startedAt: number;
+  /** False before the model has answered and from the start of shutdown. */
+  isReady(): boolean;
+}
+
+/** For the message that answers an unknown path. */
+export const API_ROUTES = [
+  'POST /v1/chat/completions',
+  'POST /api/v1/chat',
+  'GET /v1/models',
+  'GET /health',
+  'GET /readyz',
+  'GET /metrics',
+] as const;
+
+export function apiRouter(parts: ApiParts): Router {
+  const { config, engine, keys, failures } = parts;
+  const router = Router();
+  const authenticated = bearerAuth({ keys, failures, scope: 'chat' });
+
+  const chatOptions: Omit<ChatOptions, 'modelRequired'> = {
+    engine,
+    admission: parts.admission,
+    metrics: parts.metrics,
+    log: parts.log,
+    maxRequestSeconds: config.limits.max_request_seconds,
+    defaults: { maxTokens: config.max_tokens, temperature: config.temperature },
+  };
+
+  router
+    .route('/v1/chat/completions')
+    .post(authenticated, jsonBody, chatHandler({ ...chatOptions, modelRequired: true }))
+    .all(onlyMethods('POST'));
+  router
+    .route('/api/v1/chat')
+    .post(authenticated, jsonBody, chatHandler({ ...chatOptions, modelRequired: false }))
+    .all(onlyMethods('POST'));
+
+  const modelEntry = () => ({
+    id: engine.model.id,
+    object: 'model',
+    created: parts.startedAt,
+    owned_by: 'botstack',
+  });
+  router
+    .route('/v1/models')
+    .get(authenticated, (_req, res) => void res.json({ object: 'list', data: [modelEntry()] }))
+    .all(onlyMethods('GET', 'HEAD'));
+  router
+    .route('/v1/models/*id')
+    .get(authenticated, (req, res) => {
+      // Names may hold slashes.
+      const model = ([] as string[]).concat(req.params['id'] ?? []).join('/');
+      if (model !== engine.model.id) {
+        const values = { model: model.slice(0, 128), available: engine.model.id };
+        throw new ApiError('model_not_found', { values, param: 'model' });
+      }
+      res.json(modelEntry());
+    })
+    .all(onlyMethods('GET', 'HEAD'));
+
+  // Probes say nothing that a stranger could use.
+  router
+    .route('/health')
+    .get((_req, res) => void res.json({ status: 'ok' }))
+    .post((_req, res) => void res.json({ status: 'ok' }))
+    .all(onlyMethods('GET', 'HEAD', 'POST'));
+  router
+    .route('/readyz')
+    .get((_req, res) => {
+      if (parts.isReady()) res.json({ status: 'ready' });
+      else res.status(503).set('Retry-After', String(ENGINE_RETRY_SECONDS)).json({ status: 'not ready' });
+    })
+    .all(onlyMethods('GET', 'HEAD'));
+
+  router
+    .route('/metrics')
+    .get(
+      // A scraper on this machine needs no key; what comes through a proxy does.
+      (req, res, next) =>
+        isLocalScraper(req.socket.remoteAddress, req.headers) ? next() : authenticated(req, res, next),
+      async (_req, res) => {
+        res.type(parts.metrics.registry.contentType).send(await parts.metrics.registry.metrics());
+      },
+    )
+    .all(onlyMethods('GET', 'HEAD'));
+
+  return router;
+}
+
+function isLocalScraper(address: string | undefined, headers: NodeJS.Dict<string | string[]>): boolean {
+  const local = address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1';
+  return local && headers['x-forwarded-for'] === undefined && headers['forwarded'] === undefined;
+}

@@ -1,0 +1,79 @@
+/** `bot model`: fetch a model, look into one. */
+import { join } from 'node:path';
+
+import { type Command, InvalidArgumentError } from 'commander';
+
+import { ModelError } from '../../models/errors.js';
+import { parseSource, SOURCE_FORMS } from '../../models/source.js';
+import type { PulledModel } from '../../models/store.js';
+import { PACKAGE_ROOT } from '../version.js';
+
+export const DEFAULT_LOCK_FILE = join(PACKAGE_ROOT, 'models.lock.json');
+
+export function registerModel(program: Command): void {
+  const model = program.command('model').description('fetch and inspect model files');
+  registerPull(model);
+}
+
+function registerPull(model: Command): void {
+  model
+    .command('pull')
+    .description(`fetch a model into the cache, check it, print where it lies\nSOURCE is ${SOURCE_FORMS}`)
+    .argument('<source>', 'where the model comes from', checkedSource)
+    .option('--json', 'print {source, path, fileName, sha256, sizeBytes, cached, trust}')
+    .option('--cache <dir>', 'cache folder (default: $XDG_CACHE_HOME/botstack/models)')
+    .option('--lock <file>', 'file that pins each source to its SHA-256', DEFAULT_LOCK_FILE)
+    .action(async (source: string, options: { json?: true; cache?: string; lock: string }) => {
+      const { megabytes, terminalProgress } = await import('../../models/progress.js');
+      const { pullModel } = await import('../../models/store.js');
+      const pulled = await interruptible((signal) =>
+        pullModel(source, {
+          lockFile: options.lock,
+          cacheDir: options.cache,
+          progress: terminalProgress(),
+          signal,
+        }),
+      );
+      process.stdout.write(
+        options.json ? `${JSON.stringify(pulled)}\n` : describe(pulled, megabytes(pulled.sizeBytes)),
+      );
+    });
+}
+
+/** Refuses a source that is written wrongly as a usage error, before anything else happens. */
+export function checkedSource(text: string): string {
+  try {
+    parseSource(text);
+    return text;
+  } catch (error) {
+    if (error instanceof ModelError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+/** Runs `work` with a signal that Ctrl-C and SIGTERM fire. */
+async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  try {
+    return await work(controller.signal);
+  } finally {
+    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+  }
+}
+
+const TRUST: Record<PulledModel['trust'], string> = {
+  pinned: 'as the lock file says',
+  new: 'first download, pinned now',
+  local: 'your own file, not pinned',
+};
+
+function describe(pulled: PulledModel, size: string): string {
+  return [
+    pulled.path,
+    `  ${size}, ${pulled.cached ? 'was already here' : 'fetched'}`,
+    `  SHA-256 ${pulled.sha256} (${TRUST[pulled.trust]})`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,28 @@
+/** Reads the `data:` of server-sent events. The few rules of the format that chat services use. */
+export async function* readEventData(response: Response): AsyncGenerator<string, void> {
+  if (response.body === null) return;
+  const decoder = new TextDecoder();
+  let pending = '';
+  for await (const bytes of response.body) {
+    pending += decoder.decode(bytes as Uint8Array, { stream: true });
+    // An event ends with an empty line; lines may end with \r\n. A \r at the very end may be half of one.
+    const events = pending.replace(/\r\n/g, '\n').split('\n\n');
+    pending = events.pop() ?? '';
+    for (const event of events) {
+      const data = dataOf(event);
+      if (data !== '') yield data;
+    }
+  }
+  // A last event without its empty line is kept: some services end that way.
+  const data = dataOf(pending);
+  if (data !== '') yield data;
+}
+
+/** Comments (`: …`) and other fields are skipped. */
+function dataOf(event: string): string {
+  return event
+    .split('\n')
+    .filter((line) => line.startsWith('data:'))
+    .map((line) => line.slice('data:'.length).replace(/^ /, '').replace(/\r$/, ''))
+    .join('\n');
+}

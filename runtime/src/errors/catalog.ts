@@ -1,0 +1,163 @@
+/**
+ * Every error the HTTP API answers with: code, status, OpenAI's type and the message's template. The API, the page
+ * docs/errors.md and the tests read this table.
+ */
+
+export interface ErrorEntry {
+  readonly status: number;
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'permission_error'
+    | 'rate_limit_error'
+    | 'server_error';
+  /** `{name}` is filled when the error is raised. Names the field, the value, what is allowed and the remedy. */
+  readonly message: string;
+  /** For the documentation: when it happens and what to do, where the message alone does not tell. */
+  readonly help: string;
+}
+
+export const API_ERRORS = {
+  invalid_json: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: 'The body is not valid JSON: {detail}',
+    help: 'Send one JSON object in UTF-8.',
+  },
+  invalid_value: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: '{detail}',
+    help: 'A parameter has a value that is not allowed; `param` names it.',
+  },
+  missing_parameter: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: '{detail}',
+    help: 'A parameter that has no default is missing; `param` names it.',
+  },
+  unknown_parameter: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: '{detail}',
+    help: 'OpenAI’s API has no such parameter; a misspelling, mostly.',
+  },
+  unsupported_parameter: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: '`{param}` is not supported by this service: {detail}',
+    help: 'OpenAI’s API has this parameter, this service does not. It is refused, never ignored.',
+  },
+  context_length_exceeded: {
+    status: 400,
+    type: 'invalid_request_error',
+    message:
+      'The messages take {promptTokens} tokens, and the context holds {contextSize} with the answer; ' +
+      'shorten or drop the oldest messages',
+    help: 'Nothing is cut off in silence. A larger `engine.context_size` takes more memory.',
+  },
+  missing_api_key: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'No credentials: send `Authorization: Bearer <API key or access token>`',
+    help: 'Make an access token with `generate_token.sh`.',
+  },
+  invalid_api_key: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'The API key or access token is not valid',
+    help: 'Misspelt, signed by a key that was rotated away, or not made for this service.',
+  },
+  token_expired: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'The access token has expired; make a new one with generate_token.sh',
+    help: 'Access tokens live 24 hours unless `--expiry` says otherwise.',
+  },
+  insufficient_scope: {
+    status: 403,
+    type: 'permission_error',
+    message: 'The access token is not allowed to do this: it needs the scope `{scope}`',
+    help: 'Ask for a token with that scope.',
+  },
+  not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    message: 'There is no {path} here; the routes are {routes}',
+    help: 'The base URL for OpenAI clients ends in `/v1`.',
+  },
+  model_not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    message: 'The model `{model}` is not served here; available: {available}',
+    help: '`GET /v1/models` lists what is served.',
+  },
+  method_not_allowed: {
+    status: 405,
+    type: 'invalid_request_error',
+    message: '{path} does not take {method}, only {allowed}',
+    help: 'The `Allow` header lists the methods.',
+  },
+  payload_too_large: {
+    status: 413,
+    type: 'invalid_request_error',
+    message: 'The body is larger than {limit}; shorten the messages',
+    help: 'A body of that size would not fit any context.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    type: 'invalid_request_error',
+    message: 'The body’s type is {type}; send `Content-Type: application/json`',
+    help: 'curl sends a form unless told: `-H "Content-Type: application/json"`.',
+  },
+  too_many_failed_logins: {
+    status: 429,
+    type: 'rate_limit_error',
+    message: 'Too many wrong keys from this address; try again in {seconds} seconds',
+    help: 'More than 10 wrong keys or tokens in a minute lock an address out for 300 seconds.',
+  },
+  server_busy: {
+    status: 429,
+    type: 'rate_limit_error',
+    message: 'All {sequences} sequences work and {waiting} requests wait; try again in {seconds} seconds',
+    help: '`limits.max_queue` bounds the line. `Retry-After` is computed from how long requests took lately.',
+  },
+  internal_error: {
+    status: 500,
+    type: 'server_error',
+    message: 'Something went wrong on our side; the log has it under request id {requestId}',
+    help: 'A defect: look for the request id in the log.',
+  },
+  upstream_failed: {
+    status: 502,
+    type: 'server_error',
+    message: 'The remote service failed: {detail}',
+    help: 'Only with `remote_service`: it refused, timed out or answered something unreadable.',
+  },
+  engine_unavailable: {
+    status: 503,
+    type: 'server_error',
+    message: 'The model is not ready ({state}); try again in {seconds} seconds',
+    help: 'The model is being loaded, or its process is being restarted after a crash.',
+  },
+  engine_interrupted: {
+    status: 503,
+    type: 'server_error',
+    message: 'The model’s process ended while it worked on this answer; send the request again',
+    help: 'The process is restarted by itself; the log says why it ended.',
+  },
+  queue_timeout: {
+    status: 503,
+    type: 'server_error',
+    message: 'The request waited {seconds} seconds for a free sequence; try again later',
+    help: '`limits.max_request_seconds` passed before the work began.',
+  },
+  shutting_down: {
+    status: 503,
+    type: 'server_error',
+    message: 'The service is shutting down; try again in a few seconds',
+    help: 'Running answers are finished first, for up to 25 seconds.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof API_ERRORS;

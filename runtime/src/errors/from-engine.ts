@@ -1,0 +1,29 @@
+/** What a client is told when the engine fails. */
+import { EngineError } from '../engine/engine.js';
+import { ApiError } from './api-error.js';
+
+/** Seconds after which an engine that is loading or restarting is worth another try. */
+export const ENGINE_RETRY_SECONDS = 3;
+
+/** Translates an EngineError; anything else is a defect, whose text stays in the log. */
+export function toApiError(error: unknown, requestId: string): ApiError {
+  if (error instanceof ApiError) return error;
+  if (!(error instanceof EngineError)) return new ApiError('internal_error', { values: { requestId } });
+
+  switch (error.code) {
+    case 'context_length_exceeded':
+      return new ApiError('context_length_exceeded', { values: error.details, param: 'messages' });
+    case 'engine_interrupted':
+      return new ApiError('engine_interrupted', { retryAfter: ENGINE_RETRY_SECONDS });
+    case 'upstream_failed':
+      return new ApiError('upstream_failed', { values: { detail: error.message } });
+    case 'engine_unavailable':
+    case 'model_unusable':
+      return engineUnavailable('not available');
+  }
+}
+
+export function engineUnavailable(state: string): ApiError {
+  const seconds = ENGINE_RETRY_SECONDS;
+  return new ApiError('engine_unavailable', { values: { state, seconds }, retryAfter: seconds });
+}

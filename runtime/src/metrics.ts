@@ -1,0 +1,103 @@
+/** What Prometheus reads at /metrics. Names and meaning follow vLLM's, so that dashboards carry over. */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+import type { Engine } from './engine/engine.js';
+
+const PREFIX = 'botstack_';
+
+/** From a short answer on a fast machine to the longest request allowed. */
+const LATENCY_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300];
+const FIRST_TOKEN_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60];
+const TOKEN_GAP_BUCKETS = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.4, 0.8, 1.6, 5];
+
+export interface Metrics {
+  readonly registry: Registry;
+  /** Seconds from arrival to the first piece of the answer. */
+  readonly timeToFirstToken: Histogram;
+  /** Seconds between two pieces of one answer, per token. */
+  readonly interTokenLatency: Histogram;
+  /** Seconds from arrival to the end of the answer. */
+  readonly requestLatency: Histogram;
+  /** Seconds from arrival to the engine's taking the request up. */
+  readonly queueTime: Histogram;
+  readonly promptTokens: Counter;
+  readonly cachedTokens: Counter;
+  readonly generationTokens: Counter;
+  /** Every answered HTTP request, probes included. */
+  readonly requests: Counter<'route' | 'status' | 'code'>;
+}
+
+export interface MetricsOptions {
+  readonly engine: Engine;
+  readonly version: string;
+}
+
+export function createMetrics({ engine, version }: MetricsOptions): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name: `${PREFIX}${name}`, help, buckets, registers });
+  const counter = (name: string, help: string) => new Counter({ name: `${PREFIX}${name}`, help, registers });
+  /** Read from the engine at each scrape: no copy that could go stale. */
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `${PREFIX}${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+
+  gauge('num_requests_running', 'Requests that hold a sequence.', () => engine.status().running);
+  gauge('num_requests_waiting', 'Requests that wait for a sequence.', () => engine.status().waiting);
+  gauge('engine_ready', '1 when the model answers, else 0.', () =>
+    engine.status().state === 'ready' ? 1 : 0,
+  );
+  gauge('engine_restarts', 'Restarts of the engine process since the start.', () => engine.status().restarts);
+
+  new Gauge({
+    name: `${PREFIX}build_info`,
+    help: 'Always 1; the labels tell what runs.',
+    labelNames: ['version', 'node', 'model'],
+    registers,
+  }).set({ version, node: process.versions.node, model: engine.model.id }, 1);
+
+  return {
+    registry,
+    timeToFirstToken: histogram(
+      'time_to_first_token_seconds',
+      'From arrival to the first piece of the answer.',
+      FIRST_TOKEN_BUCKETS,
+    ),
+    interTokenLatency: histogram(
+      'inter_token_latency_seconds',
+      'Between two tokens of one answer.',
+      TOKEN_GAP_BUCKETS,
+    ),
+    requestLatency: histogram(
+      'e2e_request_latency_seconds',
+      'From arrival to the end of the answer.',
+      LATENCY_BUCKETS,
+    ),
+    queueTime: histogram(
+      'request_queue_time_seconds',
+      'From arrival to the start of the work.',
+      FIRST_TOKEN_BUCKETS,
+    ),
+    promptTokens: counter('prompt_tokens_total', 'Tokens of prompts, cached ones included.'),
+    cachedTokens: counter(
+      'prompt_tokens_cached_total',
+      'Tokens of prompts that did not have to be read again.',
+    ),
+    generationTokens: counter('generation_tokens_total', 'Tokens of answers.'),
+    requests: new Counter({
+      name: `${PREFIX}requests_total`,
+      help: 'Answered HTTP requests by route, status and error code.',
+      labelNames: ['route', 'status', 'code'],
+      registers,
+    }),
+  };
+}

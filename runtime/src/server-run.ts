@@ -1,0 +1,150 @@
+/** The life of `bot serve`: start in the order in which things can go wrong, run, drain, end. */
+import { join } from 'node:path';
+
+import { ApiKeys } from './access/api-keys.js';
+import { keySource } from './access/key-source.js';
+import type { Environment } from './config/environment.js';
+import { checkPaths, ConfigError } from './config/load.js';
+import type { BotConfig } from './config/schema.js';
+import type { Engine } from './engine/engine.js';
+import { createLogger, type Logger } from './log/logger.js';
+import { createLogRing, openFileSink, stdoutSink, type FileSink } from './log/sinks.js';
+import { startServer, type RunningServer } from './server.js';
+import { onEndOrders, type EndOrder } from './server-signals.js';
+import { connectServiceManager, type ServiceManager } from './systemd.js';
+
+/** How long running answers may take to end once the service is told to stop. */
+const DRAIN_MS = 25_000;
+/** The watchdog's question to the own port must be answered in this time. */
+const SELF_CHECK_MS = 5000;
+
+export interface RunOptions {
+  readonly config: BotConfig;
+  /** For messages. */
+  readonly configFile: string;
+  readonly env: Environment;
+  readonly version: string;
+  readonly consoleDirectory?: string;
+  createEngine(config: BotConfig, log: Logger): Promise<Engine>;
+}
+
+/** Runs until a signal or a failure; resolves to 0 or 1. @throws ConfigError before anything is started */
+export async function runService(options: RunOptions): Promise<0 | 1> {
+  const { config, configFile, version } = options;
+  checkPaths(configFile, config);
+
+  const ring = createLogRing();
+  const logFile = openLogFile(configFile, config.logging.directory);
+  const sinks = [stdoutSink, ring, ...(logFile === undefined ? [] : [logFile])];
+  const log = createLogger(sinks, config.logging.level);
+  log.log('INF', `bot ${version} starts with ${configFile} (process ${process.pid})`);
+
+  const cleanUp: (() => void | Promise<void>)[] = [() => logFile?.close()];
+  const orders = onEndOrders(() => logFile?.reopen());
+  cleanUp.push(orders.dispose);
+  try {
+    const { source, refreshIntervalMs } = keySource(config, options.env);
+    const onProblem = (text: string) => log.log('WRN', text);
+    const keys = await ApiKeys.open({ source, refreshIntervalMs, onProblem });
+    cleanUp.push(() => keys.close());
+
+    const engine = await options.createEngine(config, log);
+    const server = await startServer({ ...options, engine, keys, log, ring });
+    const manager = connectServiceManager(options.env, onProblem);
+    cleanUp.push(() => manager.close());
+
+    return await serve({ server, engine, manager, log, ended: orders.first });
+  } catch (error) {
+    log.log('ERR', `the service cannot run: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  } finally {
+    for (const step of cleanUp.reverse()) await step();
+  }
+}
+
+interface Parts {
+  readonly server: RunningServer;
+  readonly engine: Engine;
+  readonly manager: ServiceManager;
+  readonly log: Logger;
+  /** Resolves at the first signal to end. */
+  readonly ended: Promise<EndOrder>;
+}
+
+/** From open ports to closed ones. Whatever happens, the engine is stopped. */
+async function serve({ server, engine, manager, log, ended }: Parts): Promise<0 | 1> {
+  log.log(
+    'INF',
+    `listening on http://127.0.0.1:${server.apiPort}${consoleNote(server)}; the model is being loaded`,
+  );
+  const failed = new Promise<never>((_resolve, reject) => {
+    engine.onState(({ state, reason }) => {
+      if (state === 'failed') reject(new Error(reason ?? 'the engine failed'));
+      else void manager.status(reason === undefined ? state : `${state}: ${reason}`);
+    });
+  });
+  const started = engine.start().then(() => announceReady(server, engine, manager, log));
+
+  try {
+    // `failed` and `started` both reject with the reason; a signal during the load ends the wait.
+    const order = await Promise.race([ended, failed, started.then(() => ended)]);
+    log.log('INF', `${order.signal}: finishing running answers, for at most ${DRAIN_MS / 1000} s`);
+    await manager.stopping();
+    await server.close(DRAIN_MS);
+    return 0;
+  } catch (error) {
+    await manager.stopping();
+    await server.close(0);
+    throw error;
+  } finally {
+    // Those that lose the race may still reject, which is no news then.
+    failed.catch(() => undefined);
+    started.catch(() => undefined);
+    await engine.stop();
+    log.log('INF', 'stopped');
+  }
+}
+
+async function announceReady(
+  server: RunningServer,
+  engine: Engine,
+  manager: ServiceManager,
+  log: Logger,
+): Promise<void> {
+  const { id, contextSize, sequences } = engine.model;
+  const summary = `ready: ${id}, ${sequences} sequences of ${contextSize} tokens, port ${server.apiPort}`;
+  log.log('INF', summary);
+  manager.startWatchdog(() => isWell(server, engine));
+  await manager.ready(summary);
+}
+
+/** The own port answers and the engine has not given up: worth a watchdog ping. */
+async function isWell(server: RunningServer, engine: Engine): Promise<boolean> {
+  if (engine.status().state === 'failed') return false;
+  try {
+    const health = await fetch(`http://127.0.0.1:${server.apiPort}/health`, {
+      signal: AbortSignal.timeout(SELF_CHECK_MS),
+    });
+    await health.body?.cancel();
+    return health.ok;
+  } catch {
+    return false;
+  }
+}
+
+function consoleNote(server: RunningServer): string {
+  return server.consolePort === undefined ? '' : `, console on http://127.0.0.1:${server.consolePort}`;
+}
+
+function openLogFile(configFile: string, directory: string | undefined): FileSink | undefined {
+  if (directory === undefined) return undefined;
+  const path = join(directory, 'bot.log');
+  try {
+    return openFileSink(path, (text) => process.stderr.write(`${text}\n`));
+  } catch (error) {
+    const message = (error as Error).message;
+    throw new ConfigError(configFile, [
+      `\`logging.directory\`: cannot write to ${path} (${message}); check its owner`,
+    ]);
+  }
+}

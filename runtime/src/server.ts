@@ -1,0 +1,91 @@
+/** The HTTP service around an engine: opens the ports, says whether it is ready, drains. */
+import { ApiKeys } from './access/api-keys.js';
+import { FailedLogins } from './access/failed-logins.js';
+import { Admission } from './api/admission.js';
+import { createApiApp, createConsoleApp } from './api/apps.js';
+import type { ApiParts } from './api/router.js';
+import type { BotConfig } from './config/schema.js';
+import type { Engine } from './engine/engine.js';
+import type { Logger } from './log/logger.js';
+import type { LogRing } from './log/sinks.js';
+import { createMetrics } from './metrics.js';
+import { listen, type Listener } from './server-listen.js';
+
+export interface ServerOptions {
+  readonly config: BotConfig;
+  readonly engine: Engine;
+  readonly keys: ApiKeys;
+  readonly log: Logger;
+  readonly ring: LogRing;
+  readonly version: string;
+  /** The console's static files. Without it there is no console, whatever the port. */
+  readonly consoleDirectory?: string;
+  /** For tests: 0 takes any free port. Default: the configuration's. */
+  readonly ports?: { readonly api: number; readonly console: number };
+}
+
+export interface RunningServer {
+  readonly apiPort: number;
+  /** Undefined when the console is switched off. */
+  readonly consolePort: number | undefined;
+  isReady(): boolean;
+  /**
+   * Not ready from now on; takes no new work, lets running answers end for up to `limitMs`, then closes the ports.
+   * The engine is the caller's to stop.
+   */
+  close(limitMs: number): Promise<void>;
+}
+
+/** Listens at once: until the engine is ready, chats get 503 and probes tell the truth. @throws PortError */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, engine, keys, log, ring, version, consoleDirectory } = options;
+  let closing = false;
+  const isReady = () => !closing && engine.status().state === 'ready';
+
+  const admission = new Admission(engine, config.limits.max_queue);
+  const parts: ApiParts = {
+    config,
+    engine,
+    keys,
+    failures: new FailedLogins(),
+    admission,
+    metrics: createMetrics({ engine, version }),
+    log,
+    ring,
+    version,
+    startedAt: Math.floor(Date.now() / 1000),
+    isReady,
+  };
+
+  const apiPort = options.ports?.api ?? config.network.internal_port;
+  const api = await listen(createApiApp(parts), apiPort, 'network.internal_port');
+  const listeners: Listener[] = [api];
+
+  let console: Listener | undefined;
+  if (consoleDirectory !== undefined && config.network.console_port !== 0) {
+    try {
+      const consolePort = options.ports?.console ?? config.network.console_port;
+      console = await listen(createConsoleApp(parts, consoleDirectory), consolePort, 'network.console_port');
+    } catch (error) {
+      await api.close();
+      throw error;
+    }
+    listeners.push(console);
+  }
+
+  return {
+    apiPort: api.port,
+    consolePort: console?.port,
+    isReady,
+    async close(limitMs) {
+      closing = true;
+      // Connections stay open for the answers under way, and for probes, which now say "not ready".
+      await admission.drain(limitMs);
+      const closed = Promise.all(listeners.map((listener) => listener.close()));
+      // The last answers are on their way out; whoever does not read them cannot hold up the shutdown.
+      const cut = setTimeout(() => listeners.forEach((listener) => listener.closeConnections()), 1000);
+      await closed;
+      clearTimeout(cut);
+    },
+  };
+}
