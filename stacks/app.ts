@@ -1,0 +1,80 @@
+/** From props to a synthesised app. main.ts runs it; the end-to-end test builds the same app with other props. */
+import { join, relative, resolve } from 'node:path';
+
+import { App, LocalBackend } from 'cdktf';
+
+import { BotStack } from './bot-stack';
+import type { GateProgram } from './constructs/readiness';
+import { checkTerraform } from './preflight';
+import { type Prepared, prepareArtifacts } from './prepare';
+import { type BotProps, PropsError, resolveProps } from './props';
+import { withMyAddress } from './my-address';
+import { ROOT } from './version';
+
+export interface BuildOptions {
+  /** Bundle and model that are there already. @default they are built and fetched */
+  readonly artifacts?: Prepared;
+  /** @default `terraform.<name>.tfstate` in the working directory */
+  readonly statePath?: string;
+  /** @default asks checkip.amazonaws.com */
+  readonly askMyAddress?: () => Promise<string>;
+  /** Takes one line of progress. @default standard output, which cdktf shows while it synthesises */
+  readonly say?: (line: string) => void;
+}
+
+/** The id of the only stack. Changing it would make Terraform forget the deployment. */
+export const STACK_ID = 'bot';
+
+/** @throws PropsError, PreparationError: problems that the person who deploys can put right. */
+export async function buildApp(given: BotProps, options: BuildOptions = {}): Promise<App> {
+  const say = options.say ?? ((line: string) => process.stdout.write(`${line}\n`));
+  const resolved = resolveProps(given);
+  const props = {
+    ...resolved,
+    allowedCidrs: await withMyAddress(resolved.allowedCidrs, options.askMyAddress),
+  };
+  const artifacts = options.artifacts ?? (await prepareArtifacts(props, say));
+  const problems = artifacts.problemsOfFit(props);
+  if (problems.length > 0) {
+    throw new PropsError(problems);
+  }
+
+  const app = new App();
+  const stack = new BotStack(app, STACK_ID, {
+    props,
+    bundle: artifacts.bundle,
+    model: artifacts.model,
+    gate: gateProgram(),
+    certificateFile: join(ROOT, '.artifacts', `${props.name}-certificate.pem`),
+  });
+  // cdktf's own default is an absolute path, which ties the synthesised files to this machine.
+  const statePath = resolve(options.statePath ?? `terraform.${props.name}.tfstate`);
+  new LocalBackend(stack, { path: relative(resolve(app.outdir, 'stacks', STACK_ID), statePath) });
+  return app;
+}
+
+function gateProgram(): GateProgram {
+  return {
+    node: process.execPath,
+    tsx: require.resolve('tsx/cli'),
+    script: join(ROOT, 'scripts', 'wait-ready.ts'),
+  };
+}
+
+/** What main.ts calls: builds and synthesises, or says what is wrong without a stack trace and exits with 1. */
+export async function run(props: BotProps, options: BuildOptions = {}): Promise<void> {
+  try {
+    checkTerraform();
+    const app = await buildApp(props, options);
+    app.synth();
+  } catch (error) {
+    if (!(error instanceof PropsError)) {
+      throw error;
+    }
+    const { problems } = error;
+    const title =
+      problems.length === 1 ? 'One thing to put right:' : `${problems.length} things to put right:`;
+    process.stderr.write(`\n${title}\n${problems.map((problem) => `  - ${problem}\n`).join('')}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,43 @@
+/** IPv4 ranges in CIDR notation, as security groups and networks take them. */
+import { isIPv4 } from 'node:net';
+
+interface Range {
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * Whether the text is an IPv4 range with a prefix length between the bounds and no bits set behind it: AWS would
+ * silently widen `10.0.0.7/24` to `10.0.0.0/24`, which is rarely what was meant.
+ */
+export function isIpv4Cidr(text: string, bounds: { readonly min: number; readonly max: number }): boolean {
+  const [address, length, ...rest] = text.split('/');
+  if (address === undefined || length === undefined || rest.length > 0) {
+    return false;
+  }
+  if (!isIPv4(address) || !/^\d{1,2}$/.test(length)) {
+    return false;
+  }
+  const prefix = Number(length);
+  return prefix >= bounds.min && prefix <= bounds.max && toNumber(address) % 2 ** (32 - prefix) === 0;
+}
+
+export function cidrContains(outer: string, inner: string): boolean {
+  const [a, b] = [toRange(outer), toRange(inner)];
+  return a.first <= b.first && b.last <= a.last;
+}
+
+export function cidrsOverlap(one: string, other: string): boolean {
+  const [a, b] = [toRange(one), toRange(other)];
+  return a.first <= b.last && b.first <= a.last;
+}
+
+function toRange(cidr: string): Range {
+  const [address = '', prefix = '32'] = cidr.split('/');
+  const first = toNumber(address);
+  return { first, last: first + 2 ** (32 - Number(prefix)) - 1 };
+}
+
+function toNumber(address: string): number {
+  return address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
+}

@@ -1,0 +1,125 @@
+import { S3Bucket } from '@cdktf/provider-aws/lib/s3-bucket';
+import { S3BucketOwnershipControls } from '@cdktf/provider-aws/lib/s3-bucket-ownership-controls';
+import { S3BucketPolicy } from '@cdktf/provider-aws/lib/s3-bucket-policy';
+import { S3BucketPublicAccessBlock } from '@cdktf/provider-aws/lib/s3-bucket-public-access-block';
+import { S3BucketServerSideEncryptionConfigurationA } from '@cdktf/provider-aws/lib/s3-bucket-server-side-encryption-configuration';
+import { S3BucketVersioningA } from '@cdktf/provider-aws/lib/s3-bucket-versioning';
+import { S3Object } from '@cdktf/provider-aws/lib/s3-object';
+import { Fn, type ITerraformDependable } from 'cdktf';
+import { Construct } from 'constructs';
+
+/** A file on the deploying machine whose content is known by its hash. */
+export interface LocalFile {
+  /** Absolute. */
+  readonly path: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+export interface ArtifactsProps {
+  readonly name: string;
+  readonly bundle: LocalFile;
+  readonly model: LocalFile;
+}
+
+/** A stored file that one role may read. */
+export interface StoredFile {
+  readonly key: string;
+  readonly arn: string;
+  readonly sha256: string;
+}
+
+/** Reports of the bootstrap lie here, one object for each instance. */
+export const REPORT_PREFIX = 'reports/';
+
+/**
+ * The private bucket of the deployment: the runtime's bundle and the model, named by their hashes, and the reports of
+ * the bootstrap. About 0.023 USD a month for each GB.
+ */
+export class Artifacts extends Construct {
+  readonly bucketName: string;
+  readonly bucketArn: string;
+  readonly bundle: StoredFile;
+  readonly model: StoredFile;
+
+  constructor(scope: Construct, id: string, { name, bundle, model }: ArtifactsProps) {
+    super(scope, id);
+
+    const bucket = new S3Bucket(this, 'bucket', {
+      bucketPrefix: `${name}-artifacts-`,
+      // Everything in it can be made again, and destroy must leave nothing on the bill.
+      forceDestroy: true,
+      tags: { Name: `${name}-artifacts` },
+    });
+    this.bucketName = bucket.bucket;
+    this.bucketArn = bucket.arn;
+
+    // An object made before versioning is on has no version, and is not deleted with the versions.
+    const ready = this.secure(bucket);
+    this.bundle = this.store('bundle', bucket, `bundles/${bundle.sha256}.tar.gz`, bundle, ready);
+    this.model = this.store('model', bucket, `models/${model.sha256}.gguf`, model, ready);
+  }
+
+  private secure(bucket: S3Bucket): ITerraformDependable[] {
+    const ownership = new S3BucketOwnershipControls(this, 'ownership', {
+      bucket: bucket.id,
+      rule: { objectOwnership: 'BucketOwnerEnforced' },
+    });
+    const encryption = new S3BucketServerSideEncryptionConfigurationA(this, 'encryption', {
+      bucket: bucket.id,
+      rule: [{ applyServerSideEncryptionByDefault: { sseAlgorithm: 'AES256' } }],
+    });
+    const versioning = new S3BucketVersioningA(this, 'versioning', {
+      bucket: bucket.id,
+      versioningConfiguration: { status: 'Enabled' },
+    });
+    const block = new S3BucketPublicAccessBlock(this, 'private', {
+      bucket: bucket.id,
+      blockPublicAcls: true,
+      blockPublicPolicy: true,
+      ignorePublicAcls: true,
+      restrictPublicBuckets: true,
+    });
+    const policy = new S3BucketPolicy(this, 'tls-only', {
+      bucket: bucket.id,
+      policy: Fn.jsonencode({
+        Version: '2012-10-17',
+        Statement: [
+          {
+            Sid: 'DenyWithoutTls',
+            Effect: 'Deny',
+            Principal: '*',
+            Action: 's3:*',
+            Resource: [bucket.arn, `${bucket.arn}/*`],
+            Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+          },
+        ],
+      }),
+      dependsOn: [block],
+    });
+    return [ownership, encryption, versioning, policy];
+  }
+
+  private store(
+    id: string,
+    bucket: S3Bucket,
+    key: string,
+    file: LocalFile,
+    dependsOn: ITerraformDependable[],
+  ): StoredFile {
+    new S3Object(this, id, {
+      bucket: bucket.id,
+      key,
+      source: file.path,
+      // Checked by S3 on arrival, part by part; a large file goes up in parts by itself.
+      checksumAlgorithm: 'SHA256',
+      dependsOn,
+      lifecycle: {
+        createBeforeDestroy: true,
+        // The key says what the content is; where it lies on the deploying machine is nobody else's matter.
+        ignoreChanges: ['source'],
+      },
+    });
+    return { key, arn: `${bucket.arn}/${key}`, sha256: file.sha256 };
+  }
+}

@@ -1,0 +1,107 @@
+import { DataAwsEc2InstanceTypeOfferings } from '@cdktf/provider-aws/lib/data-aws-ec2-instance-type-offerings';
+import { InternetGateway } from '@cdktf/provider-aws/lib/internet-gateway';
+import { RouteTable } from '@cdktf/provider-aws/lib/route-table';
+import { RouteTableAssociation } from '@cdktf/provider-aws/lib/route-table-association';
+import { Subnet } from '@cdktf/provider-aws/lib/subnet';
+import { Vpc } from '@cdktf/provider-aws/lib/vpc';
+import { VpcEndpoint } from '@cdktf/provider-aws/lib/vpc-endpoint';
+import { Fn, Op, Token } from 'cdktf';
+import { Construct } from 'constructs';
+
+export interface NetworkProps {
+  readonly name: string;
+  readonly region: string;
+  /** Address range of the network. The subnet takes an eighth of it: see subnetCidr. */
+  readonly cidr: string;
+  /** The zone must offer it. */
+  readonly instanceType: string;
+  /** @default the first zone that offers the instance type */
+  readonly availabilityZone?: string;
+}
+
+/** Stands for a zone where none offers the instance type: a precondition then says so, instead of an index error. */
+const NO_ZONE = 'none';
+
+/**
+ * A network with one public subnet. A private subnet would need a NAT gateway, 33 USD a month, and would keep the
+ * machine no safer than the closed security group does.
+ */
+export class Network extends Construct {
+  readonly vpcId: string;
+  readonly subnetId: string;
+  /** Where the subnet lies. */
+  readonly availabilityZone: string;
+  /** Every zone of the region that offers the instance type. */
+  readonly zones: string[];
+
+  constructor(scope: Construct, id: string, props: NetworkProps) {
+    super(scope, id);
+    const { name, region, cidr } = props;
+
+    const vpc = new Vpc(this, 'vpc', {
+      cidrBlock: cidr,
+      enableDnsHostnames: true,
+      enableDnsSupport: true,
+      tags: { Name: name },
+    });
+    const gateway = new InternetGateway(this, 'gateway', { vpcId: vpc.id, tags: { Name: name } });
+    const routes = new RouteTable(this, 'routes', {
+      vpcId: vpc.id,
+      route: [{ cidrBlock: '0.0.0.0/0', gatewayId: gateway.id }],
+      tags: { Name: name },
+    });
+    const offerings = new DataAwsEc2InstanceTypeOfferings(this, 'zones', {
+      locationType: 'availability-zone',
+      filter: [{ name: 'instance-type', values: [props.instanceType] }],
+    });
+    this.zones = Fn.sort(Fn.toset(offerings.locations));
+    const subnet = this.subnet(vpc.id, props);
+    new RouteTableAssociation(this, 'public', { subnetId: subnet.id, routeTableId: routes.id });
+
+    // Free, and bundle and model come to the machine without crossing the internet.
+    new VpcEndpoint(this, 's3', {
+      vpcId: vpc.id,
+      serviceName: `com.amazonaws.${region}.s3`,
+      vpcEndpointType: 'Gateway',
+      routeTableIds: [routes.id],
+      tags: { Name: `${name}-s3` },
+    });
+
+    this.vpcId = vpc.id;
+    this.subnetId = subnet.id;
+    this.availabilityZone = subnet.availabilityZone;
+  }
+
+  private subnet(vpcId: string, props: NetworkProps): Subnet {
+    const { name, region, cidr, instanceType, availabilityZone } = props;
+    const zone = availabilityZone ?? Token.asString(Fn.element(Fn.concat([this.zones, [NO_ZONE]]), 0));
+    return new Subnet(this, 'subnet', {
+      vpcId,
+      cidrBlock: subnetCidr(cidr, zone),
+      availabilityZone: zone,
+      // The first boot needs the internet before the Elastic IP comes; AWS takes this address back when it does.
+      mapPublicIpOnLaunch: true,
+      tags: { Name: `${name}-public` },
+      lifecycle: {
+        createBeforeDestroy: true,
+        // A zone that AWS adds later must not move a deployment that runs.
+        ignoreChanges: availabilityZone === undefined ? ['availability_zone', 'cidr_block'] : undefined,
+        precondition: [
+          {
+            condition: Op.neq(zone, NO_ZONE),
+            errorMessage: `instanceType ${instanceType} is not offered in region ${region}: choose another instanceType or region`,
+          },
+        ],
+      },
+    });
+  }
+}
+
+/**
+ * Each zone letter has an eighth of the network to itself, so that a subnet in another zone can be made while the old
+ * one is still there.
+ */
+function subnetCidr(cidr: string, zone: string): string {
+  const letter = Fn.substr(zone, -1, 1);
+  return Fn.cidrsubnet(cidr, 3, Token.asNumber(Fn.index(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], letter)));
+}

@@ -1,0 +1,100 @@
+import { DataAwsSsmParameter } from '@cdktf/provider-aws/lib/data-aws-ssm-parameter';
+import { Eip } from '@cdktf/provider-aws/lib/eip';
+import { Instance } from '@cdktf/provider-aws/lib/instance';
+import { Fn, TerraformResource } from 'cdktf';
+import { Construct, type IConstruct } from 'constructs';
+
+import type { Architecture, InstanceType } from '../sizing';
+
+export interface ServerProps {
+  readonly name: string;
+  readonly instanceType: InstanceType;
+  /** @default the newest Debian 12 of the instance type's architecture */
+  readonly amiId?: string;
+  readonly diskGiB: number;
+  readonly subnetId: string;
+  /** Where the subnet lies, and all zones that offer the instance type; the plan is refused when they do not meet. */
+  readonly availabilityZone: string;
+  readonly zones: string[];
+  readonly securityGroupId: string;
+  readonly instanceProfileName: string;
+  /** What cloud-init runs on the first boot. */
+  readonly userData: string;
+  /** What must be there before the machine boots. */
+  readonly dependsOn: readonly IConstruct[];
+}
+
+/** Where the Debian project publishes the ids of its images. */
+const DEBIAN_IMAGE: Readonly<Record<Architecture, string>> = {
+  x64: '/aws/service/debian/release/12/latest/amd64',
+  arm64: '/aws/service/debian/release/12/latest/arm64',
+};
+
+/** The machine and its address. The address is not given to the machine here: see Readiness. */
+export class Server extends Construct {
+  readonly instance: Instance;
+  readonly instanceId: string;
+  readonly publicAddress: string;
+  readonly addressAllocationId: string;
+  /** Changes when the machine would boot differently. */
+  readonly userDataHash: string;
+
+  constructor(scope: Construct, id: string, props: ServerProps) {
+    super(scope, id);
+    const { name, instanceType, amiId } = props;
+
+    const address = new Eip(this, 'address', { domain: 'vpc', tags: { Name: name } });
+    this.instance = new Instance(this, 'machine', {
+      ami: amiId ?? this.newestDebian(instanceType.architecture),
+      instanceType: instanceType.name,
+      subnetId: props.subnetId,
+      vpcSecurityGroupIds: [props.securityGroupId],
+      iamInstanceProfile: props.instanceProfileName,
+      userData: props.userData,
+      userDataReplaceOnChange: true,
+      // Version 2 of the metadata service, and no container or proxy on the machine can ask it for credentials.
+      metadataOptions: { httpEndpoint: 'enabled', httpTokens: 'required', httpPutResponseHopLimit: 1 },
+      rootBlockDevice: {
+        volumeType: 'gp3',
+        volumeSize: props.diskGiB,
+        encrypted: true,
+        deleteOnTermination: true,
+        tags: { Name: name },
+      },
+      // Unlimited credits are the default of burstable types, and the surprise on the bill.
+      creditSpecification: instanceType.burstable ? { cpuCredits: 'standard' } : undefined,
+      tags: { Name: name },
+      dependsOn: props.dependsOn.flatMap(resourcesIn),
+      lifecycle: {
+        // The new machine answers before the old one goes.
+        createBeforeDestroy: true,
+        // A newer image must not replace a machine that runs; it is taken when the machine is replaced anyway.
+        ignoreChanges: amiId === undefined ? ['ami'] : undefined,
+        precondition: [
+          {
+            condition: Fn.contains(props.zones, props.availabilityZone),
+            errorMessage:
+              `instanceType ${instanceType.name} is not offered in availability zone ${props.availabilityZone}: ` +
+              `set availabilityZone to one of ${Fn.join(', ', props.zones)}`,
+          },
+        ],
+      },
+    });
+
+    this.instanceId = this.instance.id;
+    this.publicAddress = address.publicIp;
+    this.addressAllocationId = address.allocationId;
+    this.userDataHash = Fn.sha256(props.userData);
+  }
+
+  private newestDebian(architecture: Architecture): string {
+    return new DataAwsSsmParameter(this, 'image', { name: DEBIAN_IMAGE[architecture] }).insecureValue;
+  }
+}
+
+/** Terraform's dependencies are between resources; ours are said between constructs. */
+function resourcesIn(construct: IConstruct): TerraformResource[] {
+  return construct.node
+    .findAll()
+    .filter((node): node is TerraformResource => TerraformResource.isTerraformResource(node));
+}

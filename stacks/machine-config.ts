@@ -1,0 +1,86 @@
+/** The text that the machine boots from: cloud-init's rendering, made safe for Terraform. */
+import { basename } from 'node:path';
+
+import { renderUserData } from '../cloud-init/user-data';
+import { REPORT_PREFIX } from './constructs/artifacts';
+import { CONSOLE_PORT, type ResolvedProps } from './props';
+import { type InstanceType, memoryMaxMiB } from './sizing';
+import { VERSION } from './version';
+
+export interface BootValues {
+  readonly props: ResolvedProps;
+  readonly instanceType: InstanceType;
+  readonly bundle: { readonly key: string; readonly sha256: string };
+  readonly model: { readonly key: string; readonly sha256: string; readonly path: string };
+  /** Known only to Terraform: tokens. */
+  readonly bucket: string;
+  readonly secretArn: string;
+}
+
+/**
+ * Stand-ins for what only Terraform knows, each as long as the longest value there can be: so the size that
+ * renderUserData checks is the largest that can come out.
+ */
+const BUCKET_STAND_IN = 'bucket'.padEnd(63, '-');
+const SECRET_STAND_IN = 'secret'.padEnd(
+  'arn:aws-us-gov:secretsmanager:ap-southeast-1:123456789012:secret:'.length + 64,
+  '-',
+);
+
+/** User-data with Terraform's tokens in it and everything else escaped. */
+export function bootText(values: BootValues): string {
+  const { props, bundle, model } = values;
+  const text = renderUserData({
+    region: props.region,
+    bucket: BUCKET_STAND_IN,
+    bundleKey: bundle.key,
+    bundleSha256: bundle.sha256,
+    modelKey: model.key,
+    modelSha256: model.sha256,
+    modelFile: modelFileName(model.path),
+    reportPrefix: REPORT_PREFIX,
+    externalPort: props.externalPort,
+    internalPort: props.internalPort,
+    memoryMaxMiB: memoryMaxMiB(values.instanceType),
+    config: serviceConfig(values, SECRET_STAND_IN),
+  });
+  return escapeForTerraform(text)
+    .replaceAll(BUCKET_STAND_IN, values.bucket)
+    .replaceAll(SECRET_STAND_IN, values.secretArn);
+}
+
+/** `/etc/bot/config.yaml`; the runtime's schema (runtime/src/config/schema.ts) is its definition. */
+export function serviceConfig({ props, instanceType, model }: BootValues, secretArn: string): object {
+  return {
+    service: { name: props.name, version: VERSION },
+    network: {
+      external_port: props.externalPort,
+      internal_port: props.internalPort,
+      console_port: CONSOLE_PORT,
+    },
+    security: { api_key_secret_id: secretArn, region: props.region },
+    model_path: `/opt/bot/models/${modelFileName(model.path)}`,
+    max_tokens: props.maxTokens,
+    temperature: props.temperature,
+    engine: {
+      context_size: props.contextSize,
+      sequences: props.sequences,
+      threads: instanceType.vcpus,
+    },
+    logging: { directory: '/var/log/bot' },
+  };
+}
+
+/** Clients see it as the model's id, so it stays readable; it also has to be safe in a shell. */
+function modelFileName(path: string): string {
+  const stem = basename(path)
+    .replace(/\.gguf$/i, '')
+    .replace(/[^A-Za-z0-9_.-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '');
+  return `${stem === '' ? 'model' : stem}.gguf`;
+}
+
+/** In Terraform's JSON, `${` and `%{` begin a template in every string. */
+export function escapeForTerraform(text: string): string {
+  return text.replaceAll('${', '$${').replaceAll('%{', '%%{');
+}

@@ -1,0 +1,98 @@
+/** What `cdktf deploy` prints at its end: addresses, and commands that work when pasted. */
+import { relative } from 'node:path';
+
+import { CONSOLE_PORT } from './props';
+
+export interface OutputValues {
+  readonly region: string;
+  readonly address: string;
+  readonly externalPort: number;
+  readonly instanceId: string;
+  readonly secretName: string;
+  readonly bucket: string;
+  readonly certificateFile: string;
+}
+
+interface Output {
+  readonly value: string;
+  readonly description: string;
+}
+
+/**
+ * Commands are broken into lines of less than 80 characters: Terraform then shows them as they are, without escapes,
+ * and cdktf, which breaks long lines wherever they end, leaves them whole.
+ */
+export function describeOutputs(values: OutputValues): Record<string, Output> {
+  const { region, address, externalPort, instanceId, bucket, certificateFile } = values;
+  const certificate = relative(process.cwd(), certificateFile);
+  return {
+    endpoint: {
+      value: `https://${address}/v1`,
+      description: 'Base URL for OpenAI clients; its certificate is self-signed, see certificate_file',
+    },
+    plain_endpoint: {
+      value: `http://${address}:${externalPort}/v1`,
+      description: 'The same without encryption: whoever listens in between reads key and conversation',
+    },
+    instance_id: { value: instanceId, description: 'The machine' },
+    api_key_command: { value: lines(...printApiKey(values)), description: 'Prints the API key' },
+    chat_command: {
+      // The key goes in by standard input: a command line can be read by every user of the machine.
+      value: `${lines(...printApiKey(values))} |\n  ${lines(
+        `sed 's/^/Authorization: Bearer /' | curl -sS --cacert ${certificate}`,
+        `-H @- -H 'Content-Type: application/json'`,
+        `-d '{"messages":[{"role":"user","content":"Say hello."}]}'`,
+        `https://${address}/v1/chat/completions`,
+      )}`,
+      description: 'Asks the endpoint a question with the API key',
+    },
+    token_command: {
+      value: session(values, 'sudo /opt/bot/bin/generate_token.sh --user admin'),
+      description:
+        'Prints an access token that is valid for a day; needs the AWS CLI and its session-manager-plugin',
+    },
+    console_command: {
+      value: lines(
+        `aws ssm start-session --region ${region} --target ${instanceId}`,
+        '--document-name AWS-StartPortForwardingSession',
+        `--parameters portNumber=${CONSOLE_PORT},localPortNumber=${CONSOLE_PORT}`,
+      ),
+      description: `Opens a tunnel; the console is then at http://localhost:${CONSOLE_PORT}`,
+    },
+    logs_command: {
+      value: session(values, 'sudo journalctl -u bot -n 100 -f'),
+      description: 'Follows the log of the service',
+    },
+    certificate_file: {
+      value: certificate,
+      description:
+        'The certificate of the endpoint, on the machine that deployed it: for curl --cacert, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS',
+    },
+    certificate_command: {
+      value: lines(`aws s3 cp --region ${region}`, `s3://${bucket}/reports/${instanceId}.json -`),
+      description:
+        "Prints the first boot's report with the certificate's fingerprint, to compare on another machine",
+    },
+  };
+}
+
+function printApiKey({ region, secretName }: OutputValues): string[] {
+  return [
+    `aws secretsmanager get-secret-value --region ${region}`,
+    `--secret-id ${secretName}`,
+    '--query SecretString --output text',
+  ];
+}
+
+function session({ region, instanceId }: OutputValues, command: string): string {
+  return lines(
+    `aws ssm start-session --region ${region} --target ${instanceId}`,
+    '--document-name AWS-StartInteractiveCommand',
+    `--parameters 'command=${command}'`,
+  );
+}
+
+/** One shell command over several lines. */
+function lines(...parts: readonly string[]): string {
+  return parts.join(' \\\n  ');
+}

@@ -1,0 +1,122 @@
+/** What has to be there before synth: the runtime's bundle, the model, and what the model needs of a machine. */
+import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { z } from 'zod';
+
+import type { LocalFile } from './constructs/artifacts';
+import { PropsError, type ResolvedProps } from './props';
+import { findInstanceType, type ModelFacts, problemsOfFit } from './sizing';
+import { ROOT } from './version';
+
+export interface Prepared {
+  readonly bundle: LocalFile;
+  readonly model: LocalFile;
+  /** Why the model does not suit the machine that the props ask for; empty when it does. */
+  problemsOfFit(props: ResolvedProps): string[];
+}
+
+type Say = (line: string) => void;
+
+const BOT = join(ROOT, 'runtime', 'dist', 'cli', 'bot.js');
+
+const pulledSchema = z.object({ path: z.string(), sha256: z.string(), sizeBytes: z.number() });
+const inspectedSchema = z.object({ totalBytes: z.number(), trainContextSize: z.number() });
+
+/** How a deployment is taken down when this step fails: destroy needs no artifacts, but cdktf synthesises for it too. */
+const DESTROY_HINT = 'To take a deployment down without this step: npx cdktf destroy --skip-synth';
+
+/**
+ * Takes seconds when everything is in its cache, and a minute or two the first time.
+ *
+ * @throws PropsError with the last words of the step that failed.
+ */
+export async function prepareArtifacts(props: ResolvedProps, say: Say): Promise<Prepared> {
+  await timed('runtime', say, () => node([join(ROOT, 'scripts', 'setup.mjs'), '--for', 'deploy'], say));
+  const model = await timed('model', say, async () =>
+    pulledSchema.parse(JSON.parse(await node([BOT, 'model', 'pull', props.model, '--json'], say))),
+  );
+  const bundle = await timed('bundle', say, () => buildFor(props, say));
+  say(`  model   ${describe(model)}`);
+  say(`  bundle  ${describe(bundle)}`);
+  return { bundle, model, problemsOfFit: (asked) => checkFit(asked, model) };
+}
+
+async function buildFor(props: ResolvedProps, say: Say): Promise<LocalFile> {
+  const architecture = findInstanceType(props.instanceType)?.architecture ?? 'x64';
+  const { buildBundle } = await import('../scripts/bundle.js');
+  return buildBundle({ platform: `linux-${architecture}`, log: say });
+}
+
+function checkFit(props: ResolvedProps, model: LocalFile): string[] {
+  const instance = findInstanceType(props.instanceType);
+  if (instance === undefined) {
+    return [];
+  }
+  const inspect = (contextSize: number, sequences: number) =>
+    inspectModel(model.path, contextSize, sequences);
+  const { contextSize, sequences, diskGiB } = props;
+  const facts = inspect(contextSize, sequences);
+  return problemsOfFit({
+    instance,
+    contextSize,
+    sequences,
+    diskGiB,
+    modelFileBytes: model.sizeBytes,
+    facts,
+    inspect,
+  });
+}
+
+function inspectModel(path: string, contextSize: number, sequences: number): ModelFacts {
+  const size = ['--context', String(contextSize), '--sequences', String(sequences)];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [BOT, 'model', 'inspect', path, '--json', ...size],
+    {
+      encoding: 'utf8',
+    },
+  );
+  if (status !== 0) {
+    throw new PropsError([`model cannot be used: ${lastWords(stderr)}`]);
+  }
+  return inspectedSchema.parse(JSON.parse(stdout));
+}
+
+/** Runs a program of this repository; what it says on standard error is progress, what it prints is its result. */
+async function node(args: readonly string[], say: Say): Promise<string> {
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const errors: string[] = [];
+  createInterface(child.stderr).on('line', (line) => {
+    errors.push(line);
+    say(`  ${line}`);
+  });
+  let result = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (result += text));
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  if (status !== 0) {
+    throw new PropsError([`${lastWords(errors.join('\n'))}\n    ${DESTROY_HINT}`]);
+  }
+  return result;
+}
+
+/** The end of a failed program's message, without what it printed as progress. */
+function lastWords(text: string): string {
+  return text.trim().split('\n').slice(-6).join('\n    ') || 'it ended without a message';
+}
+
+async function timed<T>(step: string, say: Say, work: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  say(`${step} …`);
+  const result = await work();
+  say(`${step} ready after ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  return result;
+}
+
+function describe({ path, sha256, sizeBytes }: LocalFile): string {
+  return `${(sizeBytes / 1e6).toFixed(1)} MB, SHA-256 ${sha256.slice(0, 12)}…  ${path}`;
+}

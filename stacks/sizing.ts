@@ -1,0 +1,209 @@
+/**
+ * What machines there are, what they cost, and whether a model fits one.
+ *
+ * The sums are made at synth, before anything is billed: a model that would be killed by the machine's memory limit
+ * is refused, and the refusal names what would work instead.
+ */
+
+export type Architecture = 'x64' | 'arm64';
+
+export interface InstanceType {
+  readonly name: string;
+  readonly architecture: Architecture;
+  readonly vcpus: number;
+  /**
+   * What one vCPU is. A `core` is a whole core; a `hyperthread` shares its core with another, and two of them decode
+   * little faster than one. (c7a, m7a and everything on Graviton have whole cores; Intel's and t3's are hyperthreads.)
+   */
+  readonly vcpuKind: 'core' | 'hyperthread';
+  readonly memoryMiB: number;
+  /** On demand, Linux, us-east-1, US dollars an hour, as listed on {@link PRICES_AS_OF}. Other regions differ. */
+  readonly usdPerHour: number;
+  /**
+   * A burstable type earns CPU credits at 20 % of each vCPU and is billed 0.05 USD for every vCPU-hour above that.
+   * Inference keeps the CPU busy, so a busy t3.medium costs about 0.12 USD an hour: more than a c7g.large.
+   */
+  readonly burstable: boolean;
+}
+
+export const PRICES_AS_OF = '2025-11';
+
+const GIB = 1024;
+
+function type(
+  name: string,
+  architecture: Architecture,
+  vcpuKind: InstanceType['vcpuKind'],
+  [vcpus, memoryGiB]: readonly [number, number],
+  usdPerHour: number,
+): InstanceType {
+  return {
+    name,
+    architecture,
+    vcpus,
+    vcpuKind,
+    memoryMiB: memoryGiB * GIB,
+    usdPerHour,
+    burstable: name.startsWith('t'),
+  };
+}
+
+/** Every instance type that the `instanceType` prop accepts, the cheapest first. */
+export const INSTANCE_TYPES: readonly InstanceType[] = [
+  type('t3.medium', 'x64', 'hyperthread', [2, 4], 0.0416),
+  type('c7g.large', 'arm64', 'core', [2, 4], 0.0725),
+  type('c8g.large', 'arm64', 'core', [2, 4], 0.07976),
+  type('m7g.large', 'arm64', 'core', [2, 8], 0.0816),
+  type('c7i.large', 'x64', 'hyperthread', [2, 4], 0.08925),
+  type('m8g.large', 'arm64', 'core', [2, 8], 0.08976),
+  type('m7i.large', 'x64', 'hyperthread', [2, 8], 0.1008),
+  type('c7a.large', 'x64', 'core', [2, 4], 0.10264),
+  type('c8a.large', 'x64', 'core', [2, 4], 0.10777),
+  type('m7a.large', 'x64', 'core', [2, 8], 0.11592),
+  type('m8a.large', 'x64', 'core', [2, 8], 0.12172),
+  type('c7g.xlarge', 'arm64', 'core', [4, 8], 0.145),
+  type('c8g.xlarge', 'arm64', 'core', [4, 8], 0.15952),
+  type('m7g.xlarge', 'arm64', 'core', [4, 16], 0.1632),
+  type('c7i.xlarge', 'x64', 'hyperthread', [4, 8], 0.1785),
+  type('m8g.xlarge', 'arm64', 'core', [4, 16], 0.17952),
+  type('m7i.xlarge', 'x64', 'hyperthread', [4, 16], 0.2016),
+  type('c7a.xlarge', 'x64', 'core', [4, 8], 0.20528),
+  type('c8a.xlarge', 'x64', 'core', [4, 8], 0.21554),
+  type('m7a.xlarge', 'x64', 'core', [4, 16], 0.23184),
+  type('m8a.xlarge', 'x64', 'core', [4, 16], 0.24344),
+];
+
+export function findInstanceType(name: string): InstanceType | undefined {
+  return INSTANCE_TYPES.find((candidate) => candidate.name === name);
+}
+
+/**
+ * Memory, in MiB, that the service may not count on: what firmware and kernel keep (a 4 GiB instance shows about
+ * 3,830 MiB) and what the rest of the system uses (systemd, nginx, the SSM agent, a package upgrade in the background).
+ */
+const SYSTEM_RESERVE_MIB = 640;
+
+/**
+ * Memory, in MiB, of the service beside model and context: the HTTP process, the engine process's own heap, and room
+ * for requests. Counted in the service's limit, because systemd's MemoryMax covers all of its processes.
+ */
+const SERVICE_OVERHEAD_MIB = 256;
+
+/** The systemd unit's MemoryMax: when the service outgrows it, the service is restarted, and the machine stays alive. */
+export function memoryMaxMiB(instance: InstanceType): number {
+  return instance.memoryMiB - SYSTEM_RESERVE_MIB;
+}
+
+/** What `bot model inspect --json` tells of a GGUF file; sizes in bytes. */
+export interface ModelFacts {
+  /** Model and context together, as the engine will hold them in memory. */
+  readonly totalBytes: number;
+  /** Longest context, in tokens, that the model was trained for. */
+  readonly trainContextSize: number;
+}
+
+export interface Fit {
+  readonly instance: InstanceType;
+  readonly contextSize: number;
+  readonly sequences: number;
+  readonly diskGiB: number;
+  readonly modelFileBytes: number;
+  readonly facts: ModelFacts;
+  /** The facts again for another context and number of sequences; asked only when the model does not fit. */
+  readonly inspect: (contextSize: number, sequences: number) => ModelFacts;
+}
+
+const MIB = 1024 * 1024;
+
+function neededMiB(facts: ModelFacts): number {
+  return Math.ceil(facts.totalBytes / MIB) + SERVICE_OVERHEAD_MIB;
+}
+
+/** Why this model cannot run on this machine; empty when it can. Each entry is one line that names a prop. */
+export function problemsOfFit(fit: Fit): string[] {
+  return [...contextProblems(fit), ...diskProblems(fit), ...memoryProblems(fit)];
+}
+
+function contextProblems({ contextSize, facts }: Fit): string[] {
+  if (contextSize <= facts.trainContextSize) {
+    return [];
+  }
+  return [
+    `contextSize should be at most ${facts.trainContextSize}, the context this model was trained for, got ${contextSize}`,
+  ];
+}
+
+/** The disk holds the system (about 3 GiB), the model, two releases of the runtime, and logs. */
+const DISK_RESERVE_GIB = 6;
+
+function diskProblems({ diskGiB, modelFileBytes }: Fit): string[] {
+  const needed = Math.ceil(modelFileBytes / (MIB * GIB)) + DISK_RESERVE_GIB;
+  if (diskGiB >= needed) {
+    return [];
+  }
+  return [`diskGiB should be at least ${needed} for this model and the system, got ${diskGiB}`];
+}
+
+function memoryProblems({ instance, contextSize, sequences, facts, inspect }: Fit): string[] {
+  const needed = neededMiB(facts);
+  const available = memoryMaxMiB(instance);
+  if (needed <= available) {
+    return [];
+  }
+  const remedies = [
+    remedyByInstance(needed, instance),
+    remedyByContext(available, contextSize, sequences, inspect),
+    remedyBySequences(available, contextSize, sequences, inspect),
+  ].filter((remedy) => remedy !== undefined);
+  return [
+    `instanceType ${instance.name} is too small: the model with contextSize ${contextSize} and sequences ${sequences} ` +
+      `needs ${needed} MiB, and ${available} of its ${instance.memoryMiB} MiB are free for it. ` +
+      `What would do: ${remedies.length > 0 ? remedies.join('; or ') : 'a smaller model or a stronger quantisation'}`,
+  ];
+}
+
+function remedyByInstance(needed: number, instance: InstanceType): string | undefined {
+  const larger = INSTANCE_TYPES.filter(
+    (candidate) => !candidate.burstable && memoryMaxMiB(candidate) >= needed,
+  );
+  const sameFirst = [
+    ...larger.filter((candidate) => candidate.architecture === instance.architecture),
+    ...larger.filter((candidate) => candidate.architecture !== instance.architecture),
+  ];
+  const names = sameFirst.slice(0, 4).map((candidate) => candidate.name);
+  return names.length > 0 ? `instanceType ${names.join(', ')}` : undefined;
+}
+
+const SMALLEST_USEFUL_CONTEXT = 1024;
+
+function remedyByContext(
+  available: number,
+  contextSize: number,
+  sequences: number,
+  inspect: Fit['inspect'],
+): string | undefined {
+  for (let smaller = halved(contextSize); smaller >= SMALLEST_USEFUL_CONTEXT; smaller = halved(smaller)) {
+    if (neededMiB(inspect(smaller, sequences)) <= available) {
+      return `contextSize ${smaller}`;
+    }
+  }
+  return undefined;
+}
+
+function remedyBySequences(
+  available: number,
+  contextSize: number,
+  sequences: number,
+  inspect: Fit['inspect'],
+): string | undefined {
+  for (let fewer = halved(sequences); fewer >= 1; fewer = halved(fewer)) {
+    if (neededMiB(inspect(contextSize, fewer)) <= available) {
+      return `sequences ${fewer}`;
+    }
+  }
+  return undefined;
+}
+
+function halved(value: number): number {
+  return Math.floor(value / 2);
+}
