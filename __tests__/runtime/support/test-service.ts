@@ -1,0 +1,87 @@
+/** A real HTTP service on free ports, around a scripted engine. */
+import { ApiKeys } from '../../../runtime/src/access/api-keys';
+import { configSchema, type BotConfig } from '../../../runtime/src/config/schema';
+import { createLogger } from '../../../runtime/src/log/logger';
+import { createLogRing } from '../../../runtime/src/log/sinks';
+import { startServer, type RunningServer } from '../../../runtime/src/server';
+import { ScriptedEngine } from './scripted-engine';
+
+export const API_KEY = 'test-key-0123456789abcdef';
+
+export interface TestService {
+  readonly engine: ScriptedEngine;
+  readonly server: RunningServer;
+  readonly url: string;
+  readonly consoleUrl: string;
+  /** What was logged so far. */
+  logged(): readonly string[];
+  /** An authenticated request; the body, if any, as JSON. */
+  call(path: string, body?: unknown, init?: RequestInit): Promise<Response>;
+}
+
+export interface TestServiceOptions {
+  readonly engine?: ScriptedEngine;
+  readonly config?: object;
+  readonly keys?: ApiKeys;
+  readonly consoleDirectory?: string;
+}
+
+const running: RunningServer[] = [];
+
+/** Call at the top of a test file that uses `startTestService`. */
+export function stopTestServices(): void {
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((server) => server.close(0)));
+  });
+}
+
+export function testConfig(overrides: object = {}): BotConfig {
+  return configSchema.parse({ api_key: API_KEY, model_path: '/none.gguf', ...overrides });
+}
+
+export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
+  const engine = options.engine ?? new ScriptedEngine();
+  const ring = createLogRing();
+  const server = await startServer({
+    config: testConfig(options.config),
+    engine,
+    keys: options.keys ?? (await literalKeys(API_KEY)),
+    log: createLogger([ring]),
+    ring,
+    version: '0.0.0-test',
+    consoleDirectory: options.consoleDirectory ?? __dirname,
+    ports: { api: 0, console: 0 },
+  });
+  running.push(server);
+  const url = `http://127.0.0.1:${server.apiPort}`;
+  return {
+    engine,
+    server,
+    url,
+    consoleUrl: `http://127.0.0.1:${server.consolePort}`,
+    logged: () => ring.lines(),
+    call: (path, body, init) =>
+      fetch(url + path, {
+        ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+        ...init,
+        headers: { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json', ...init?.headers },
+      }),
+  };
+}
+
+export function literalKeys(...keys: readonly string[]): Promise<ApiKeys> {
+  return ApiKeys.open({ source: async () => keys, refreshIntervalMs: 0, onProblem: () => undefined });
+}
+
+/** Waits until the condition holds; the test's own time limit bounds it. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** The `data:` payloads of a stream, in order. */
+export function eventsOf(text: string): readonly string[] {
+  return text
+    .split('\n\n')
+    .filter((event) => event.startsWith('data: '))
+    .map((event) => event.slice('data: '.length));
+}
