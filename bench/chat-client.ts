@@ -97,8 +97,9 @@ async function receive(
       onChunk(recorder.chunks);
     }
   } catch (error) {
-    if (timeout.aborted)
-      throw new Error(`no end of the answer after ${TIMEOUT_MS / 1000} s: is the machine busy?`);
+    if (timeout.aborted) {
+      throw new Error(`no end of the answer after ${TIMEOUT_MS / 1000} s: is the machine busy?`, { cause: error });
+    }
     if (!signal.aborted) throw error;
   }
   return recorder.finish();
