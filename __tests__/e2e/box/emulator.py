@@ -1,15 +1,19 @@
-"""Starts moto, the AWS emulator, for the end-to-end test: emulator.py HOST PORT.
+"""Starts moto, the AWS emulator, for the end-to-end test: emulator.py HOST PORT REGION.
 
-Two changes to moto, both so that the stack's policies mean here what they mean in AWS.
+What is changed of moto, so that the stack can stay as it is: two things about policies, which shall mean here what
+they mean in AWS, and one machine image.
 """
 
+import datetime
 import json
 import sys
 
 from moto.core.authorization import ActionAuthenticatorMixin
+from moto.ec2.models import ec2_backends
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import main
+from moto.ssm.models import Parameter, ssm_backends
 from moto.sts.models import sts_backends
 
 # --- Conditions ------------------------------------------------------------------------------------------------------
@@ -87,6 +91,36 @@ def authenticate_and_authorize_action(self, iam_request_cls, resource="*"):
 IAMPolicyStatement.is_action_permitted = is_action_permitted
 ActionAuthenticatorMixin._authenticate_and_authorize_action = authenticate_and_authorize_action
 
+
+# --- The machine image -----------------------------------------------------------------------------------------------
+# The Debian project publishes the ids of its images as public parameters, and the stack asks for the newest one. moto
+# knows neither parameter nor image; with both, the stack takes here the way that it takes in AWS.
+ACCOUNT = "123456789012"
+DEBIAN_PARAMETER = "/aws/service/debian/release/12/latest/amd64"
+
+
+def publish_debian_image(region):
+    image = ec2_backends[ACCOUNT][region].register_image("debian-12-amd64", "Debian 12 (the box boots its own)")
+    image.architecture = "x86_64"
+    image.root_device_type = "ebs"
+    image.root_device_name = "/dev/xvda"
+    ssm_backends[ACCOUNT][region]._parameters[DEBIAN_PARAMETER].append(
+        Parameter(
+            account_id=ACCOUNT,
+            name=DEBIAN_PARAMETER,
+            value=image.id,
+            parameter_type="String",
+            description=None,
+            allowed_pattern=None,
+            keyid=None,
+            last_modified_date=datetime.datetime.now(),
+            version=1,
+            data_type="text",
+        )
+    )
+
+
 if __name__ == "__main__":
-    host, port = sys.argv[1:]
+    host, port, region = sys.argv[1:]
+    publish_debian_image(region)
     main(["-H", host, "-p", port])

@@ -7,16 +7,20 @@ import type { RunFolder } from './run-folder';
 export class Emulator {
   private constructor(readonly url: string) {}
 
-  static async start(folder: RunFolder, network: Network): Promise<Emulator> {
+  static async start(folder: RunFolder, network: Network, region: string): Promise<Emulator> {
     const { uplinkHost, emulatorPort, emulatorUrl } = network.addresses;
     const process = start(
-      ['python3', join(__dirname, 'emulator.py'), uplinkHost, String(emulatorPort)],
+      ['python3', join(__dirname, 'emulator.py'), uplinkHost, String(emulatorPort), region],
       folder.undo,
       {
         name: 'AWS emulator',
         logFile: join(folder.logs, 'emulator.log'),
-        // Without it, AWS's own managed policies (the one for sessions, say) do not exist.
-        env: { ...globalThis.process.env, MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' },
+        // AWS's own managed policies (the one for sessions, say); and none of moto's 600 images with their snapshots.
+        env: {
+          ...globalThis.process.env,
+          MOTO_IAM_LOAD_MANAGED_POLICIES: 'true',
+          MOTO_EC2_LOAD_DEFAULT_AMIS: 'false',
+        },
       },
     );
     let ended = false;

@@ -11,6 +11,7 @@ import {
   waitFor,
 } from './commands';
 import { type ControlGroups, createControlGroups, type GuestSize } from './control-groups';
+import { signalGroup } from './process-identity';
 import type { Network } from './network';
 import { findPackageMirror, sourcesList } from './package-mirror';
 import { createDisk, ensureRootFileSystem, type GuestOs, suiteOf } from './rootfs';
@@ -134,6 +135,20 @@ export class Guest {
     await this.waitForSystemd();
     const { stdout } = await this.exec(['cloud-init', 'status', '--wait'], { timeoutMs, allowFailure: true });
     return stdout.trim().split(/\s+/).at(-1) ?? '';
+  }
+
+  /** Ends the guest at once, as a terminated instance ends; its disk and its logs stay. */
+  async powerOff(): Promise<void> {
+    const leader = this.#leader();
+    // The supervisor first: it would take the end of the guest for a reboot.
+    signalGroup(this.supervisor.identity, 'SIGKILL');
+    if (leader !== undefined) process.kill(leader, 'SIGKILL');
+    await this.supervisor.exited;
+  }
+
+  /** A command line that opens a root shell in the guest. */
+  shellCommand(): string {
+    return `nsenter -t ${this.#leader() ?? 0} -m -u -i -p -n -C -- /bin/bash -l`;
   }
 
   /** Process 1 of the guest, by its number out here; undefined while it is down. */

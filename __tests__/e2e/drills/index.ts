@@ -1,0 +1,6 @@
+import { deployDrills } from './deploy';
+import type { Drill } from './drill';
+import { machineDrills } from './machine';
+
+/** All drills, in the order in which they run. */
+export const DRILLS: readonly Drill[] = [...machineDrills, ...deployDrills];

@@ -1,0 +1,153 @@
+/** The whole path: `cdktf deploy` -> boot -> answer -> checks -> a second plan -> `cdktf destroy` -> nothing left. */
+import assert from 'node:assert/strict';
+import type { DeployedInstance } from './box/account';
+import type { Box } from './box/box';
+import { lastLines, waitFor } from './box/commands';
+import type { Guest } from './box/guest';
+import { checkEndpoint } from './checks/endpoint';
+import { checkMachine, checkReboot } from './checks/machine';
+import { checkRole, checkSecrets } from './checks/secrets';
+import { type BootReport, findBucket, readApiKey, readReport, type Subject } from './checks/subject';
+import { Deployment, textOf, type Transcript } from './deployment/deployment';
+import { switchesFor } from './deployment/switches';
+import type { Report } from './report';
+
+const LIMITS = { firstAnswerSeconds: 180, readySeconds: 30, bundleMegabytes: 60, userDataBytes: 16_384 };
+
+/** How long a guest may take from its first process to a final report, before the test gives up on it. */
+export const BOOT_TIMEOUT_MS = 150_000;
+
+/** Deploys into the box and boots what was deployed. Undefined (and a failed check) when that did not work. */
+export async function deploy(box: Box, report: Report): Promise<Subject | undefined> {
+  const addresses = box.reserveAddresses();
+  const deployment = new Deployment(box, 'deploy', switchesFor(box.network.addresses, 'e2e'), addresses.ip);
+  const from = Date.now();
+  report.say(`cdktf deploy runs, its output goes to ${deployment.logFile}`);
+  const running = deployment.deploy();
+  const booted = bootWhenDeployed(box, deployment, report, { name: 'guest', addresses });
+  const transcript = await running;
+  const until = Date.now();
+  const good = await report.check('cdktf deploy returns when the endpoint has answered', () => {
+    assert.equal(
+      transcript.status,
+      0,
+      `it ended with status ${transcript.status}\n${lastLines(textOf(transcript), 60)}`,
+    );
+  });
+  if (!good) return undefined;
+  const { instance, guest, bucket, boot, readyAt } = await booted;
+  addFigures(report, { transcript, from, until, guest, boot, readyAt, instance });
+  return {
+    deployment,
+    instance,
+    guest,
+    bucket,
+    report: boot,
+    apiKey: await readApiKey(box.account, deployment.switches.name ?? ''),
+  };
+}
+
+interface Booted {
+  instance: DeployedInstance;
+  guest: Guest;
+  bucket: string;
+  boot: BootReport;
+  readyAt: number;
+}
+
+/** Boots the guest as soon as the instance appears, and follows its report to the end. */
+export async function bootWhenDeployed(
+  box: Box,
+  deployment: Deployment,
+  report: Report,
+  options: Parameters<Box['boot']>[1],
+): Promise<Booted> {
+  const instance = await box.account.waitForInstance([], 180_000);
+  const guest = await box.boot(instance, options);
+  report.say(`instance ${instance.instanceId} exists: a guest boots from its user-data at ${guest.ip}`);
+  const bucket = await findBucket(box.account, deployment.switches.name ?? '');
+  const boot = await waitForReport(box, bucket, instance.instanceId);
+  const readyAt = Date.now();
+  report.say(`its bootstrap says: ${boot.status}, ${boot.message}`);
+  return { instance, guest, bucket, boot, readyAt };
+}
+
+/** Follows the report of a bootstrap until it is final. */
+export async function waitForReport(box: Box, bucket: string, instanceId: string): Promise<BootReport> {
+  return waitFor(
+    `a final report of instance ${instanceId}`,
+    async () => {
+      const found = await readReport(box.account, bucket, instanceId);
+      return found && found.status !== 'running' ? found : undefined;
+    },
+    { timeoutMs: BOOT_TIMEOUT_MS, intervalMs: 200 },
+  );
+}
+
+export async function checkEverything(report: Report, subject: Subject): Promise<void> {
+  report.heading('From outside');
+  await checkEndpoint(report, subject);
+  report.heading('The machine');
+  await checkMachine(report, subject);
+  report.heading('Secrets and permissions');
+  await checkSecrets(report, subject);
+  await checkRole(report, subject);
+  report.heading('It stays');
+  await checkReboot(report, subject);
+  await report.check('a second plan is empty', async () => {
+    const { status, stdout, stderr } = await subject.deployment.plan();
+    assert.equal(status, 0, lastLines(stdout + stderr, 60));
+  });
+}
+
+/** Takes the deployment down and compares the account with what it held before. */
+export async function destroy(
+  report: Report,
+  deployment: Deployment,
+  before: readonly string[],
+): Promise<void> {
+  const from = Date.now();
+  await report.check('cdktf destroy succeeds', async () => {
+    const transcript = await deployment.destroy();
+    assert.equal(transcript.status, 0, lastLines(textOf(transcript), 60));
+  });
+  report.figure({ name: `cdktf destroy (${deployment.name})`, value: (Date.now() - from) / 1000, unit: 's' });
+  await report.check('nothing is left in the account', async () => {
+    const after = await deployment.box.account.inventory();
+    assert.deepEqual(after, before);
+    return `${after.length} things were there before, the same are there now`;
+  });
+}
+
+interface Course {
+  transcript: Transcript;
+  from: number;
+  until: number;
+  guest: Guest;
+  boot: BootReport;
+  readyAt: number;
+  instance: DeployedInstance;
+}
+
+function addFigures(
+  report: Report,
+  { transcript, from, until, guest, boot, readyAt, instance }: Course,
+): void {
+  const firstLine = (pattern: RegExp): number | undefined =>
+    transcript.lines.find(({ text }) => pattern.test(text))?.atMs;
+  const seconds = (name: string, start: number, end: number | undefined, limit?: number): void => {
+    if (end !== undefined) report.figure({ name, value: (end - start) / 1000, unit: 's', limit });
+  };
+  const synthesised = firstLine(/Initializing the backend/);
+  seconds('synth, bundle included', from, synthesised);
+  seconds('deploy start to the machine', from, guest.startedAt);
+  for (const step of boot.steps)
+    report.figure({ name: `  bootstrap: ${step.name}`, value: step.seconds, unit: 's' });
+  seconds('machine start to ready, apt included', guest.startedAt, readyAt, LIMITS.readySeconds);
+  seconds('deploy start to first answer', from, until, LIMITS.firstAnswerSeconds);
+  const bundle = transcript.lines.map(({ text }) => /bundle\s+([\d.]+) MB/.exec(text)?.[1]).find(Boolean);
+  if (bundle)
+    report.figure({ name: 'bundle', value: Number(bundle), unit: 'MB', limit: LIMITS.bundleMegabytes });
+  const userDataBytes = Buffer.from(instance.userData, 'base64').length;
+  report.figure({ name: 'user-data', value: userDataBytes, unit: 'bytes', limit: LIMITS.userDataBytes });
+}

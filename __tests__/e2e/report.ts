@@ -1,0 +1,75 @@
+/** What a person reads: a line for each check as it is done, a timeline with the limits, and the count at the end. */
+export interface Figure {
+  name: string;
+  value: number;
+  unit: 's' | 'MB' | 'bytes';
+  limit?: number;
+}
+
+export class Report {
+  #passed = 0;
+  #skipped = 0;
+  readonly #failures: string[] = [];
+  readonly #figures: Figure[] = [];
+  readonly #startedAt = Date.now();
+
+  heading(text: string): void {
+    console.log(`\n${text}`);
+  }
+
+  say(text: string): void {
+    console.log(`  ${text}`);
+  }
+
+  /** Runs one check. It fails by throwing; what it returns, if anything, is shown beside its name. */
+  async check(name: string, body: () => unknown): Promise<boolean> {
+    try {
+      const detail = await body();
+      this.#passed++;
+      console.log(`  ok    ${name}${typeof detail === 'string' ? `  (${detail})` : ''}`);
+      return true;
+    } catch (error) {
+      this.fail(name, error);
+      return false;
+    }
+  }
+
+  fail(name: string, cause: unknown): void {
+    this.#failures.push(name);
+    const text = cause instanceof Error ? cause.message : String(cause);
+    console.log(`  FAIL  ${name}\n${text.replace(/^/gm, '          ')}`);
+  }
+
+  skip(name: string, why: string): void {
+    this.#skipped++;
+    console.log(`  skip  ${name}: ${why}`);
+  }
+
+  /** A figure for the timeline; over its limit it is a failed check. */
+  figure(figure: Figure): void {
+    this.#figures.push(figure);
+  }
+
+  /** Prints timeline and count. Returns true when everything passed. */
+  finish(): boolean {
+    if (this.#figures.length > 0) this.heading('Timeline and figures');
+    for (const { name, value, unit, limit } of this.#figures) {
+      const over = limit !== undefined && value > limit;
+      const shown = unit === 'bytes' ? value.toLocaleString('en-US') : value.toFixed(1);
+      const allowed = limit === undefined ? '' : `   limit ${limit.toLocaleString('en-US')} ${unit}`;
+      console.log(`  ${over ? 'OVER' : '    '}  ${name.padEnd(44)} ${shown.padStart(8)} ${unit}${allowed}`);
+      if (limit === undefined) continue;
+      if (over) this.#failures.push(`${name} is over its limit`);
+      else this.#passed++;
+    }
+    for (const failure of this.#failures) console.log(`\nFAILED: ${failure}`);
+    const seconds = Math.round((Date.now() - this.#startedAt) / 1000);
+    console.log(`\nEC2 in a box took ${Math.floor(seconds / 60)} min ${seconds % 60} s`);
+    console.log(`${this.#passed} passed, ${this.#failures.length} failed, ${this.#skipped} skipped`);
+    return this.#failures.length === 0;
+  }
+
+  get failed(): boolean {
+    return this.#failures.length > 0;
+  }
+}

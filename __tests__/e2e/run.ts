@@ -1,0 +1,130 @@
+/** `npm run e2e`: EC2 in a box. See options.ts for what it takes, README.md for how it works. */
+import { Box } from './box/box';
+import { killRunningCommands } from './box/commands';
+import { missingPrerequisites } from './box/prerequisites';
+import { RunFolder } from './box/run-folder';
+import type { Subject } from './checks/subject';
+import { DRILLS } from './drills';
+import { type Options, parseOptions, usage } from './options';
+import { checkEverything, deploy, destroy } from './path';
+import { Report } from './report';
+
+const REGION = 'us-east-1';
+
+async function main(): Promise<void> {
+  const options = parseOptions(
+    process.argv.slice(2),
+    DRILLS.map(({ name }) => name),
+  );
+  if (options.help) return void console.log(usage(DRILLS));
+  if (options.down) return takeDownOthers(['kept', 'abandoned']);
+
+  const missing = await missingPrerequisites();
+  if (missing.length > 0) {
+    console.error(
+      `EC2 in a box cannot run here. Missing:\n${missing.map((line) => `  - ${line}`).join('\n')}`,
+    );
+    process.exitCode = 1;
+    return;
+  }
+  takeDownOthers(['abandoned']);
+
+  const folder = RunFolder.create();
+  const report = new Report();
+  stopOnSignals(folder);
+  let kept = false;
+  try {
+    kept = await everything(folder, report, options);
+  } catch (error) {
+    report.fail('the run itself', error instanceof Error ? (error.stack ?? error.message) : error);
+  }
+  const succeeded = report.finish();
+  process.exitCode = succeeded ? 0 : 1;
+  if (!kept) end(folder, !succeeded);
+  // Nothing of this run is left to wait for; a connection that an SDK keeps open must not hold the process.
+  process.exit();
+}
+
+/** Returns true when the run is to be left standing. */
+async function everything(folder: RunFolder, report: Report, options: Options): Promise<boolean> {
+  const drills = DRILLS.filter(({ name }) => options.drills.includes(name));
+  report.heading(`EC2 in a box (${options.os}), in ${folder.path}`);
+  const box = await Box.create(folder, options.os, REGION, (text) => report.say(text));
+
+  if (options.only !== 'drills' || drills.some(({ kind }) => kind === 'machine')) {
+    report.heading('Deploy');
+    const before = await box.account.inventory();
+    const subject = await deploy(box, report);
+    if (!subject) return false;
+    if (options.only !== 'drills') await checkEverything(report, subject);
+    for (const drill of drills) {
+      if (drill.kind !== 'machine') continue;
+      report.heading(`Drill: ${drill.about}`);
+      await drill.run(report, subject);
+    }
+    if (options.keep) {
+      folder.keep();
+      explainKept(subject);
+      return true;
+    }
+    report.heading('Destroy');
+    await subject.guest.powerOff();
+    await destroy(report, subject.deployment, before);
+  }
+  for (const drill of drills) {
+    if (drill.kind !== 'deploy') continue;
+    report.heading(`Drill: ${drill.about}`);
+    await drill.run(report, box);
+  }
+  return false;
+}
+
+function explainKept({ guest, deployment }: Subject): void {
+  const { account } = deployment.box;
+  console.log(`
+The deployment stands. To look at it:
+  endpoint    curl --cacert ${deployment.certificateFile} https://${guest.ip}/health
+  account     export AWS_ENDPOINT_URL=${account.endpointUrl} AWS_REGION=${account.region} AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x
+  machine     ${guest.shellCommand()}
+  files       ${deployment.folder}
+To take it down: npm run e2e -- --down`);
+}
+
+/** Takes back what the run changed. On failure the logs stay, and are named. */
+function end(folder: RunFolder, keepLogs: boolean): void {
+  killRunningCommands();
+  const problems = folder.tearDown(keepLogs);
+  for (const problem of problems) console.error(`could not be cleaned up: ${problem}`);
+  if (problems.length > 0) {
+    process.exitCode = 1;
+    console.error(`What is left is listed in ${folder.undo.file}; try: npm run e2e -- --down`);
+  }
+  if (keepLogs) console.error(`Logs of all parts: ${folder.logs}`);
+}
+
+function takeDownOthers(states: string[]): void {
+  for (const { folder, state } of RunFolder.existing()) {
+    if (!states.includes(state)) continue;
+    console.log(`taking down the ${state} run in ${folder.path}`);
+    end(folder, false);
+  }
+}
+
+function stopOnSignals(folder: RunFolder): void {
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    process.once(signal, () => {
+      console.error(`\n${signal}: taking everything down`);
+      end(folder, true);
+      process.exit(status);
+    });
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+});
