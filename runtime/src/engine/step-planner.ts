@@ -20,8 +20,10 @@ export interface StepPlannerOptions {
   readonly longestStepMs?: number;
 }
 
-/** Slices smaller than this read the weights for too few tokens: the prompt would take twice as long. */
+/** Slices smaller than this read the weights for too few tokens: the prompt would take much longer. */
 const SMALLEST_SLICE = 32;
+/** A slice of n tokens takes as long as n + this many tokens of an endless one: what the weights cost to read. */
+const SLICE_OVERHEAD_TOKENS = 12;
 /** While someone reads a prompt, the part of the time that those who decode keep. */
 const DECODE_SHARE = 0.25;
 /** How fast a new measurement replaces the old. */
@@ -39,10 +41,10 @@ export class StepPlanner {
   readonly #batchSize: number;
   readonly #gapMs: number;
   readonly #longestStepMs: number;
-  /** Milliseconds a token of a slice takes, by size class (the power of two below): small slices cost more a token. */
-  readonly #msPerToken = new Map<number, number>();
-  #decodeMs = 0;
-  /** Milliseconds of decoding that the last slices are owed for. */
+  /** Of reading; undefined until the first slice was measured. */
+  #msPerToken: number | undefined;
+  #decodeMs: number | undefined;
+  /** Milliseconds of decoding that are due for the last slice. */
   #owedMs = 0;
 
   constructor(options: StepPlannerOptions) {
@@ -58,47 +60,29 @@ export class StepPlanner {
       if (reading.length === 0) this.#owedMs = 0;
       return { kind: 'decode', shares: new Map(decoding.map((lane) => [lane.sequence, 1])) };
     }
-    const budgetMs = decoding.length > 0 ? this.#gapMs - this.#decodeMs : this.#longestStepMs;
+    const budgetMs = decoding.length > 0 ? this.#gapMs - (this.#decodeMs ?? 0) : this.#longestStepMs;
     return { kind: 'prefill', shares: split(this.#sliceWithin(budgetMs), reading) };
   }
 
   /** What the step took, so that the next is better planned. `othersDecode`: whether running answers waited for it. */
   record(step: Step, elapsedMs: number, othersDecode: boolean): void {
     if (step.kind === 'decode') {
-      this.#decodeMs = this.#decodeMs === 0 ? elapsedMs : blend(this.#decodeMs, elapsedMs);
+      this.#decodeMs = blend(this.#decodeMs, elapsedMs);
       this.#owedMs = Math.max(0, this.#owedMs - elapsedMs);
       return;
     }
-    const tokens = sum(step.shares.values());
-    const size = sizeClass(tokens);
-    const known = this.#msPerToken.get(size);
-    const seen = elapsedMs / tokens;
-    this.#msPerToken.set(size, known === undefined ? seen : blend(known, seen));
+    this.#msPerToken = blend(
+      this.#msPerToken,
+      elapsedMs / (sum(step.shares.values()) + SLICE_OVERHEAD_TOKENS),
+    );
     this.#owedMs = othersDecode ? (elapsedMs * DECODE_SHARE) / (1 - DECODE_SHARE) : 0;
   }
 
   #sliceWithin(budgetMs: number): number {
-    let slice = Math.min(SMALLEST_SLICE, this.#batchSize);
-    for (let size = slice * 2; size <= this.#batchSize; size *= 2) {
-      if (size * this.#expectedMsPerToken(size) > budgetMs) break;
-      slice = size;
-    }
-    // Between two powers of two, as far as the rate of the smaller one allows.
-    const fits = Math.floor(budgetMs / this.#expectedMsPerToken(slice) / 8) * 8;
-    return Math.min(this.#batchSize, Math.max(slice, Math.min(fits, slice * 2)));
-  }
-
-  /** Of a size that was never tried: what the next smaller one took, for larger slices are cheaper a token. */
-  #expectedMsPerToken(size: number): number {
-    for (let known = sizeClass(size); known >= 1; known /= 2) {
-      const ms = this.#msPerToken.get(known);
-      if (ms !== undefined) return ms;
-    }
-    for (let known = size * 2; known <= this.#batchSize; known *= 2) {
-      const ms = this.#msPerToken.get(known);
-      if (ms !== undefined) return ms * 1.5;
-    }
-    return Infinity;
+    const smallest = Math.min(SMALLEST_SLICE, this.#batchSize);
+    if (this.#msPerToken === undefined) return smallest;
+    const fits = Math.floor(budgetMs / this.#msPerToken) - SLICE_OVERHEAD_TOKENS;
+    return Math.min(this.#batchSize, Math.max(smallest, fits));
   }
 }
 
@@ -115,12 +99,8 @@ function split(tokens: number, lanes: readonly LaneDemand[]): Map<number, number
   return shares;
 }
 
-function sizeClass(tokens: number): number {
-  return 2 ** Math.floor(Math.log2(tokens));
-}
-
-function blend(old: number, seen: number): number {
-  return old + LEARNING * (seen - old);
+function blend(known: number | undefined, seen: number): number {
+  return known === undefined ? seen : known + LEARNING * (seen - known);
 }
 
 function sum(values: Iterable<number>): number {

@@ -1,0 +1,141 @@
+import { StepPlanner, type LaneDemand, type Step } from '../../../runtime/src/engine/step-planner';
+
+const decoding = (sequence: number): LaneDemand => ({ sequence, promptTokensLeft: 0 });
+const reading = (sequence: number, promptTokensLeft: number): LaneDemand => ({ sequence, promptTokensLeft });
+const tokens = (step: Step): number => [...step.shares.values()].reduce((a, b) => a + b, 0);
+
+/** A machine that takes `msPerToken` to read and `decodeMs` for a step of decoding. */
+class Machine {
+  now = 0;
+  readonly lanes: { sequence: number; left: number; lastToken: number; worstGap: number; tokens: number }[] =
+    [];
+
+  constructor(
+    readonly planner: StepPlanner,
+    readonly msPerToken: (slice: number) => number,
+    readonly decodeMs: number,
+  ) {}
+
+  add(sequence: number, left: number): void {
+    this.lanes.push({ sequence, left, lastToken: this.now, worstGap: 0, tokens: 0 });
+  }
+
+  step(): Step {
+    const demands = this.lanes.map(({ sequence, left }) => reading(sequence, left));
+    const othersDecode = this.lanes.some(({ left }) => left === 0);
+    const step = this.planner.plan(demands);
+    const elapsed = step.kind === 'decode' ? this.decodeMs : this.msPerToken(tokens(step)) * tokens(step);
+    this.now += elapsed;
+    for (const [sequence, share] of step.shares) {
+      const lane = this.lanes.find((candidate) => candidate.sequence === sequence)!;
+      const first = lane.left > 0;
+      lane.left = Math.max(0, lane.left - share);
+      if (lane.left > 0) continue;
+      if (!first) lane.worstGap = Math.max(lane.worstGap, this.now - lane.lastToken);
+      lane.lastToken = this.now;
+      lane.tokens++;
+    }
+    this.planner.record(step, elapsed, othersDecode);
+    return step;
+  }
+}
+
+describe('StepPlanner', () => {
+  it('gives everybody who decodes one token a step', () => {
+    const planner = new StepPlanner({ batchSize: 256 });
+    const step = planner.plan([decoding(0), decoding(1), decoding(2)]);
+    expect(step.kind).toBe('decode');
+    expect([...step.shares]).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+    ]);
+  });
+
+  it('never puts more than the batch size into a step', () => {
+    const machine = new Machine(new StepPlanner({ batchSize: 128 }), () => 0.01, 1);
+    machine.add(0, 5000);
+    for (let i = 0; i < 20; i++) expect(tokens(machine.step())).toBeLessThanOrEqual(128);
+  });
+
+  it('reads in whole batches when the machine is fast and nobody decodes', () => {
+    const machine = new Machine(new StepPlanner({ batchSize: 256 }), () => 1, 6);
+    machine.add(0, 2000);
+    for (let i = 0; i < 5; i++) machine.step();
+    expect(tokens(machine.step())).toBe(256);
+  });
+
+  it('keeps steps near the longest allowed on a slow machine, so that a newcomer is not kept waiting', () => {
+    const machine = new Machine(new StepPlanner({ batchSize: 256, longestStepMs: 500 }), () => 7, 25);
+    machine.add(0, 3000);
+    for (let i = 0; i < 4; i++) machine.step();
+    const before = machine.now;
+    machine.step();
+    expect(machine.now - before).toBeLessThanOrEqual(510);
+    expect(machine.now - before).toBeGreaterThan(200);
+  });
+
+  it('keeps the gaps of a running answer within the budget while a long prompt is read', () => {
+    // Small slices cost more a token, as they do in llama.cpp.
+    const machine = new Machine(
+      new StepPlanner({ batchSize: 256, gapMs: 150 }),
+      (n) => 0.9 * (1 + 16 / n),
+      6,
+    );
+    machine.add(0, 40);
+    for (let i = 0; i < 20; i++) machine.step();
+    machine.add(1, 900);
+    while (machine.lanes[1]!.left > 0) machine.step();
+    expect(machine.lanes[0]!.worstGap).toBeLessThanOrEqual(165);
+    expect(machine.lanes[0]!.worstGap).toBeGreaterThan(75);
+  });
+
+  it('gives those who decode a quarter of the time while a prompt is read', () => {
+    const machine = new Machine(new StepPlanner({ batchSize: 256, gapMs: 150 }), () => 1, 6);
+    machine.add(0, 40);
+    for (let i = 0; i < 20; i++) machine.step();
+    const before = { tokens: machine.lanes[0]!.tokens, now: machine.now };
+    machine.add(1, 2000);
+    while (machine.lanes[1]!.left > 0) machine.step();
+    const share = ((machine.lanes[0]!.tokens - before.tokens) * 6) / (machine.now - before.now);
+    expect(share).toBeGreaterThan(0.2);
+    expect(share).toBeLessThan(0.35);
+  });
+
+  it('reads at least 32 tokens a slice: smaller ones would double the time of the prompt', () => {
+    const machine = new Machine(new StepPlanner({ batchSize: 256, gapMs: 150 }), () => 12, 60);
+    machine.add(0, 40);
+    for (let i = 0; i < 10; i++) machine.step();
+    machine.add(1, 400);
+    const slices: number[] = [];
+    while (machine.lanes[1]!.left > 0) {
+      const step = machine.step();
+      if (step.kind === 'prefill') slices.push(tokens(step));
+    }
+    expect(Math.min(...slices.slice(0, -1))).toBe(32);
+  });
+
+  it('shares a slice equally, so that a short prompt gets through first', () => {
+    const machine = new Machine(new StepPlanner({ batchSize: 256 }), () => 1, 6);
+    machine.add(0, 3000);
+    for (let i = 0; i < 5; i++) machine.step();
+    machine.add(1, 20);
+    const step = machine.step();
+    expect(step.shares.get(1)).toBe(20);
+    expect(step.shares.get(0)).toBe(236);
+  });
+
+  it('learns that the machine became slower', () => {
+    let msPerToken = 1;
+    const machine = new Machine(new StepPlanner({ batchSize: 256, gapMs: 150 }), () => msPerToken, 6);
+    machine.add(0, 40);
+    for (let i = 0; i < 5; i++) machine.step();
+    machine.add(1, 5000);
+    for (let i = 0; i < 40; i++) machine.step();
+    msPerToken = 3;
+    for (let i = 0; i < 40; i++) machine.step();
+    machine.lanes[0]!.worstGap = 0;
+    for (let i = 0; i < 40; i++) machine.step();
+    expect(machine.lanes[0]!.worstGap).toBeLessThan(180);
+  });
+});
