@@ -98,7 +98,9 @@ async function receive(
     }
   } catch (error) {
     if (timeout.aborted) {
-      throw new Error(`no end of the answer after ${TIMEOUT_MS / 1000} s: is the machine busy?`, { cause: error });
+      throw new Error(`no end of the answer after ${TIMEOUT_MS / 1000} s: is the machine busy?`, {
+        cause: error,
+      });
     }
     if (!signal.aborted) throw error;
   }
