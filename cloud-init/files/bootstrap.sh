@@ -15,7 +15,11 @@ LIB=/usr/local/lib/bot
 STATE=/run/bot-bootstrap
 export LOG=/var/log/bot-bootstrap.log LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a
 export STATUS=running STEP=start MESSAGE='' STEPS='' FINGERPRINT=''
-CHANGED='' REPORTER=''
+REPORTER=''
+
+# What a run has changed and not yet put to work. A file, so that a run that was cut off is carried on by the next.
+changed() { echo "$1" >>"$STATE/changed"; }
+has_changed() { grep -qxE "$1" "$STATE/changed"; }
 
 say() { echo "[$(date '+%F %T')] [$1] $2" | tee -a "$LOG" >&3; }
 
@@ -52,6 +56,7 @@ finish() {
   STATUS=failed
   : "${MESSAGE:=exited with $1; read the log, then run: systemctl restart bot-bootstrap}"
   say ERR "step $STEP failed: $MESSAGE"
+  rm -f /usr/sbin/policy-rc.d
   jobs -p | xargs -r kill 2>/dev/null
   wait
   report
@@ -95,13 +100,13 @@ await_download() {
 step_packages() {
   local packages=(nginx nftables logrotate openssl curl ca-certificates) deadline=$((SECONDS + 60)) pause=1
   dpkg -s "${packages[@]}" >/dev/null 2>&1 && return
-  # The package would start nginx with its welcome page.
-  systemctl mask --runtime nginx.service
+  # Debian's way to keep packages from starting their services: nginx would come up with its welcome page.
+  printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
   until apt_install "${packages[@]}"; do
     ((SECONDS < deadline)) || fail "apt could not install ${packages[*]}: $(grep -aE '^(E|Err|W):' "$LOG" | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then deploy again"
     sleep $((pause *= 2))
   done
-  systemctl unmask --runtime nginx.service
+  rm /usr/sbin/policy-rc.d
 }
 
 # On a first boot nothing is lost by a crash in dpkg, so its fsync of each file is left out (force-unsafe-io).
@@ -125,10 +130,10 @@ step_bundle() {
   if [ "$(readlink /opt/bot/current)" != "$target" ]; then
     ln -sfn "$target" /opt/bot/current.new
     mv -T /opt/bot/current.new /opt/bot/current
-    CHANGED+=' bot'
+    changed bundle
   fi
-  ln -sfnT current/bin /opt/bot/bin
-  ln -sfnT current/scripts /opt/bot/scripts
+  [ -e /opt/bot/bin ] || ln -s current/bin /opt/bot/bin
+  [ -e /opt/bot/scripts ] || ln -s current/scripts /opt/bot/scripts
 }
 
 step_model() { await_download model; }
@@ -137,7 +142,7 @@ step_model() { await_download model; }
 put() {
   if ! cmp -s "$LIB/$1" "$2"; then
     install -D -m "$3" -g "$4" "$LIB/$1" "$2"
-    CHANGED+=" $1"
+    changed "$1"
   fi
 }
 
@@ -161,25 +166,29 @@ step_tls() {
     address=$("$LIB/aws.py" imds meta-data/public-ipv4 2>/dev/null) && names+=",IP:$address"
     (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 825 -subj /CN=bot \
       -addext "subjectAltName=$names" -addext extendedKeyUsage=serverAuth -keyout "$key" -out "$cert")
-    CHANGED+=' nginx.conf'
+    changed certificate
   fi
   FINGERPRINT=$(openssl x509 -in "$cert" -noout -fingerprint -sha256)
   FINGERPRINT=${FINGERPRINT#*=}
 }
 
+# The service loads its model while the rest is set up.
 step_services() {
-  local from=$EPOCHSECONDS action=start
+  local from=$EPOCHSECONDS verb=start
+  ! has_changed 'bundle|config.yaml|bot.service' || verb=restart
   systemctl daemon-reload
+  systemctl reset-failed bot.service nginx.service 2>/dev/null || true
+  systemctl "$verb" --no-block bot.service
   systemctl enable --quiet nftables.service nginx.service bot.service logrotate.timer
-  [[ $CHANGED != *journald* ]] || systemctl restart systemd-journald.service
-  [[ $CHANGED != *nftables* ]] || systemctl restart nftables.service
-  [[ ! $CHANGED =~ bot|config ]] || action=restart
-  systemctl reset-failed bot.service 2>/dev/null || true
-  systemctl "$action" bot.service || fail "$(why_bot_failed "$from")"
+  if has_changed journald.conf; then systemctl restart systemd-journald.service; fi
+  if has_changed nftables.conf; then verb=restart; else verb=start; fi
+  systemctl "$verb" nftables.service
   free_of_others 443
   free_of_others "$EXTERNAL_PORT"
   nginx -t
-  if [[ $CHANGED == *nginx* ]]; then systemctl reload-or-restart nginx.service; else systemctl start nginx.service; fi
+  if has_changed 'nginx.conf|certificate'; then verb=reload-or-restart; else verb=start; fi
+  systemctl "$verb" nginx.service
+  systemctl start bot.service || fail "$(why_bot_failed "$from")"
 }
 
 # The runtime's own last word names cause and remedy; its whole journal goes to the log, and so into the report.
@@ -235,6 +244,7 @@ set +a
 INSTANCE_ID=$(</var/lib/cloud/data/instance-id)
 export INSTANCE_ID
 mkdir -p "$STATE"
+touch "$STATE/changed"
 start_download bundle
 start_download model
 for name in packages user bundle model configure tls services ready; do
@@ -243,6 +253,7 @@ done
 STEP=ready STATUS=ready MESSAGE="answers on port 443 (TLS) and port $EXTERNAL_PORT"
 [ -z "$REPORTER" ] || wait "$REPORTER"
 report
-touch /opt/bot/.bootstrapped
+[ -e /opt/bot/.bootstrapped ] || touch /opt/bot/.bootstrapped
+rm "$STATE/changed"
 say INF "$MESSAGE"
 install_session_agent
