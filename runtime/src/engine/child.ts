@@ -7,6 +7,7 @@ import { PromptRenderer } from './prompt.js';
 import type { FromChild, ToChild } from './protocol.js';
 import { Scheduler } from './scheduler.js';
 import { StepPlanner } from './step-planner.js';
+import { ThreadGovernor } from './thread-governor.js';
 import { warmUp } from './warm-up.js';
 import type { ModelSettings } from './options.js';
 
@@ -33,13 +34,19 @@ function send(message: FromChild): void {
 async function load(settings: ModelSettings): Promise<void> {
   try {
     const batching = new BatchingStrategy();
+    // Made before loading: while one thread loads, it sees how much of the other processors is free.
+    let setThreads: (threads: number) => void = () => undefined;
+    const threads = new ThreadGovernor({ most: settings.threads, setThreads: (count) => setThreads(count) });
     const { model, context, sequences, notes } = await loadModel(settings, batching);
+    setThreads = (count) => (model.llama.maxThreads = count);
+    threads.begin();
     const prompts = new PromptRenderer(model);
     const planner = new StepPlanner({ batchSize: settings.batchSize });
     const scheduler = new Scheduler({
       sequences,
       batching,
       planner,
+      threads,
       emit: (events) => {
         for (const [id, event] of events) {
           if (event.type === 'end' || event.type === 'error' || event.type === 'cancelled') jobs.delete(id);
@@ -47,7 +54,7 @@ async function load(settings: ModelSettings): Promise<void> {
         send({ type: 'events', events });
       },
     });
-    await warmUp({ model, sequences, batching, planner });
+    await warmUp({ model, sequences, batching, planner, threads });
     running = { scheduler, prompts, contextSize: context.contextSize };
     send({
       type: 'ready',

@@ -61,4 +61,6 @@ export interface EngineStats {
   readonly batches: number;
   /** Sequences moved next to the running ones. */
   readonly moves: number;
+  /** Threads that evaluate now: fewer than set while other programs compete for the processors. */
+  readonly threads: number;
 }

@@ -5,12 +5,14 @@ import { Lane, type Job } from './lane.js';
 import type { EngineStats, RequestEvent } from './protocol.js';
 import { chooseSequence } from './sequence-pool.js';
 import type { Step, StepPlanner } from './step-planner.js';
+import type { ThreadGovernor } from './thread-governor.js';
 
 export interface SchedulerOptions {
   /** Every sequence of the context, in order of their ids: 0, 1, 2, … */
   readonly sequences: readonly LlamaContextSequence[];
   readonly batching: BatchingStrategy;
   readonly planner: StepPlanner;
+  readonly threads: ThreadGovernor;
   /** Called once a step with all that it produced. */
   readonly emit: (events: readonly RequestEvent[]) => void;
 }
@@ -37,7 +39,11 @@ export class Scheduler {
   }
 
   get stats(): EngineStats {
-    return { ...this.#stats, batches: this.#options.batching.batches };
+    return {
+      ...this.#stats,
+      batches: this.#options.batching.batches,
+      threads: this.#options.threads.threads,
+    };
   }
 
   /** How long the step under way has taken. */
@@ -130,10 +136,12 @@ export class Scheduler {
     );
     const othersDecode = lanes.some((lane) => lane.promptTokensLeft === 0);
     this.#options.batching.expect(step.shares.size);
+    this.#options.threads.stepBegins();
     const started = (this.#stepStarted = performance.now());
     await Promise.all([...step.shares].map(([id, share]) => this.#advance(id, share)));
     this.#stepStarted = undefined;
     this.#options.planner.record(step, performance.now() - started, othersDecode);
+    this.#options.threads.stepEnds();
     this.#count(step);
   }
 

@@ -2,6 +2,7 @@ import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { UnusableModel } from './model-file.js';
 import type { StepPlanner } from './step-planner.js';
+import type { ThreadGovernor } from './thread-governor.js';
 
 const PROMPT_TOKENS = 32;
 
@@ -14,8 +15,9 @@ export async function warmUp(parts: {
   readonly sequences: readonly LlamaContextSequence[];
   readonly batching: BatchingStrategy;
   readonly planner: StepPlanner;
+  readonly threads: ThreadGovernor;
 }): Promise<void> {
-  const { model, batching, planner } = parts;
+  const { model, batching, planner, threads } = parts;
   const sequence = parts.sequences[0];
   if (sequence === undefined) throw new RangeError('the context has no sequence');
   const words = model.tokenize('one two three four five six seven eight nine ten ');
@@ -29,11 +31,13 @@ export async function warmUp(parts: {
     { kind: 'decode', shares: new Map([[0, 1]]) },
   ] as const) {
     batching.expect(1);
+    threads.stepBegins();
     const started = performance.now();
     const { done } = await evaluation.next();
     if (done === true)
       throw new UnusableModel('the model was loaded but generates nothing; take another model');
     planner.record(step, performance.now() - started, false);
+    threads.stepEnds();
   }
   await evaluation.return();
   await sequence.clearHistory();

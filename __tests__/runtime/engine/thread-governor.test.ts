@@ -1,0 +1,117 @@
+import { ThreadGovernor } from '../../../runtime/src/engine/thread-governor';
+
+/** A machine with some processors, of which other programs want a part. */
+class Machine {
+  now = 0;
+  cpu = 0;
+  idle = 0;
+  othersWant = 0;
+  readonly settings: number[] = [];
+  readonly governor: ThreadGovernor;
+
+  constructor(readonly processors = 2) {
+    this.governor = new ThreadGovernor({
+      most: processors,
+      setThreads: (threads) => this.settings.push(threads),
+      now: () => this.now,
+      cpuMs: () => this.cpu,
+      idleMs: () => this.idle,
+    });
+  }
+
+  /** A fair scheduler: who wants more than there is gets a part. */
+  pass(ms: number, threads: number): void {
+    const wanted = threads + this.othersWant;
+    const part = Math.min(1, this.processors / wanted);
+    this.now += ms;
+    this.cpu += ms * threads * part;
+    this.idle += ms * Math.max(0, this.processors - wanted);
+  }
+
+  steps(count: number, ms = 20): void {
+    for (let i = 0; i < count; i++) {
+      this.governor.stepBegins();
+      this.pass(ms, this.governor.threads);
+      this.governor.stepEnds();
+    }
+  }
+}
+
+describe('ThreadGovernor', () => {
+  it('keeps all threads while the machine is ours', () => {
+    const machine = new Machine();
+    machine.pass(500, 1);
+    machine.governor.begin();
+    machine.steps(200);
+    expect(machine.governor.threads).toBe(2);
+  });
+
+  it('begins with what the machine had to spare while the model was loaded', () => {
+    const machine = new Machine();
+    machine.othersWant = 3;
+    machine.pass(500, 1);
+    machine.governor.begin();
+    expect(machine.governor.threads).toBe(1);
+  });
+
+  it('lets a thread go soon after others begin to compete', () => {
+    const machine = new Machine();
+    machine.steps(20);
+    machine.othersWant = 2;
+    machine.steps(6);
+    expect(machine.governor.threads).toBe(1);
+  });
+
+  it('keeps its threads beside a program that needs a little', () => {
+    const machine = new Machine();
+    machine.othersWant = 0.3;
+    machine.steps(500);
+    expect(machine.governor.threads).toBe(2);
+  });
+
+  it('takes the thread back when a processor is idle again', () => {
+    const machine = new Machine();
+    machine.othersWant = 2;
+    machine.steps(50);
+    expect(machine.governor.threads).toBe(1);
+    machine.othersWant = 0;
+    machine.steps(60);
+    expect(machine.governor.threads).toBe(2);
+  });
+
+  it('does not swing to and fro while others keep every processor busy', () => {
+    const machine = new Machine();
+    machine.othersWant = 4;
+    machine.steps(3000);
+    expect(machine.governor.threads).toBe(1);
+    expect(machine.settings.length).toBeLessThan(5);
+  });
+
+  it('asks less and less often when idle time is shown that it may not use (a container with a quota)', () => {
+    const machine = new Machine();
+    const quota = (): void => {
+      machine.governor.stepBegins();
+      const threads = machine.governor.threads;
+      machine.now += 20;
+      machine.cpu += 20 * Math.min(1, threads);
+      machine.idle += 20 * machine.processors;
+      machine.governor.stepEnds();
+    };
+    for (let i = 0; i < 3000; i++) quota(); // one minute
+    expect(machine.settings.length).toBeLessThan(40);
+  });
+
+  it('goes down step by step on a machine with more processors', () => {
+    const machine = new Machine(4);
+    machine.othersWant = 4;
+    machine.steps(100);
+    expect(machine.governor.threads).toBeGreaterThanOrEqual(1);
+    expect(machine.governor.threads).toBeLessThan(4);
+  });
+
+  it('uses all threads where idle time is not known', () => {
+    const governor = new ThreadGovernor({ most: 2, setThreads: () => undefined, idleMs: () => undefined });
+    governor.begin();
+    expect(governor.threads).toBe(2);
+  });
+});
