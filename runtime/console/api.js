@@ -14,16 +14,20 @@ import { session } from './session.js';
  *
  * @typedef {object} Status
  * @property {string} version
+ * @property {{ name: string, version?: string }} service the deployment's own labels
  * @property {number} uptime_seconds
  * @property {{ id: string, context_size: number, sequences: number, notes: readonly string[] }} model
  * @property {object} engine
  * @property {'loading' | 'ready' | 'restarting' | 'failed' | 'stopped'} engine.state
- * @property {string} [engine.reason]
+ * @property {string | null} engine.reason
  * @property {number} engine.running
  * @property {number} engine.waiting
  * @property {number} engine.restarts
- * @property {{ max_queue: number, max_request_seconds: number }} limits
- * @property {{ temperature: number, max_tokens: number }} [defaults]
+ * @property {object} limits
+ * @property {number} limits.max_queue
+ * @property {number} limits.max_request_seconds
+ * @property {number} limits.max_tokens of a request that names none
+ * @property {number} limits.temperature of a request that names none
  * @property {readonly string[]} log oldest first
  */
 

@@ -4,7 +4,7 @@ import { ApiError, fetchMetrics, fetchStatus } from './api.js';
 import { byId, setText } from './dom.js';
 import { cleanToken, describeToken } from './lib/token.js';
 import { session } from './session.js';
-import { clearChat, showDefaults, startChat } from './views/chat.js';
+import { clearChat, showModel, startChat } from './views/chat.js';
 import { clearLog, followEnd, showLog, startLogs } from './views/logs.js';
 import { clearStatus, showMetrics, showStatus, startStatus } from './views/status.js';
 
@@ -59,6 +59,7 @@ async function submitToken() {
   showSignInError('');
   token.value = '';
   showApp();
+  content.focus();
 }
 
 function showApp() {
@@ -99,7 +100,7 @@ function showUnreachable() {
 /** @param {import('./api.js').Status} status */
 function show(status) {
   showStatus(status);
-  showDefaults(status.defaults ?? {});
+  showModel(status.model.id, status.limits);
   showLog(status.log);
 }
 

@@ -20,6 +20,7 @@ const maxTokens = byId('chat-max-tokens', HTMLInputElement);
 
 /** @type {Message[]} what the model is sent: the conversation without what failed */
 let messages = [];
+let model = '';
 /** @type {AbortController | undefined} set while an answer is being written */
 let running;
 
@@ -60,13 +61,13 @@ export function clearChat() {
 }
 
 /**
- * Fields left empty are the service's to decide; it says what it would take.
- *
- * @param {{ temperature?: number, max_tokens?: number }} defaults
+ * @param {string} id what requests have to name
+ * @param {{ temperature: number, max_tokens: number }} defaults what the service takes for fields left empty
  */
-export function showDefaults(defaults) {
-  temperature.placeholder = String(defaults.temperature ?? 'default');
-  maxTokens.placeholder = String(defaults.max_tokens ?? 'default');
+export function showModel(id, defaults) {
+  model = id;
+  temperature.placeholder = String(defaults.temperature);
+  maxTokens.placeholder = String(defaults.max_tokens);
 }
 
 /** @param {(error: unknown) => boolean} onRefused */
@@ -91,7 +92,7 @@ async function answer(onRefused) {
   transcript.append(article);
   scrollToEnd(transcript);
   try {
-    for await (const chunk of streamChat({ messages: conversation, ...settings() }, abort.signal)) {
+    for await (const chunk of streamChat({ model, messages: conversation, ...settings() }, abort.signal)) {
       const [choice] = chunk.choices;
       if (choice?.delta.content) {
         if (text === '') {

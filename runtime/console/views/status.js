@@ -44,7 +44,7 @@ export function startStatus() {
 }
 
 /** @param {Status} status */
-export function showStatus({ engine, model, limits, ...service }) {
+export function showStatus({ engine, model, limits, service, ...status }) {
   const { word, says } = states[engine.state];
   setText(state, word);
   state.dataset.state = engine.state;
@@ -61,8 +61,9 @@ export function showStatus({ engine, model, limits, ...service }) {
     ['Settings', model.notes],
   ]);
   define('status-service', [
-    ['Version', service.version],
-    ['Up for', duration(service.uptime_seconds)],
+    ['Name', [service.name, service.version].filter(Boolean).join(' ')],
+    ['Runtime', status.version],
+    ['Up for', duration(status.uptime_seconds)],
     ['Engine restarts', count(engine.restarts)],
     ['Longest request', duration(limits.max_request_seconds)],
   ]);
@@ -75,7 +76,11 @@ export function showStatus({ engine, model, limits, ...service }) {
 export function showMetrics(text, at) {
   const samples = parseMetrics(text);
   const tokens = sumOf(samples, 'botstack_generation_tokens_total') ?? 0;
-  const perSecond = generated(tokens, at);
+  // Counted as each is sent, while the total above grows only as answers end.
+  const sent = ['inter_token_latency_seconds_count', 'time_to_first_token_seconds_count']
+    .map((name) => sumOf(samples, `botstack_${name}`) ?? 0)
+    .reduce((a, b) => a + b);
+  const perSecond = generated(sent, at);
   tiles.speed.show(rate(perSecond));
   if (perSecond !== undefined) sparkline.add(perSecond);
 
@@ -87,11 +92,7 @@ export function showMetrics(text, at) {
     slow === undefined ? 'no answer yet' : `median; 95 % within ${duration(slow)}`,
   );
   const requests = sumOf(samples, 'botstack_requests_total', isChat) ?? 0;
-  const failures = sumOf(
-    samples,
-    'botstack_requests_total',
-    (l) => isChat(l) && /^[45]/.test(l.status ?? ''),
-  );
+  const failures = sumOf(samples, 'botstack_requests_total', (labels) => isChat(labels) && isFailure(labels));
   tiles.requests.show(count(requests), `${count(tokens)} tokens written`);
   tiles.failures.show(count(failures ?? 0), 'chats answered with 4xx or 5xx');
 }
@@ -102,6 +103,13 @@ export function showMetrics(text, at) {
  * @param {Record<string, string>} labels
  */
 const isChat = ({ route = '' }) => route.includes('chat');
+
+/**
+ * 499 stands for a reader who left or pressed Stop: nothing failed.
+ *
+ * @param {Record<string, string>} labels
+ */
+const isFailure = ({ status = '' }) => /^[45]/.test(status) && status !== '499';
 
 /** Forgets what belongs to the session that ends. */
 export function clearStatus() {

@@ -17,13 +17,18 @@ export interface RequestContext {
   errorCode?: string;
   /** Counts and times of a generation, `name=value` each. */
   readonly notes: string[];
+  /** Work that may outlast the connection, and adds notes when it ends: the log line waits for it. */
+  work?: Promise<void>;
 }
 
 /** Nginx's number for "the client closed the connection before the answer". */
 const CLIENT_LEFT = 499;
 
-/** Probes and scrapes that went well are counted but not logged: they would be most of the log. */
-const QUIET_ROUTES = new Set(['/health', '/readyz', '/metrics', '/admin/status']);
+/** The console's own files, and paths that do not exist. */
+const NO_ROUTE = 'other';
+
+/** Probes, scrapes and what the console reads that went well are counted but not logged: they would be most of the log. */
+const QUIET_ROUTES = new Set(['/health', '/readyz', '/metrics', '/admin/status', NO_ROUTE]);
 
 const contexts = new WeakMap<Response, RequestContext>();
 
@@ -44,12 +49,12 @@ export function requestContext(log: Logger, metrics: Metrics): RequestHandler {
     contexts.set(res, context);
     res.set('X-Request-Id', context.id);
 
-    res.once('close', () => {
+    const leaveLine = () => {
       const status = res.writableFinished ? res.statusCode : CLIENT_LEFT;
       // The route's pattern, not the path: paths are the client's choice, and each would be a series of its own.
-      const route = typeof req.route?.path === 'string' ? req.route.path : 'other';
+      const route = typeof req.route?.path === 'string' ? req.route.path : NO_ROUTE;
       metrics.requests.inc({ route, status, code: context.errorCode ?? '' });
-      if (QUIET_ROUTES.has(route) && status === 200) return;
+      if (QUIET_ROUTES.has(route) && (status === 200 || status === 304)) return;
 
       const seconds = ((performance.now() - context.arrivedAt) / 1000).toFixed(3);
       const level = levelOf(status, context);
@@ -65,7 +70,8 @@ export function requestContext(log: Logger, metrics: Metrics): RequestHandler {
         `total=${seconds}s`,
       ];
       log.log(level, details.join(' '));
-    });
+    };
+    res.once('close', () => void (context.work ?? Promise.resolve()).then(leaveLine));
     next();
   };
 }
