@@ -73,9 +73,13 @@ export function literalKeys(...keys: readonly string[]): Promise<ApiKeys> {
   return ApiKeys.open({ source: async () => keys, refreshIntervalMs: 0, onProblem: () => undefined });
 }
 
-/** Waits until the condition holds; the test's own time limit bounds it. */
+/** Waits until the condition holds, for at most ten seconds. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+  const deadline = Date.now() + 10_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`waited 10 s in vain for ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 /** The `data:` payloads of a stream, in order. */

@@ -35,10 +35,11 @@ const CONTENT = 'a text, or a list of parts {"type": "text", "text": "…"}';
 
 const message = z.strictObject({
   role: oneOf(['system', 'developer', 'user', 'assistant']),
-  content: z.union([z.string(), z.array(textPart).min(1)], { error: CONTENT }),
+  content: z.union([z.string(), z.array(textPart).min(1, { error: CONTENT })], { error: CONTENT }),
 });
 
 const STOP = 'a text, or a list of 1 to 4 texts, none empty';
+const stopText = z.string({ error: STOP }).min(1, { error: STOP });
 
 function bodySchema(rules: ChatRequestRules) {
   const model = text(256);
@@ -54,7 +55,9 @@ function bodySchema(rules: ChatRequestRules) {
     frequency_penalty: numberBetween(-2, 2).optional(),
     presence_penalty: numberBetween(-2, 2).optional(),
     seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
-    stop: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(4)], { error: STOP }).optional(),
+    stop: z
+      .union([stopText, z.array(stopText).min(1, { error: STOP }).max(4, { error: STOP })], { error: STOP })
+      .optional(),
     stream: flag().optional(),
     stream_options: z
       .strictObject({ include_usage: flag().optional() }, { error: '{"include_usage": true or false}' })

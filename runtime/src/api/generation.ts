@@ -37,10 +37,15 @@ export async function* runGeneration(
   { engine, metrics, maxRequestSeconds }: GenerationOptions,
 ): AsyncGenerator<GenerateEvent, void> {
   const record = new GenerationRecord(context, metrics);
+  let workEnded = () => {};
+  context.work = new Promise((resolve) => {
+    workEnded = resolve;
+  });
   const timer = setTimeout(() => ticket.stop('deadline'), maxRequestSeconds * 1000);
   try {
     try {
       for await (const event of engine.generate(request, ticket.signal)) {
+        if (ticket.signal.aborted) break;
         record.add(event);
         yield event;
         if (event.type === 'end') return;
@@ -64,6 +69,7 @@ export async function* runGeneration(
     clearTimeout(timer);
     record.close();
     ticket.release(record.workSeconds);
+    workEnded();
   }
 }
 

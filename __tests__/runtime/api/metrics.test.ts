@@ -1,0 +1,49 @@
+import { startTestService, stopTestServices } from '../support/test-service';
+
+stopTestServices();
+
+const BODY = { model: 'test-model', messages: [{ role: 'user', content: 'Hi' }] };
+
+describe('/metrics', () => {
+  test('counts tokens, times and requests', async () => {
+    const { call, url } = await startTestService();
+    await (await call('/v1/chat/completions', BODY)).text();
+    await (await call('/v1/chat/completions', { ...BODY, model: 'other' })).text();
+    const text = await (await fetch(`${url}/metrics`)).text();
+    const lines = text.split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'botstack_prompt_tokens_total 7',
+        'botstack_prompt_tokens_cached_total 3',
+        'botstack_generation_tokens_total 2',
+        'botstack_time_to_first_token_seconds_count 1',
+        'botstack_inter_token_latency_seconds_count 1',
+        'botstack_e2e_request_latency_seconds_count 1',
+        'botstack_request_queue_time_seconds_count 1',
+        'botstack_num_requests_running 0',
+        'botstack_num_requests_waiting 0',
+        'botstack_engine_ready 1',
+        'botstack_engine_restarts 3',
+        `botstack_build_info{version="0.0.0-test",node="${process.versions.node}",model="test-model"} 1`,
+        'botstack_requests_total{route="/v1/chat/completions",status="200",code=""} 1',
+        'botstack_requests_total{route="/v1/chat/completions",status="404",code="model_not_found"} 1',
+      ]),
+    );
+    expect(text).toMatch(/^process_resident_memory_bytes /m);
+  });
+
+  test('does not grow with the paths that strangers try', async () => {
+    const { url } = await startTestService();
+    for (let path = 0; path < 5; path++) await (await fetch(`${url}/${path}`)).text();
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text).toContain('botstack_requests_total{route="other",status="404",code="not_found"} 5');
+  });
+
+  test('needs a key as soon as a proxy is in between', async () => {
+    const { call, url } = await startTestService();
+    const proxied = { headers: { 'X-Forwarded-For': '203.0.113.9' } };
+    expect((await fetch(`${url}/metrics`)).status).toBe(200);
+    expect((await fetch(`${url}/metrics`, proxied)).status).toBe(401);
+    expect((await call('/metrics', undefined, proxied)).status).toBe(200);
+  });
+});
