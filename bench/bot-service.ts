@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { dump } from 'js-yaml';
 
+import { MODEL_NAME } from './chat-client.js';
 import type { Settings } from './llama-server.js';
 import { freePort, startServer, type RunningServer } from './server-process.js';
 import { REPOSITORY, run } from './workspace.js';
@@ -27,6 +28,7 @@ export async function startBotService(settings: Settings): Promise<RunningServer
     network: { internal_port: port },
     security: { api_key: '${BENCH_API_KEY}' },
     model_path: settings.modelPath,
+    model_name: MODEL_NAME,
     engine: {
       context_size: settings.contextSize,
       sequences: settings.sequences,

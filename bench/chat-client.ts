@@ -26,6 +26,9 @@ export interface Answer {
   leave(): void;
 }
 
+/** Our service is told to go by it; llama-server takes any. */
+export const MODEL_NAME = 'bench';
+
 /** What people use, and what both servers would do if asked for nothing else. */
 const TEMPERATURE = 0.7;
 
@@ -35,7 +38,7 @@ const TIMEOUT_MS = 180_000;
 /** Sends a streamed chat completion and notes when each piece of the answer arrives. */
 export function startChat(endpoint: Endpoint, chat: ChatRequest): Answer {
   const body = JSON.stringify({
-    model: 'bench',
+    model: MODEL_NAME,
     messages: chat.messages,
     max_tokens: chat.maxTokens,
     seed: chat.seed,
