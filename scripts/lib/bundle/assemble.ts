@@ -1,0 +1,107 @@
+/** Puts a bundle's files together in a folder. Every step takes pinned inputs and leaves the same files. */
+import { chmodSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { writeJson } from './archive';
+import { withoutDebugSections } from './elf';
+import { filesUnder } from './inputs';
+import { thirdPartyNotices } from './notices';
+import type { Platform } from './platform';
+import { pruneModules } from './prune';
+import { pinnedInLock, type PinnedPackage, unpackPackage } from './registry-package';
+
+/** What is run, not read, from the bundle's root. */
+export const EXECUTABLES = ['bin/bot', 'bin/generate_token.sh', 'bin/node', 'scripts/generate_token.sh'];
+
+interface BundleLock {
+  readonly node: {
+    readonly version: string;
+    readonly packages: Readonly<Record<Platform, { readonly name: string; readonly integrity: string }>>;
+  };
+}
+
+export interface Assembly {
+  /** The repository. */
+  readonly root: string;
+  /** An empty folder that becomes the bundle. */
+  readonly folder: string;
+  readonly platform: Platform;
+  readonly step: <T>(name: string, work: () => Promise<T>) => Promise<T>;
+}
+
+export async function assemble({ root, folder, platform, step }: Assembly): Promise<void> {
+  const lock = JSON.parse(readFileSync(join(root, 'scripts', 'bundle.lock.json'), 'utf8')) as BundleLock;
+  const runtime = join(root, 'runtime');
+  const app = join(folder, 'app');
+  mkdirSync(app, { recursive: true });
+
+  const engine = pinnedInLock(join(runtime, 'package-lock.json'), `@node-llama-cpp/${platform}`);
+  await Promise.all([
+    step('compiled runtime', () => compile(runtime, join(app, 'dist'))),
+    step('production packages', () => installPackages(runtime, app)).then(() =>
+      step(`engine ${engine.version}`, () => unpackPackage(engine, join(app, 'node_modules', engine.name))),
+    ),
+    step(`Node ${lock.node.version}`, () =>
+      addNode(folder, { ...lock.node, ...lock.node.packages[platform] }),
+    ),
+  ]);
+
+  pruneModules(join(app, 'node_modules'));
+  for (const library of filesUnder(join(app, 'node_modules', engine.name)).filter((file) =>
+    /\.(so|node)\b/.test(file),
+  )) {
+    writeFileSync(library, withoutDebugSections(readFileSync(library)));
+  }
+  cpSync(join(runtime, 'console'), join(app, 'console'), { recursive: true });
+  cpSync(join(runtime, 'models.lock.json'), join(app, 'models.lock.json'));
+  for (const script of ['bin/bot', 'bin/generate_token.sh'])
+    cpSync(join(runtime, script), join(folder, script));
+  cpSync(join(runtime, 'bin', 'generate_token.sh'), join(folder, 'scripts', 'generate_token.sh'));
+  cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
+  writeFileSync(
+    join(folder, 'THIRD-PARTY-NOTICES'),
+    thirdPartyNotices(join(app, 'node_modules'), lock.node.version),
+  );
+  const { version } = JSON.parse(readFileSync(join(runtime, 'package.json'), 'utf8')) as { version: string };
+  writeJson(join(folder, 'VERSION'), { version, node: lock.node.version, llama: engine.version, platform });
+}
+
+/** Afresh, not from runtime/dist: what is left there of files that were since removed stays out. */
+async function compile(runtime: string, dist: string): Promise<void> {
+  const { run } = await import('../run.mjs');
+  const tsc = join(runtime, 'node_modules', 'typescript', 'bin', 'tsc');
+  const args = [
+    tsc,
+    '-p',
+    'tsconfig.json',
+    '--outDir',
+    dist,
+    '--sourceMap',
+    'false',
+    '--incremental',
+    'false',
+  ];
+  const { code, output } = await run(process.execPath, [...args, '--tsBuildInfoFile', 'null'], {
+    cwd: runtime,
+  });
+  if (code !== 0) throw new Error(`the runtime does not compile:\n${output.trim()}`);
+}
+
+async function installPackages(runtime: string, app: string): Promise<void> {
+  const { npm } = await import('../npm.mjs');
+  for (const file of ['package.json', 'package-lock.json']) cpSync(join(runtime, file), join(app, file));
+  await npm(['ci', '--omit=dev', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'], app);
+  rmSync(join(app, 'package-lock.json'));
+}
+
+async function addNode(folder: string, node: PinnedPackage): Promise<void> {
+  const unpacked = join(folder, '.node');
+  await unpackPackage(node, unpacked, ['bin/node', 'LICENSE']);
+  const binary = join(folder, 'bin', 'node');
+  mkdirSync(join(folder, 'bin'), { recursive: true });
+  mkdirSync(join(folder, 'licenses'), { recursive: true });
+  writeFileSync(binary, withoutDebugSections(readFileSync(join(unpacked, 'bin', 'node'))));
+  chmodSync(binary, 0o755);
+  renameSync(join(unpacked, 'LICENSE'), join(folder, 'licenses', 'node.txt'));
+  rmSync(unpacked, { recursive: true });
+}
