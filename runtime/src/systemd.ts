@@ -26,10 +26,10 @@ export function connectServiceManager(env: Environment, onProblem: (text: string
   const send = (...messages: readonly string[]): Promise<void> => {
     if (socket === undefined || socket === '') return Promise.resolve();
     return new Promise((resolve) => {
-      execFile('systemd-notify', [...messages], { timeout: 5000 }, (error) => {
+      execFile('systemd-notify', [...messages], { timeout: 5000, env }, (error) => {
         if (error !== null && !complained) {
           complained = true;
-          onProblem(`systemd-notify failed (${error.message}); the unit needs NotifyAccess=all`);
+          onProblem(`systemd-notify failed (${error.message.trim()}); the unit needs NotifyAccess=all`);
         }
         resolve();
       });

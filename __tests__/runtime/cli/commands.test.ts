@@ -1,0 +1,85 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { Command, CommanderError } from '../../../runtime/node_modules/commander';
+import { verifyAccessToken } from '../../../runtime/src/access/access-token';
+import { registerConfig } from '../../../runtime/src/cli/commands/config';
+import { registerToken } from '../../../runtime/src/cli/commands/token';
+import { temporaryFolder } from '../../support/temporary-folder';
+import { API_KEY, literalKeys } from '../support/test-service';
+
+const folder = temporaryFolder();
+let config: string;
+let output: string;
+
+beforeEach(() => {
+  config = join(folder(), 'config.yaml');
+  output = '';
+  jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    output += String(text);
+    return true;
+  });
+  jest.spyOn(process.stderr, 'write').mockImplementation(() => true);
+  writeFileSync(config, `api_key: ${API_KEY}\nmodel_path: ${config}\n`);
+});
+afterEach(() => jest.restoreAllMocks());
+
+async function bot(...args: readonly string[]): Promise<string> {
+  const program = new Command('bot').exitOverride();
+  registerToken(program);
+  registerConfig(program);
+  await program.parseAsync(['node', 'bot', ...args]);
+  return output;
+}
+
+describe('bot token', () => {
+  test('prints token and expiry as guide A shows them', async () => {
+    const before = Math.floor(Date.now() / 1000);
+    const text = await bot('token', '--user', 'ada', '--expiry', '60', '--config', config);
+    const match = /^Generated Access Token: (\S+)\nToken Expiry: (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\n$/.exec(
+      text,
+    );
+    const expiry = Date.parse(match?.[2] ?? '') / 1000;
+    expect(expiry).toBeGreaterThanOrEqual(before + 60);
+    expect(expiry).toBeLessThan(before + 70);
+    const keys = (await literalKeys(API_KEY)).current();
+    expect(await verifyAccessToken(match?.[1] ?? '', keys)).toMatchObject({ ok: true, user: 'ada' });
+  });
+
+  test('is for admin and for 24 hours unless told otherwise', async () => {
+    const text = await bot('token', '--config', config);
+    const payload = JSON.parse(Buffer.from(text.split('.')[1] ?? '', 'base64url').toString()) as Record<
+      string,
+      number
+    >;
+    expect(payload).toMatchObject({ sub: 'admin', scope: 'chat', iss: 'botstack' });
+    expect(payload['exp']! - payload['iat']!).toBe(86400);
+  });
+
+  test.each([
+    ['--expiry', '0'],
+    ['--expiry', '1.5'],
+    ['--expiry', '1h'],
+    ['--expiry', '7776001'],
+    ['--user', ''],
+    ['--user', 'a b'],
+    ['--user', '-x'],
+    ['--users', 'x'],
+  ])('refuses %s %j', async (...flags) => {
+    await expect(bot('token', '--config', config, ...flags)).rejects.toThrow(CommanderError);
+    expect(output).toBe('');
+  });
+});
+
+describe('bot config check', () => {
+  test('says that a file is valid', async () => {
+    expect(await bot('config', 'check', '--config', config)).toBe(`${config} is valid\n`);
+  });
+
+  test('throws what is wrong with another', async () => {
+    writeFileSync(config, `api_key: ${API_KEY}\nmodel_path: /none/x.gguf\n`);
+    await expect(bot('config', 'check', '--config', config)).rejects.toThrow(
+      /`model_path` names \/none\/x\.gguf/,
+    );
+  });
+});

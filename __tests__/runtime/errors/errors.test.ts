@@ -1,0 +1,49 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { ApiError } from '../../../runtime/src/errors/api-error';
+import { API_ERRORS, type ErrorCode } from '../../../runtime/src/errors/catalog';
+import { renderErrorsPage } from '../../../runtime/src/errors/docs';
+import { nearest } from '../../../runtime/src/errors/nearest';
+
+const PAGE = join(__dirname, '../../../docs/errors.md');
+
+describe('the table of errors', () => {
+  test('is what docs/errors.md says; UPDATE_DOCS=1 writes the page anew', () => {
+    if (process.env['UPDATE_DOCS'] === '1') writeFileSync(PAGE, renderErrorsPage());
+    expect(readFileSync(PAGE, 'utf8')).toBe(renderErrorsPage());
+  });
+
+  test.each(Object.keys(API_ERRORS) as ErrorCode[])(
+    '%s has OpenAI’s shape and status and type that go together',
+    (code) => {
+      const { status, type } = API_ERRORS[code];
+      const expected: Record<number, string> = {
+        401: 'authentication_error',
+        403: 'permission_error',
+        429: 'rate_limit_error',
+      };
+      expect(type).toBe(expected[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error'));
+      const { error } = new ApiError(code).toBody();
+      expect(Object.keys(error)).toEqual(['message', 'type', 'param', 'code']);
+    },
+  );
+
+  test('fills values into the message and Retry-After into the headers', () => {
+    const error = new ApiError('engine_unavailable', {
+      values: { state: 'loading', seconds: 3 },
+      retryAfter: 3,
+    });
+    expect(error.message).toBe('The model is not ready (loading); try again in 3 seconds');
+    expect(error.headers).toEqual({ 'Retry-After': '3' });
+  });
+});
+
+test.each([
+  ['temprature', 'temperature'],
+  ['api_kye', 'api_key'],
+  ['MAX_TOKENS', 'max_tokens'],
+  ['weather', undefined],
+])('for %s, the nearest known name is %s', (name, guess) => {
+  expect(nearest(name, ['temperature', 'api_key', 'max_tokens', 'model_path'])).toBe(guess);
+});
