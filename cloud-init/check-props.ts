@@ -44,6 +44,7 @@ export function checkUserDataProps(props: UserDataProps): void {
   text('modelSha256', SHA256, '64 hex digits in lower case');
   text('modelFile', MODEL_FILE, 'a file name of letters, digits and _ . - that ends in .gguf');
   text('reportPrefix', PREFIX, 'a key prefix that ends in /');
+  if (props.publicAddress !== undefined) text('publicAddress', NAME, 'an IPv4 address');
   for (const prop of ['externalPort', 'internalPort'] as const) {
     need(isWhole(props[prop], 1, 65_535), prop, 'a whole number from 1 to 65535', props[prop]);
   }

@@ -49,6 +49,12 @@ export interface UserDataProps {
   /** Where the bootstrap's report goes in the bucket: `<reportPrefix><instance-id>.json`. Ends with a slash. */
   readonly reportPrefix: string;
 
+  /**
+   * The address that users will reach the machine by, which it may not have yet when it makes its certificate.
+   * @default the certificate names only the address that the machine has then
+   */
+  readonly publicAddress?: string;
+
   /** Port that nginx opens beside 443, plain HTTP. */
   readonly externalPort: number;
 
@@ -111,6 +117,7 @@ function environmentFile(props: UserDataProps): string {
     MODEL_SHA256: props.modelSha256,
     MODEL_FILE: props.modelFile,
     REPORT_PREFIX: props.reportPrefix,
+    PUBLIC_ADDRESS: props.publicAddress ?? '',
     EXTERNAL_PORT: props.externalPort,
   };
   return Object.entries(variables)

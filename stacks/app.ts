@@ -5,9 +5,10 @@ import { App, LocalBackend } from 'cdktf';
 
 import { BotStack } from './bot-stack';
 import type { GateProgram } from './constructs/readiness';
-import { checkTerraform } from './preflight';
+import { checkTerraform, foresee } from './preflight';
 import { type Prepared, prepareArtifacts } from './prepare';
-import { type BotProps, PropsError, resolveProps } from './props';
+import { listProblems, ProblemsError } from './problems';
+import { type BotProps, resolveProps } from './props';
 import { withMyAddress } from './my-address';
 import { ROOT } from './version';
 
@@ -25,7 +26,7 @@ export interface BuildOptions {
 /** The id of the only stack. Changing it would make Terraform forget the deployment. */
 export const STACK_ID = 'bot';
 
-/** @throws PropsError, PreparationError: problems that the person who deploys can put right. */
+/** @throws ProblemsError listing everything that the person who deploys can put right. */
 export async function buildApp(given: BotProps, options: BuildOptions = {}): Promise<App> {
   const say = options.say ?? ((line: string) => process.stdout.write(`${line}\n`));
   const resolved = resolveProps(given);
@@ -36,7 +37,7 @@ export async function buildApp(given: BotProps, options: BuildOptions = {}): Pro
   const artifacts = options.artifacts ?? (await prepareArtifacts(props, say));
   const problems = artifacts.problemsOfFit(props);
   if (problems.length > 0) {
-    throw new PropsError(problems);
+    throw new ProblemsError(problems);
   }
 
   const app = new App();
@@ -67,14 +68,14 @@ export async function run(props: BotProps, options: BuildOptions = {}): Promise<
     checkTerraform();
     const app = await buildApp(props, options);
     app.synth();
+    for (const note of await foresee(props.region ?? 'us-east-1', app.outdir)) {
+      process.stdout.write(`note: ${note}\n`);
+    }
   } catch (error) {
-    if (!(error instanceof PropsError)) {
+    if (!(error instanceof ProblemsError)) {
       throw error;
     }
-    const { problems } = error;
-    const title =
-      problems.length === 1 ? 'One thing to put right:' : `${problems.length} things to put right:`;
-    process.stderr.write(`\n${title}\n${problems.map((problem) => `  - ${problem}\n`).join('')}\n`);
+    process.stderr.write(`\n${listProblems(error)}\n`);
     process.exitCode = 1;
   }
 }

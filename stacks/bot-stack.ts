@@ -72,14 +72,16 @@ export class BotStack extends TerraformStack {
       zones: network.zones,
       securityGroupId: firewall.securityGroupId,
       instanceProfileName: identity.instanceProfileName,
-      userData: bootText({
-        props,
-        instanceType,
-        bundle: artifacts.bundle,
-        model: { ...artifacts.model, path: model.path },
-        bucket: artifacts.bucketName,
-        secretArn: apiKey.secretArn,
-      }),
+      userData: (publicAddress) =>
+        bootText({
+          props,
+          instanceType,
+          bundle: artifacts.bundle,
+          model: { ...artifacts.model, path: model.path },
+          bucket: artifacts.bucketName,
+          secretArn: apiKey.secretArn,
+          publicAddress,
+        }),
       // The machine reads all of these in its first minute.
       dependsOn: [network, firewall, artifacts, apiKey, identity],
     });

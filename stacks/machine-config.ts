@@ -15,6 +15,7 @@ export interface BootValues {
   /** Known only to Terraform: tokens. */
   readonly bucket: string;
   readonly secretArn: string;
+  readonly publicAddress: string;
 }
 
 /**
@@ -22,6 +23,7 @@ export interface BootValues {
  * renderUserData checks is the largest that can come out.
  */
 const BUCKET_STAND_IN = 'bucket'.padEnd(63, '-');
+const ADDRESS_STAND_IN = '255.255.255.255';
 const SECRET_STAND_IN = 'secret'.padEnd(
   'arn:aws-us-gov:secretsmanager:ap-southeast-1:123456789012:secret:'.length + 64,
   '-',
@@ -39,6 +41,7 @@ export function bootText(values: BootValues): string {
     modelSha256: model.sha256,
     modelFile: modelFileName(model.path),
     reportPrefix: REPORT_PREFIX,
+    publicAddress: ADDRESS_STAND_IN,
     externalPort: props.externalPort,
     internalPort: props.internalPort,
     memoryMaxMiB: memoryMaxMiB(values.instanceType),
@@ -46,7 +49,8 @@ export function bootText(values: BootValues): string {
   });
   return escapeForTerraform(text)
     .replaceAll(BUCKET_STAND_IN, values.bucket)
-    .replaceAll(SECRET_STAND_IN, values.secretArn);
+    .replaceAll(SECRET_STAND_IN, values.secretArn)
+    .replaceAll(ADDRESS_STAND_IN, values.publicAddress);
 }
 
 /** `/etc/bot/config.yaml`; the runtime's schema (runtime/src/config/schema.ts) is its definition. */

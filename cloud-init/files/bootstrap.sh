@@ -114,7 +114,7 @@ apt_install() {
   dpkg --configure -a &&
     timeout 90 apt-get -q -o Acquire::http::Timeout=10 -o Acquire::Languages=none --error-on=any update &&
     timeout 180 apt-get -qy -o Acquire::http::Timeout=10 -o DPkg::Lock::Timeout=60 -o Dpkg::Options::=--force-confold \
-      -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install "$@"
+      -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install "$@"
 }
 
 step_user() {
@@ -163,7 +163,9 @@ step_tls() {
   local key=/etc/bot/tls/key.pem cert=/etc/bot/tls/cert.pem names address
   if ! openssl x509 -in "$cert" -noout -checkend 2592000 >/dev/null 2>&1; then
     names=DNS:localhost,DNS:$(hostname),IP:127.0.0.1
-    address=$("$LIB/aws.py" imds meta-data/public-ipv4 2>/dev/null) && names+=",IP:$address"
+    for address in $PUBLIC_ADDRESS $("$LIB/aws.py" imds meta-data/public-ipv4 2>/dev/null || true); do
+      names+=",IP:$address"
+    done
     (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 825 -subj /CN=bot \
       -addext "subjectAltName=$names" -addext extendedKeyUsage=serverAuth -keyout "$key" -out "$cert")
     changed certificate

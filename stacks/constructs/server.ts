@@ -18,8 +18,8 @@ export interface ServerProps {
   readonly zones: string[];
   readonly securityGroupId: string;
   readonly instanceProfileName: string;
-  /** What cloud-init runs on the first boot. */
-  readonly userData: string;
+  /** What cloud-init runs on the first boot, with the address that the machine will have after it. */
+  readonly userData: (publicAddress: string) => string;
   /** What must be there before the machine boots. */
   readonly dependsOn: readonly IConstruct[];
 }
@@ -44,13 +44,14 @@ export class Server extends Construct {
     const { name, instanceType, amiId } = props;
 
     const address = new Eip(this, 'address', { domain: 'vpc', tags: { Name: name } });
+    const userData = props.userData(address.publicIp);
     this.instance = new Instance(this, 'machine', {
       ami: amiId ?? this.newestDebian(instanceType.architecture),
       instanceType: instanceType.name,
       subnetId: props.subnetId,
       vpcSecurityGroupIds: [props.securityGroupId],
       iamInstanceProfile: props.instanceProfileName,
-      userData: props.userData,
+      userData,
       userDataReplaceOnChange: true,
       // Version 2 of the metadata service, and no container or proxy on the machine can ask it for credentials.
       metadataOptions: { httpEndpoint: 'enabled', httpTokens: 'required', httpPutResponseHopLimit: 1 },
@@ -84,7 +85,7 @@ export class Server extends Construct {
     this.instanceId = this.instance.id;
     this.publicAddress = address.publicIp;
     this.addressAllocationId = address.allocationId;
-    this.userDataHash = Fn.sha256(props.userData);
+    this.userDataHash = Fn.sha256(userData);
   }
 
   private newestDebian(architecture: Architecture): string {

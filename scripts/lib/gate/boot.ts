@@ -6,7 +6,8 @@ import { GateError, type Settings } from './settings';
 
 type Say = (line: string) => void;
 
-/** A failure that was reported before this wait began may be from before a restart that is under way. */
+/** A failure that was reported this long before the wait began may be from before a restart that is under way. */
+const STALE_AFTER_MS = 120_000;
 const STALE_GRACE_MS = 60_000;
 /** While one step goes on, a line now and then, so that nobody thinks it hangs. */
 const STILL_EVERY_MS = 20_000;
@@ -61,7 +62,7 @@ export async function waitForBoot(
 }
 
 function mayBeStale(report: Report, start: number): boolean {
-  return Date.parse(report.time) < start - 1000 && Date.now() - start < STALE_GRACE_MS;
+  return Date.parse(report.time) < start - STALE_AFTER_MS && Date.now() - start < STALE_GRACE_MS;
 }
 
 /** Says what is new in each report, once. */
@@ -106,7 +107,7 @@ class Teller {
 }
 
 function bootFailure({ step, message, log, time }: Report, { instanceId, region }: Settings): string {
-  const tail = log ? `\n\nThe end of its log:\n${indent(log)}\n` : '';
+  const tail = log ? `\nThe end of its log:\n${indent(log)}\n` : '';
   return (
     `the machine's first boot failed in step ${step} (${time}):\n  ${message}\n${tail}\n` +
     `When the cause is gone, run the first boot again and go on:\n` +
