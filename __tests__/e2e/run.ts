@@ -6,7 +6,7 @@ import { RunFolder } from './box/run-folder';
 import type { Subject } from './checks/subject';
 import { DRILLS } from './drills';
 import { type Options, parseOptions, usage } from './options';
-import { checkEverything, deploy, destroy } from './path';
+import { checkEverything, deploy, destroy, warmUp } from './path';
 import { Report } from './report';
 
 const REGION = 'us-east-1';
@@ -53,6 +53,7 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
 
   if (options.only !== 'drills' || drills.some(({ kind }) => kind === 'machine')) {
     report.heading('Deploy');
+    await warmUp(report);
     const before = await box.account.inventory();
     const subject = await deploy(box, report);
     if (!subject) return false;
@@ -111,6 +112,14 @@ function takeDownOthers(states: string[]): void {
 }
 
 function stopOnSignals(folder: RunFolder): void {
+  // Whoever reads the output may go away (`| head`); what was started still has to be taken down.
+  process.stdout.on('error', () => undefined);
+  process.stderr.on('error', () => undefined);
+  process.once('uncaughtException', (error) => {
+    console.error(error);
+    end(folder, true);
+    process.exit(1);
+  });
   for (const [signal, status] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],

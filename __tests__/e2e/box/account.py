@@ -1,8 +1,8 @@
 """Looks into the emulated AWS account with boto3, which every moto installation has.
 
-  account.py wait-instance [KNOWN_ID...]   the next instance that is not one of these, once it runs
-  account.py role-credentials ROLE         what the metadata service gives an instance with this role
-  account.py inventory                     everything that exists, one line each, sorted
+  account.py wait-instance           the first instance that there is, as soon as there is one
+  account.py role-credentials ROLE   what the metadata service gives an instance with this role
+  account.py inventory               everything that exists, one line each, sorted
 
 Each prints JSON. Endpoint, region and credentials come from the environment.
 """
@@ -18,11 +18,11 @@ def ec2():
     return boto3.client("ec2")
 
 
-def wait_instance(*known):
+def wait_instance():
     while True:
         for reservation in ec2().describe_instances()["Reservations"]:
             for instance in reservation["Instances"]:
-                if instance["InstanceId"] not in known and instance["State"]["Name"] in ("pending", "running"):
+                if instance["State"]["Name"] in ("pending", "running"):
                     return describe(instance)
         time.sleep(0.3)
 

@@ -1,6 +1,6 @@
 /** The emulated AWS account, seen by its administrator. */
 import { join } from 'node:path';
-import { run } from './commands';
+import { type CommandOptions, run } from './commands';
 import type { IngressRule } from './network';
 
 /** An instance as it was deployed. */
@@ -41,9 +41,9 @@ export class Account {
     };
   }
 
-  /** Waits for the next instance, other than the known ones. */
-  async waitForInstance(known: readonly string[], timeoutMs: number): Promise<DeployedInstance> {
-    return (await this.#ask(['wait-instance', ...known], timeoutMs)) as DeployedInstance;
+  /** Waits for an instance to appear; rejects when the signal says that none will. */
+  async waitForInstance(signal: AbortSignal): Promise<DeployedInstance> {
+    return (await this.#ask(['wait-instance'], { signal, timeoutMs: 3_600_000 })) as DeployedInstance;
   }
 
   /** Fresh credentials of a role, as the metadata service serves them. */
@@ -56,10 +56,10 @@ export class Account {
     return (await this.#ask(['inventory'])) as string[];
   }
 
-  async #ask(args: string[], timeoutMs = 60_000): Promise<unknown> {
+  async #ask(args: string[], options: CommandOptions = {}): Promise<unknown> {
     const { stdout } = await run(['python3', join(__dirname, 'account.py'), ...args], {
       env: this.environment,
-      timeoutMs,
+      ...options,
     });
     return JSON.parse(stdout);
   }

@@ -17,6 +17,8 @@ export interface CommandOptions {
   input?: string;
   /** Milliseconds after which it is killed. @default 60000 */
   timeoutMs?: number;
+  /** Ends it early. */
+  signal?: AbortSignal;
   /** Return a status other than 0 instead of throwing. @default false */
   allowFailure?: boolean;
 }
@@ -41,10 +43,14 @@ export async function run(argv: readonly string[], options: CommandOptions = {})
   child.stdin.on('error', () => undefined); // the program may end without reading its input
   child.stdin.end(options.input ?? '');
   let timedOut = false;
+  const stop = (): void => {
+    if (identity) signalGroup(identity, 'SIGKILL');
+  };
   const timer = setTimeout(() => {
     timedOut = true;
-    if (identity) signalGroup(identity, 'SIGKILL');
+    stop();
   }, options.timeoutMs ?? 60_000);
+  options.signal?.addEventListener('abort', stop);
   try {
     const status = await exitStatus(child);
     if (timedOut) stderr += `\nkilled after ${(options.timeoutMs ?? 60_000) / 1000} s`;
@@ -54,6 +60,7 @@ export async function run(argv: readonly string[], options: CommandOptions = {})
     return { status, stdout, stderr };
   } finally {
     clearTimeout(timer);
+    options.signal?.removeEventListener('abort', stop);
     if (identity) running.delete(identity);
   }
 }
@@ -114,12 +121,13 @@ export function lastLines(text: string, count: number): string {
 export async function waitFor<T>(
   what: string,
   probe: () => T | undefined | Promise<T | undefined>,
-  { timeoutMs, intervalMs = 100 }: { timeoutMs: number; intervalMs?: number },
+  { timeoutMs, intervalMs = 100, signal }: { timeoutMs: number; intervalMs?: number; signal?: AbortSignal },
 ): Promise<T> {
   const end = Date.now() + timeoutMs;
   for (;;) {
     const found = await probe();
     if (found !== undefined) return found;
+    if (signal?.aborted) throw new Error(`stopped waiting for ${what}`);
     if (Date.now() > end) throw new Error(`gave up after ${timeoutMs / 1000} s waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, intervalMs));
   }

@@ -9,8 +9,9 @@ import json
 import sys
 
 from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.exceptions import JsonRESTError
 from moto.ec2.models import ec2_backends
-from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.iam.access_control import AccessDeniedError, IAMPolicyStatement, PermissionResult
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import main
 from moto.ssm.models import Parameter, ssm_backends
@@ -85,7 +86,11 @@ def authenticate_and_authorize_action(self, iam_request_cls, resource="*"):
     )
     if request._service == "secretsmanager":
         resource = secret_arn(self, resource)
-    request.check_action_permitted(resource)
+    try:
+        request.check_action_permitted(resource)
+    except AccessDeniedError as denied:
+        # moto answers in XML here, whatever protocol the service speaks; SDKs of a JSON service cannot read that.
+        raise JsonRESTError("AccessDeniedException", f"{denied.message} on resource: {resource}") from denied
 
 
 IAMPolicyStatement.is_action_permitted = is_action_permitted

@@ -57,6 +57,17 @@ export async function checkEndpoint(report: Report, subject: Subject): Promise<v
     assert.equal(status, 200, body);
   });
 
+  await report.check('the chat_command that the deploy printed works when pasted', async () => {
+    const command = deployment.outputs().chat_command ?? '';
+    // Two things are not there in the box: the AWS CLI, and anything behind the emulator's Elastic IP.
+    const pasted = command
+      .replace(/^aws [^|]*/, 'printf %s "$API_KEY" ')
+      .replace(/https:\/\/[\d.]+\//, `${encrypted}/`);
+    assert.notEqual(pasted, command);
+    const env = { ...process.env, API_KEY: subject.apiKey };
+    return describeAnswer((await run(['/bin/sh', '-c', pasted], { env, cwd: deployment.folder })).stdout);
+  });
+
   await report.check('the openai client streams an answer over 443 with the certificate pinned', async () => {
     const answer = await streamWithOpenAi(`${encrypted}/v1`, token, certificate);
     assert.ok(answer.chunks > 3, `only ${answer.chunks} chunks came`);
@@ -196,7 +207,7 @@ async function chat(
   const { stdout } = await run(
     [
       ...['curl', '-sS', '--cacert', certificate, '-w', '\\n%{http_code}', '-H', '@-'],
-      ...['-H', 'Content-Type: application/json', '-d', data, `${address}/v1/chat/completions`],
+      ...['-H', 'Content-Type: application/json', '-d', data, `${address}/api/v1/chat`],
     ],
     { input },
   );

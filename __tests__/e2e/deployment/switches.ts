@@ -10,6 +10,8 @@ export function switchesFor(addresses: Addresses, name: string): BotProps {
     // Names the files on the deploying machine, too: two runs at once, or a run beside a real deployment of this
     // checkout, must not share them.
     name: `${name}-${addresses.namespace}`,
+    // The curl of the guide names no limit, and a small model may ramble on: an answer of this length is enough.
+    maxTokens: 128,
     // By default `my-address`, which Amazon is asked for. Here "the internet" is the host's end of the cable, and
     // the box lets in what the deployed security group lets in.
     allowedCidrs: [`${addresses.uplinkHost}/32`],

@@ -6,7 +6,7 @@ import type { BotProps } from '../../../stacks/props';
 import type { Box } from '../box/box';
 import { Deployment, textOf, type Transcript } from '../deployment/deployment';
 import { switchesFor } from '../deployment/switches';
-import { bootWhenDeployed, destroy } from '../path';
+import { deployAndBoot, destroy } from '../path';
 import { type DeployDrill, says } from './drill';
 
 /** A unit that has the port before the bootstrap comes. */
@@ -35,8 +35,7 @@ export const deployDrills: DeployDrill[] = [
       await report.check(
         'a taken port fails the deploy within a minute, with step, cause and the end of the log',
         async () => {
-          const running = deployment.deploy();
-          const booted = bootWhenDeployed(box, deployment, report, {
+          const [transcript, booted] = await deployAndBoot(box, deployment, report, {
             name: 'drill-port',
             addresses,
             files: {
@@ -44,8 +43,8 @@ export const deployDrills: DeployDrill[] = [
               '/etc/systemd/system/multi-user.target.wants/squatter.service': SQUATTER,
             },
           });
-          const transcript = await running;
-          const { boot, readyAt, guest } = await booted;
+          if (booted instanceof Error) throw booted;
+          const { boot, readyAt, guest } = booted;
           const delay = (Date.now() - readyAt) / 1000;
           await guest.powerOff();
           assert.equal(boot.status, 'failed');
