@@ -2,12 +2,12 @@ import { BatchingStrategy } from './batching-strategy.js';
 import type { GenerateRequest } from './engine.js';
 import type { Job } from './lane.js';
 import { loadModel } from './load-model.js';
-import { UnusableModel } from './model-file.js';
 import { PromptRenderer } from './prompt.js';
 import type { FromChild, ToChild } from './protocol.js';
 import { Scheduler } from './scheduler.js';
 import { StepPlanner } from './step-planner.js';
 import { ThreadGovernor } from './thread-governor.js';
+import { UnusableModel } from './unusable-model.js';
 import { warmUp } from './warm-up.js';
 import type { ModelSettings } from './options.js';
 

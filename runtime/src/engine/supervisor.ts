@@ -9,8 +9,10 @@ export interface SupervisorOptions {
   readonly settings: ModelSettings;
   /** Between two pings. @default 2000 ms */
   readonly heartbeatMs?: number;
-  /** Pings in a row without an answer before the child counts as hung. @default 4 */
+  /** Pings in a row without an answer before the child counts as hung. @default 5 */
   readonly missedHeartbeats?: number;
+  /** The same while it loads, when its event loop is busy for seconds on a slow machine. @default 30 */
+  readonly missedHeartbeatsWhileLoading?: number;
   /** Before the first restart; doubles with each failure in a row. @default 250 ms */
   readonly firstBackoffMs?: number;
   /** @default 30_000 ms */
@@ -55,7 +57,8 @@ export class Supervisor {
   constructor(options: SupervisorOptions, events: SupervisorEvents) {
     this.#options = {
       heartbeatMs: 2000,
-      missedHeartbeats: 4,
+      missedHeartbeats: 5,
+      missedHeartbeatsWhileLoading: 30,
       firstBackoffMs: 250,
       longestBackoffMs: 30_000,
       stopMs: 5000,
@@ -136,7 +139,10 @@ export class Supervisor {
 
   #beat(): void {
     // Pings are counted, not seconds: after a suspend or a stall of this process no time was lost by the child.
-    if (this.#unanswered >= this.#options.missedHeartbeats) {
+    const { missedHeartbeats, missedHeartbeatsWhileLoading } = this.#options;
+    if (
+      this.#unanswered >= (this.#readySince === undefined ? missedHeartbeatsWhileLoading : missedHeartbeats)
+    ) {
       this.#kill('it did not answer any more');
       return;
     }

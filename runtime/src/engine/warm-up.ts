@@ -1,8 +1,8 @@
 import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import type { BatchingStrategy } from './batching-strategy.js';
-import { UnusableModel } from './model-file.js';
 import type { StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
+import { UnusableModel } from './unusable-model.js';
 
 const PROMPT_TOKENS = 32;
 
