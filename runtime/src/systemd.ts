@@ -9,7 +9,7 @@ import type { Environment } from './config/environment.js';
 export interface ServiceManager {
   /** READY=1, once the model has answered. */
   ready(status: string): Promise<void>;
-  /** One line for `systemctl status`. */
+  /** One line for `systemctl status`; nothing after `stopping`. */
   status(text: string): Promise<void>;
   /** STOPPING=1, and no watchdog pings any more. */
   stopping(): Promise<void>;
@@ -22,10 +22,18 @@ export function connectServiceManager(env: Environment, onProblem: (text: string
   const socket = env['NOTIFY_SOCKET'];
   let timer: NodeJS.Timeout | undefined;
   let complained = false;
+  let isStopping = false;
+  let lastSent = Promise.resolve();
 
+  /** One after the other: each message is a process, and the newest status must arrive last. */
   const send = (...messages: readonly string[]): Promise<void> => {
     if (socket === undefined || socket === '') return Promise.resolve();
-    return new Promise((resolve) => {
+    lastSent = lastSent.then(() => notify(messages));
+    return lastSent;
+  };
+
+  const notify = (messages: readonly string[]): Promise<void> =>
+    new Promise((resolve) => {
       execFile('systemd-notify', [...messages], { timeout: 5000, env }, (error) => {
         if (error !== null && !complained) {
           complained = true;
@@ -34,12 +42,12 @@ export function connectServiceManager(env: Environment, onProblem: (text: string
         resolve();
       });
     });
-  };
 
   return {
     ready: (status) => send('READY=1', `STATUS=${status}`),
-    status: (text) => send(`STATUS=${text}`),
+    status: (text) => (isStopping ? Promise.resolve() : send(`STATUS=${text}`)),
     stopping: () => {
+      isStopping = true;
       clearInterval(timer);
       return send('STOPPING=1', 'STATUS=finishing running answers');
     },
