@@ -124,6 +124,8 @@ function showView() {
     else link.removeAttribute('aria-current');
   }
   document.title = `${name[0]?.toUpperCase()}${name.slice(1)} – botstack console`;
+  // The keyboard scrolls what has the focus; the other views have a scrolled part of their own.
+  content.tabIndex = name === 'status' ? 0 : -1;
   if (name === 'logs') followEnd();
 }
 

@@ -59,12 +59,16 @@ describeInBrowser('the console in a browser', () => {
     expect(await page.locator('body').innerHTML()).not.toContain('a secret');
   });
 
-  it('asks for a new token when the old one ends, and says why', async () => {
-    const { token } = await signAccessToken(API_KEY, 'zoe', 3);
-    const { page } = await signIn(token);
+  it('asks for a new token when the old one has ended, and says why', async () => {
+    const { page } = await signIn((await signAccessToken(API_KEY, 'zoe', 3600)).token);
     expect(await page.locator('#user').textContent()).toMatch(/^zoe, until /);
+    // The tab is looked at again the next day.
+    const { token } = await signAccessToken(API_KEY, 'zoe', -60);
+    await page.evaluate(`sessionStorage.setItem('botstack.token', '${token}')`);
+    await page.reload();
     await page.getByText('The access token has expired').waitFor();
-    expect(await page.getByLabel('Access token').inputValue()).toBe('');
+    expect(await page.getByLabel('Access token').isVisible()).toBe(true);
+    expect(await page.evaluate('sessionStorage.length')).toBe(0);
   });
 
   it('sends the whole conversation, with the settings that were filled in', async () => {

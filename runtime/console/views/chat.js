@@ -223,7 +223,7 @@ function turn(role, content = '') {
   const body = el('div', { class: 'body' });
   const note = el('p', { class: 'note' });
   const who = role === 'user' ? 'You' : 'Model';
-  const article = el('article', { class: `turn ${role}`, 'aria-label': who }, el('h3', {}, who), body, note);
+  const article = el('article', { class: `turn ${role}`, 'aria-label': who }, el('h2', {}, who), body, note);
   if (role === 'user') body.append(el('p', {}, content));
   return { article, body, note };
 }
