@@ -1,12 +1,15 @@
 /** The engine with the real SmolLM2: the compiled child process, llama.cpp and all. Needs `npm run build`. */
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { GenerateEvent, GenerateRequest, Usage } from '../../../runtime/src/engine/engine';
 import { SupervisedEngine } from '../../../runtime/src/engine/supervised-engine';
 import { REPOSITORY, testModel } from '../../support/test-model';
 
 const CHILD = join(REPOSITORY, 'runtime', 'dist', 'engine', 'child.js');
-const CONTEXT = 2048;
+const CONTEXT = 1024;
+/** Long enough for a machine that others are using too; nothing here is a measurement. */
+const PATIENCE_MS = 60_000;
 const never = new AbortController().signal;
 
 jest.setTimeout(180_000);
@@ -60,12 +63,10 @@ async function answer(generate: GenerateRequest, signal: AbortSignal = never): P
 let salt = 0;
 function longPrompt(tokens: number): string {
   salt++;
-  return Array.from({ length: tokens }, (_, i) => ` word${(i * 7 + salt * 131) % 97}`)
-    .join('')
-    .slice(0, tokens * 3);
+  return Array.from({ length: tokens / 3 }, (_, i) => ` w${10 + ((i * 7 + salt * 131) % 89)}`).join('');
 }
 
-async function until(condition: () => boolean, ms: number): Promise<number> {
+async function until(condition: () => boolean, ms = PATIENCE_MS): Promise<number> {
   const started = performance.now();
   while (!condition()) {
     if (performance.now() - started > ms) throw new Error(`not within ${ms} ms`);
@@ -193,7 +194,7 @@ describe('several at once', () => {
       answer(request('', { input: { prompt: `Tale ${n}:` }, maxTokens: n === 1 ? 8 : 40 })),
     );
     const fifth = answer(request('Hello', { maxTokens: 4 }));
-    await until(() => engine.status().running === 4, 20_000);
+    await until(() => engine.status().running === 4);
     expect(engine.status().waiting).toBe(1);
     const answers = await Promise.all([...running, fifth]);
     expect(answers.at(-1)!.usage.completionTokens).toBeGreaterThan(0);
@@ -206,7 +207,7 @@ describe('several at once', () => {
     const story = (async () => {
       try {
         for await (const event of engine.generate(
-          request('', { input: { prompt: 'A very long story:' }, maxTokens: 1500 }),
+          request('', { input: { prompt: 'A very long story:' }, maxTokens: 900 }),
           controller.signal,
         )) {
           if (event.type === 'text') times.push(performance.now());
@@ -215,9 +216,9 @@ describe('several at once', () => {
         // aborted below
       }
     })();
-    await until(() => times.length > 10, 20_000);
+    await until(() => times.length > 10);
     const from = performance.now();
-    await answer(request(longPrompt(900), { maxTokens: 1 }));
+    await answer(request(longPrompt(600), { maxTokens: 1 }));
     const during = times.filter((time) => time > from).length;
     controller.abort();
     await story;
@@ -250,7 +251,7 @@ describe('cancelling', () => {
     const events: GenerateEvent[] = [];
     const running = (async () => {
       for await (const event of engine.generate(
-        request('', { input: { prompt: 'An endless story:' }, maxTokens: 1500 }),
+        request('', { input: { prompt: 'An endless story:' }, maxTokens: 900 }),
         controller.signal,
       )) {
         events.push(event);
@@ -258,25 +259,25 @@ describe('cancelling', () => {
       }
     })();
     await expect(running).rejects.toThrow('client left');
-    expect(await until(() => engine.status().running === 0, 5000)).toBeLessThan(1000);
+    expect(await until(() => engine.status().running === 0)).toBeLessThan(5000);
   });
 
   it('stops reading a prompt when it is cancelled', async () => {
     const before = (await engine.stats()).prefillTokens;
     const controller = new AbortController();
-    const reading = answer(request(longPrompt(1800)), controller.signal);
-    await until(() => engine.status().running === 1, 5000);
+    const reading = answer(request(longPrompt(900)), controller.signal);
+    await until(() => engine.status().running === 1);
     controller.abort(new Error('client left'));
     await expect(reading).rejects.toThrow('client left');
-    await until(() => engine.status().running === 0, 10_000);
-    expect((await engine.stats()).prefillTokens - before).toBeLessThan(900);
+    await until(() => engine.status().running === 0);
+    expect((await engine.stats()).prefillTokens - before).toBeLessThan(800);
   });
 
   it('cancels when the loop is left early', async () => {
     for await (const event of engine.generate(request('Tell me everything.', { maxTokens: 500 }), never)) {
       if (event.type === 'text') break;
     }
-    await until(() => engine.status().running === 0, 5000);
+    await until(() => engine.status().running === 0);
   });
 
   it('drops a waiting request that is cancelled', async () => {
@@ -286,16 +287,16 @@ describe('cancelling', () => {
         () => undefined,
       ),
     );
-    await until(() => engine.status().running === 4, 20_000);
+    await until(() => engine.status().running === 4);
     const waiting = new AbortController();
     const fifth = answer(request('Hello'), waiting.signal);
-    await until(() => engine.status().waiting === 1, 5000);
+    await until(() => engine.status().waiting === 1);
     waiting.abort(new Error('changed my mind'));
     await expect(fifth).rejects.toThrow('changed my mind');
-    await until(() => engine.status().waiting === 0, 5000);
+    await until(() => engine.status().waiting === 0);
     controllers.forEach((controller) => controller.abort());
     await Promise.all(running);
-    await until(() => engine.status().running === 0, 5000);
+    await until(() => engine.status().running === 0);
   });
 
   it('does not begin when the signal is aborted already', async () => {
@@ -313,13 +314,11 @@ describe('the end of the context', () => {
   });
 
   it('cuts the answer when the context is full and never shifts it', async () => {
-    const prompt = longPrompt(1400);
     const { finishReason, usage } = await answer(
-      request(prompt, { maxTokens: 4000, temperature: 1.5, seed: 3 }),
+      request('', { input: { prompt: longPrompt(960) }, maxTokens: 4000 }),
     );
-    // The model may end by itself; then nothing is shown.
-    if (finishReason === 'length') expect(usage.promptTokens + usage.completionTokens).toBe(CONTEXT);
-    expect(usage.promptTokens + usage.completionTokens).toBeLessThanOrEqual(CONTEXT);
+    expect(finishReason).toBe('length');
+    expect(usage.promptTokens + usage.completionTokens).toBe(CONTEXT);
   });
 });
 
@@ -327,12 +326,12 @@ describe('a child that dies', () => {
   it('interrupts what runs, refuses what comes, and answers again after a restart', async () => {
     const states: string[] = [];
     const unsubscribe = engine.onState(({ state }) => states.push(state));
-    const story = answer(request('', { input: { prompt: 'A story:' }, maxTokens: 1500 }));
-    await until(() => engine.status().running === 1, 10_000);
+    const story = answer(request('', { input: { prompt: 'A story:' }, maxTokens: 900 }));
+    await until(() => engine.status().running === 1);
     process.kill(engine.pid!, 'SIGKILL');
     await expect(story).rejects.toMatchObject({ code: 'engine_interrupted' });
     await expect(answer(request('Hi'))).rejects.toMatchObject({ code: 'engine_unavailable' });
-    await until(() => engine.status().state === 'ready', 60_000);
+    await until(() => engine.status().state === 'ready');
     expect(states).toEqual(['restarting', 'ready']);
     expect(engine.status().restarts).toBe(1);
     expect((await answer(request('Hello'))).text).not.toBe('');
@@ -341,12 +340,35 @@ describe('a child that dies', () => {
 
   it('notices a child that hangs, and starts another', async () => {
     const hung = engine.pid!;
-    const story = answer(request('', { input: { prompt: 'A story:' }, maxTokens: 1500 }));
-    await until(() => engine.status().running === 1, 10_000);
+    const story = answer(request('', { input: { prompt: 'A story:' }, maxTokens: 900 }));
+    await until(() => engine.status().running === 1);
     process.kill(hung, 'SIGSTOP');
     await expect(story).rejects.toMatchObject({ code: 'engine_interrupted' });
-    await until(() => engine.status().state === 'ready', 60_000);
+    await until(() => engine.status().state === 'ready');
     expect(engine.pid).not.toBe(hung);
     expect((await answer(request('Hello'))).text).not.toBe('');
+  });
+
+  it('ends when its parent is killed, in mid-answer too', async () => {
+    const script = `
+      const { createLocalEngine } = await import(process.argv[1]);
+      const engine = createLocalEngine({ modelPath: process.argv[2], contextSize: 512, log: () => undefined });
+      await engine.start();
+      const request = { id: 'x', input: { prompt: 'A story:' }, maxTokens: 500, temperature: 0, topP: 1, stop: [],
+        frequencyPenalty: 0, presencePenalty: 0 };
+      for await (const event of engine.generate(request, new AbortController().signal)) {
+        if (event.type === 'text') process.stdout.write(engine.pid + '\\n');
+      }`;
+    const parent = spawn(
+      process.execPath,
+      ['--input-type=module', '-e', script, join(dirname(CHILD), 'local-engine.js'), testModel().path],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const pid = await new Promise<number>((resolve) => {
+      parent.stdout.once('data', (text: Buffer) => resolve(Number.parseInt(text.toString(), 10)));
+    });
+    expect(pid).toBeGreaterThan(1);
+    parent.kill('SIGKILL');
+    await until(() => !existsSync(`/proc/${pid}`));
   });
 });

@@ -1,0 +1,57 @@
+// Stands in for the engine's child where the point is how a child is supervised. What it does is named by the
+// "model": each word of the path's last part is one of the cases below.
+import { existsSync, writeFileSync } from 'node:fs';
+
+const behaviours = {
+  /** Dies while it loads. */
+  'dies-loading': () => {
+    process.stderr.write('GGML_ASSERT(it broke) failed\n');
+    process.kill(process.pid, 'SIGKILL');
+  },
+  unusable: () => process.send({ type: 'unusable', message: 'the file is no model', details: { path: 'x' } }),
+  ready: (path) => {
+    process.send({ type: 'ready', model: { contextSize: 64, sequences: 2, notes: ['a note'] } });
+    // Ready once: the next child finds this mark and dies while it loads.
+    if (path.includes('once')) writeFileSync(`${path}.mark`, '');
+  },
+};
+
+process.on('message', (message) => {
+  switch (message.type) {
+    case 'load': {
+      const path = message.settings.modelPath;
+      const name = path.split('/').at(-1);
+      if (name.includes('once') && existsSync(`${path}.mark`)) behaviours['dies-loading']();
+      for (const [word, behaviour] of Object.entries(behaviours)) if (name.includes(word)) behaviour(path);
+      break;
+    }
+    case 'ping':
+      process.send({ type: 'pong', stepMs: 0 });
+      break;
+    case 'generate': {
+      const { id, request } = message;
+      const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: 1 };
+      if (request.input.prompt === 'die') process.exit(3);
+      if (request.input.prompt === 'environment') {
+        const text = JSON.stringify(process.env);
+        process.send({
+          type: 'events',
+          events: [
+            [id, { type: 'start', promptTokens: 1, cachedTokens: 0 }],
+            [id, { type: 'text', text, tokens: 1 }],
+            [id, { type: 'end', finishReason: 'stop', usage }],
+          ],
+        });
+      } else {
+        process.send({ type: 'events', events: [[id, { type: 'start', promptTokens: 1, cachedTokens: 0 }]] });
+      }
+      break;
+    }
+    case 'cancel':
+      process.send({ type: 'events', events: [[message.id, { type: 'cancelled' }]] });
+      break;
+    case 'stop':
+      process.exit(0);
+  }
+});
+process.on('disconnect', () => process.exit(0));
