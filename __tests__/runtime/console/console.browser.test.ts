@@ -127,6 +127,11 @@ describeInBrowser('the console in a browser', () => {
     await answer(page).getByText('Whole').waitFor();
     expect(await page.getByRole('article').count()).toBe(2);
     expect(service.engine.requests[1]?.input).toEqual({ messages: [{ role: 'user', content: 'try' }] });
+
+    await page.getByRole('link', { name: 'Status' }).click();
+    const figure = (name: string) => page.locator('.tile', { hasText: name }).locator('.value');
+    await figure('Chat requests').getByText('2', { exact: true }).waitFor();
+    expect(await figure('Failed requests').textContent()).toBe('1');
   });
 
   it('leaves markup in an answer as text', async () => {
