@@ -48,9 +48,9 @@ export function bootText(values: BootValues): string {
     config: serviceConfig(values, SECRET_STAND_IN),
   });
   return escapeForTerraform(text)
-    .replaceAll(BUCKET_STAND_IN, values.bucket)
-    .replaceAll(SECRET_STAND_IN, values.secretArn)
-    .replaceAll(ADDRESS_STAND_IN, values.publicAddress);
+    .replaceAll(BUCKET_STAND_IN, () => values.bucket)
+    .replaceAll(SECRET_STAND_IN, () => values.secretArn)
+    .replaceAll(ADDRESS_STAND_IN, () => values.publicAddress);
 }
 
 /** `/etc/bot/config.yaml`; the runtime's schema (runtime/src/config/schema.ts) is its definition. */
@@ -86,5 +86,6 @@ function modelFileName(path: string): string {
 
 /** In Terraform's JSON, `${` and `%{` begin a template in every string. */
 export function escapeForTerraform(text: string): string {
-  return text.replaceAll('${', '$${').replaceAll('%{', '%%{');
+  // `$&` is what was found; `$${` as a replacement would come out as `${`.
+  return text.replaceAll('${', '$$$&').replaceAll('%{', '%$&');
 }

@@ -73,7 +73,8 @@ export function describeOutputs(values: OutputValues): Record<string, Output> {
     },
     certificate_command: {
       value: lines(
-        `aws s3api get-object --region ${region} --bucket ${bucket}`,
+        `aws s3api get-object --region ${region}`,
+        `--bucket ${bucket}`,
         `--key ${REPORT_PREFIX}${instanceId}.json /dev/stdout`,
       ),
       description:

