@@ -4,6 +4,7 @@ import { startBotService } from './bot-service.js';
 import { startChat } from './chat-client.js';
 import type { FigureName } from './figures.js';
 import { startLlamaServer, type Settings } from './llama-server.js';
+import { BUSY, busyShare } from './machine.js';
 import { longAnswer } from './prompts.js';
 import type { Measurements, Pairs } from './report.js';
 import { SCENARIOS } from './scenarios.js';
@@ -51,6 +52,14 @@ export async function compare(comparison: Comparison): Promise<Measurements> {
     }
     const sides = Object.entries(servers) as [Side, RunningServer][];
     for (const [, server] of sides) await startChat(server, longAnswer(32, 0)).done;
+
+    // Both servers are idle now, so this is everything else. It also shows a server that spins while it waits.
+    const busy = await busyShare();
+    if (busy > BUSY) {
+      comparison.log(
+        `  warning: the processors are ${Math.round(busy * 100)} % busy with something else; the figures will mislead`,
+      );
+    }
 
     const scenarios = SCENARIOS.filter((scenario) => comparison.scenarios.includes(scenario.name));
     for (let round = 1; round <= comparison.rounds; round++) {

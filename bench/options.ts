@@ -22,7 +22,7 @@ export const HELP = `Compares our service with llama-server on this machine, wit
 
 The first run sets up what it needs under \${XDG_CACHE_HOME:-~/.cache}/botstack: llama-server from Debian's newest
 suite (with mmdebstrap, as root), SmolLM2, and the 1B model, together about 1.6 GB. A full run takes ten minutes.
-Results go to bench/results/ as JSON and to the terminal as a table.
+Results go to the terminal as a table, and to bench/results/ as JSON and Markdown.
 
 Examples
   npm run bench                                        everything, as in docs/performance.md

@@ -1,11 +1,12 @@
 /** `npm run bench`: our service beside llama-server. What it does and why stands in docs/performance.md. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir, totalmem } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { buildBotService } from './bot-service.js';
 import { compare } from './compare.js';
 import { installLlamaServer } from './llama-server.js';
+import { describeMachine } from './machine.js';
 import { MODEL_TITLES, provideModel } from './models.js';
 import { HELP, parseOptions, type Options } from './options.js';
 import { rowsOf, table } from './report.js';
@@ -21,34 +22,30 @@ async function main(options: Options, folder: string): Promise<void> {
   const versions = { botstack: await buildBotService(), 'llama-server': await installLlamaServer(say) };
   const result = {
     date: new Date().toISOString(),
-    machine: machine(),
+    machine: describeMachine(),
     versions,
     settings: SETTINGS,
     ...options,
   };
-  say(`machine:       ${result.machine}`);
-  for (const [name, version] of Object.entries(versions)) say(`${`${name}:`.padEnd(14)} ${version}`);
+  const about = [`machine: ${result.machine}`, ...Object.entries(versions).map((entry) => entry.join(': '))];
+  for (const line of about) say(line);
 
   const models = [];
+  const tables = [];
   for (const model of options.models) {
     const modelPath = await provideModel(model, say);
     say(`\n${MODEL_TITLES[model]}`);
     const measurements = await compare({ ...SETTINGS, ...options, modelPath, folder, log: say });
     const rows = rowsOf(model, measurements);
     models.push({ model, rows, measurements });
-    say(`\n${MODEL_TITLES[model]}; median (min-max)\n\n${table(rows)}`);
+    tables.push(`${MODEL_TITLES[model]}; ${options.rounds} rounds, median (min-max):\n\n${table(rows)}\n`);
+    say(`\n${tables.at(-1)}`);
   }
-  const file = join(makeFolder(RESULTS), `${result.date.replaceAll(':', '-')}.json`);
-  writeFileSync(file, `${JSON.stringify({ ...result, models }, null, 2)}\n`);
-  say(`\nwritten to ${file}`);
-}
-
-/** In general words: enough to judge the figures by. */
-function machine(): string {
-  const model = cpus()[0]?.model ?? 'unknown processor';
-  const flags = readFileSync('/proc/cpuinfo', 'utf8').match(/^flags\s*:(.*)$/m)?.[1] ?? '';
-  const vectors = ['amx_tile', 'avx512f', 'avx2'].find((flag) => flags.includes(flag)) ?? 'no AVX2';
-  return `${cpus().length} cores, ${model}, ${vectors}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
+  const file = join(makeFolder(RESULTS), result.date.replaceAll(':', '-'));
+  writeFileSync(`${file}.json`, `${JSON.stringify({ ...result, models }, null, 2)}\n`);
+  // What docs/performance.md takes over.
+  writeFileSync(`${file}.md`, [`${result.date.slice(0, 10)}; ${about.join('; ')}.\n`, ...tables].join('\n'));
+  say(`written to ${file}.json and .md`);
 }
 
 let options: Options | undefined;
