@@ -1,3 +1,5 @@
+import { get } from 'node:http';
+
 import { startTestService, stopTestServices } from '../support/test-service';
 
 stopTestServices();
@@ -45,5 +47,20 @@ describe('/metrics', () => {
     expect((await fetch(`${url}/metrics`)).status).toBe(200);
     expect((await fetch(`${url}/metrics`, proxied)).status).toBe(401);
     expect((await call('/metrics', undefined, proxied)).status).toBe(200);
+  });
+
+  test('needs a key when the name asked for is not this machine’s own', async () => {
+    const { server } = await startTestService();
+    const status = await new Promise((resolve) => {
+      // fetch does not let a caller choose the Host header.
+      const options = {
+        port: server.apiPort,
+        host: '127.0.0.1',
+        path: '/metrics',
+        headers: { Host: 'evil.example' },
+      };
+      get(options, (response) => resolve(response.resume().statusCode));
+    });
+    expect(status).toBe(401);
   });
 });

@@ -55,6 +55,8 @@ export function requestContext(log: Logger, metrics: Metrics): RequestHandler {
       const route = typeof req.route?.path === 'string' ? req.route.path : NO_ROUTE;
       metrics.requests.inc({ route, status, code: context.errorCode ?? '' });
       if (QUIET_ROUTES.has(route) && (status === 200 || status === 304)) return;
+      // "Not ready" is asked for several times a second while a model is loaded; the engine logs its own state.
+      if (route === '/readyz') return;
 
       const seconds = ((performance.now() - context.arrivedAt) / 1000).toFixed(3);
       const level = levelOf(status, context);

@@ -1,5 +1,5 @@
 /** Every route of the API. The console's app mounts the same router, so that both ports behave alike. */
-import { Router } from 'express';
+import { Router, type Request } from 'express';
 
 import type { ApiKeys } from '../access/api-keys.js';
 import { bearerAuth } from '../access/bearer-auth.js';
@@ -107,8 +107,7 @@ export function apiRouter(parts: ApiParts): Router {
     .route('/metrics')
     .get(
       // A scraper on this machine needs no key; what comes through a proxy does.
-      (req, res, next) =>
-        isLocalScraper(req.socket.remoteAddress, req.headers) ? next() : authenticated(req, res, next),
+      (req, res, next) => (isLocalScraper(req) ? next() : authenticated(req, res, next)),
       async (_req, res) => {
         res.type(parts.metrics.registry.contentType).send(await parts.metrics.registry.metrics());
       },
@@ -118,7 +117,13 @@ export function apiRouter(parts: ApiParts): Router {
   return router;
 }
 
-function isLocalScraper(address: string | undefined, headers: NodeJS.Dict<string | string[]>): boolean {
-  const local = address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1';
-  return local && headers['x-forwarded-for'] === undefined && headers['forwarded'] === undefined;
+/**
+ * A process on this machine asks this machine by its own name. Another name on a loopback connection is a web page
+ * that has its name resolved to 127.0.0.1, in the browser of somebody with a tunnel.
+ */
+function isLocalScraper(req: Request): boolean {
+  const isLoopback = /^(::ffff:)?127\.0\.0\.1$|^::1$/.test(req.socket.remoteAddress ?? '');
+  const isOwnName = ['localhost', '127.0.0.1', '[::1]'].includes(req.hostname);
+  const isProxied = req.get('x-forwarded-for') !== undefined || req.get('forwarded') !== undefined;
+  return isLoopback && isOwnName && !isProxied;
 }
