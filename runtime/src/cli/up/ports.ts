@@ -1,0 +1,60 @@
+/** Which ports `bot up` can have on this machine. */
+import { createServer } from 'node:net';
+
+import { portOwner } from '../../server-port-owner.js';
+
+/** Where the service listens on an instance, too, behind nginx. */
+export const DEFAULT_PORT = 8000;
+const DEFAULT_CONSOLE_PORT = 8080;
+
+/** `--port` as a number, or undefined where it is not one from 1 to 65535. */
+export function parsePort(text: string): number | undefined {
+  const port = Number(text);
+  return /^\d{1,5}$/.test(text) && port >= 1 && port <= 65535 ? port : undefined;
+}
+
+/** @throws Error that names the port's holder and the remedy */
+export async function requirePort(port: number): Promise<void> {
+  const problem = await tryPort(port);
+  if (problem === undefined) return;
+  if (problem === 'EACCES') {
+    throw new Error(`port ${port} is reserved for root: choose one above 1023 with --port`);
+  }
+  const owner = portOwner(port);
+  throw new Error(
+    `port ${port} is in use${owner === undefined ? '' : ` by ${owner}`}: ` +
+      `stop that program, or choose another port: npm run up -- --port ${port === 65535 ? DEFAULT_PORT : port + 1}`,
+  );
+}
+
+/** The console's usual port, or any free one where that is taken: nobody types it, it is printed. */
+export async function chooseConsolePort(servicePort: number): Promise<number> {
+  if (servicePort !== DEFAULT_CONSOLE_PORT && (await tryPort(DEFAULT_CONSOLE_PORT)) === undefined) {
+    return DEFAULT_CONSOLE_PORT;
+  }
+  return freePort();
+}
+
+/** @returns undefined when the port can be had, else the system's error code */
+function tryPort(port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'UNKNOWN'));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(undefined)));
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === 'object' && address !== null
+          ? resolve(address.port)
+          : reject(new Error('no free port')),
+      );
+    });
+  });
+}
