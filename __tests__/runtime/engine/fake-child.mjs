@@ -1,3 +1,4 @@
+// @ts-nocheck: run by Node as it is, never compiled.
 // Stands in for the engine's child where the point is how a child is supervised. What it does is named by the
 // "model": each word of the path's last part is one of the cases below.
 import { existsSync, writeFileSync } from 'node:fs';
