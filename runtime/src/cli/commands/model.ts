@@ -13,6 +13,7 @@ export const DEFAULT_LOCK_FILE = join(PACKAGE_ROOT, 'models.lock.json');
 export function registerModel(program: Command): void {
   const model = program.command('model').description('fetch and inspect model files');
   registerPull(model);
+  registerInspect(model);
 }
 
 function registerPull(model: Command): void {
@@ -38,6 +39,46 @@ function registerPull(model: Command): void {
         options.json ? `${JSON.stringify(pulled)}\n` : describe(pulled, megabytes(pulled.sizeBytes)),
       );
     });
+}
+
+function registerInspect(model: Command): void {
+  model
+    .command('inspect')
+    .description('say what is in a GGUF file and how much memory it needs, without loading it')
+    .argument('<file>', 'path of the model')
+    .option('--json', 'print architecture, sizes and memory as JSON')
+    .option('--context <tokens>', 'context of each sequence', positiveInteger)
+    .option('--sequences <number>', 'sequences at the same time', positiveInteger)
+    .action(async (file: string, options: { json?: true; context?: number; sequences?: number }) => {
+      const { inspectModel } = await import('../../engine/inspect.js');
+      const { megabytes } = await import('../../models/progress.js');
+      const found = await inspectModel(file, { contextSize: options.context, sequences: options.sequences });
+      if (options.json) {
+        // The stack's name for it, beside contextSize.
+        const { trainContext: trainContextSize, ...rest } = found;
+        process.stdout.write(`${JSON.stringify({ ...rest, trainContextSize })}\n`);
+        return;
+      }
+      const rows: [string, string][] = [
+        ['model', `${found.name ?? 'unnamed'} (${found.architecture}, ${found.quantisation})`],
+        ['layers', String(found.layers)],
+        [
+          'trained for',
+          found.trainContext === undefined ? 'unknown' : `${found.trainContext} tokens of context`,
+        ],
+        ['chat template', found.hasChatTemplate ? 'yes' : 'no'],
+        ['file', megabytes(found.fileBytes)],
+        ['weights', megabytes(found.weightsBytes)],
+        ['context', `${megabytes(found.contextBytes)} for ${found.sequences} x ${found.contextSize} tokens`],
+        ['memory', `${megabytes(found.totalBytes)}, and some 130 MB for the service itself`],
+      ];
+      for (const [name, value] of rows) process.stdout.write(`${name.padEnd(14)} ${value}\n`);
+    });
+}
+
+function positiveInteger(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Allowed: a whole number above 0.');
 }
 
 /** Refuses a source that is written wrongly as a usage error, before anything else happens. */
