@@ -271,11 +271,12 @@ describe('the stack', () => {
   });
 
   it('names no path of the deploying machine outside the gate and the uploads', () => {
-    const rest = structuredClone(stack.document);
-    delete rest.resource['terraform_data'];
-    delete rest.resource['aws_s3_object'];
-    const { certificate_file: _file, chat_command: _chat, ...output } = rest.output;
-    expect(JSON.stringify({ ...rest, output })).not.toMatch(/\/deployer/);
+    const { resource, output, ...rest } = structuredClone(stack.document);
+    delete resource['terraform_data'];
+    delete resource['aws_s3_object'];
+    delete output['certificate_file'];
+    delete output['chat_command'];
+    expect(JSON.stringify({ resource, output, ...rest })).not.toMatch(/\/deployer/);
   });
 });
 

@@ -11,8 +11,6 @@ import { GateError, type Settings } from './settings';
 
 type Say = (line: string) => void;
 
-/** The address may take a moment to reach the machine. After that, silence has a cause. */
-const PATIENCE_MS = 60_000;
 /** The first answer of a large model on two cores. */
 const ANSWER_TIMEOUT_MS = 120_000;
 const QUESTION = 'Say hello in one short sentence.';
@@ -85,27 +83,22 @@ async function insist(
   ask: () => Promise<Answer>,
   expected = 200,
 ): Promise<Answer> {
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + settings.patienceMs;
   for (;;) {
-    const outcome = await ask().catch((error: unknown) => {
-      if (signal.aborted) {
-        throw error;
-      }
-      return error as Error;
-    });
-    if (!(outcome instanceof Error)) {
-      if (outcome.status === expected) {
-        return outcome;
-      }
-      if (!isPassing(outcome.status)) {
-        throw new GateError(wrongStatus(url, outcome, expected, settings));
-      }
+    const { answer, error } = await ask().then(
+      (answer) => ({ answer, error: undefined }),
+      (error: Error) => ({ answer: undefined, error }),
+    );
+    signal.throwIfAborted();
+    if (answer?.status === expected) {
+      return answer;
     }
-    if (Date.now() > deadline) {
+    const isFinal = answer !== undefined && !isPassing(answer.status);
+    if (isFinal || Date.now() > deadline) {
       throw new GateError(
-        outcome instanceof Error
-          ? unreachable(url, outcome, settings)
-          : wrongStatus(url, outcome, expected, settings),
+        answer === undefined
+          ? unreachable(url, error, settings)
+          : wrongStatus(url, answer, expected, settings),
       );
     }
     await sleep(settings.pollMs / 2, undefined, { signal });

@@ -44,6 +44,8 @@ export interface Settings {
   readonly limitMs: number;
   readonly silenceMs: number;
   readonly pollMs: number;
+  /** How long a machine that is ready may take to answer: the address may need a moment to reach it. */
+  readonly patienceMs: number;
   readonly emulatorUrl: string | undefined;
 }
 
@@ -76,6 +78,7 @@ export function settingsFrom(env: NodeJS.ProcessEnv): Settings {
     limitMs: data.BOTSTACK_LIMIT_SECONDS * 1000,
     silenceMs: data.BOTSTACK_SILENCE_SECONDS * 1000,
     pollMs: 2000,
+    patienceMs: 60_000,
     emulatorUrl: data.AWS_ENDPOINT_URL,
   };
 }
