@@ -8,7 +8,7 @@
 Why not a package: awscli has to be installed first, and that costs more time than everything else the boot installs.
 This one starts the downloads while apt still works.
 """
-import datetime, hashlib, hmac, http.client, json, os, sys, time, urllib.error, urllib.parse, urllib.request
+import datetime, hashlib, hmac, http.client, json, os, re, sys, time, urllib.error, urllib.parse, urllib.request
 
 IMDS = os.environ.get('AWS_EC2_METADATA_SERVICE_ENDPOINT', 'http://169.254.169.254')
 # A role that was made a moment ago, a network that is still coming up: five tries in about 20 s.
@@ -75,15 +75,16 @@ def main(command, *arguments):
             result = {'imds': imds, 'get': get, 'report': report}[command](*arguments)
             return print(result) if result else None
         except (OSError, http.client.HTTPException) as error:
-            cause = str(error)
+            cause, hint = str(error), 'check that the subnet reaches it'
             if isinstance(error, urllib.error.HTTPError):
-                cause += ' ' + error.read(600).decode(errors='replace')
+                cause += ': ' + ' '.join(re.findall('<(?:Code|Message)>(.*?)<', error.read(2000).decode(errors='replace')))
+                hint = 'check the policy of the instance role'
                 if error.code == 404:
+                    hint = 'it was deleted after the deploy: run cdktf deploy again'
                     break
         if pause:
             time.sleep(pause)
-    hint = 'check that the instance role may reach it and that the subnet reaches S3, then restart the instance'
-    sys.exit(' '.join(f"{command} {arguments[0] if arguments else ''} failed: {cause}; {hint}".split()))
+    sys.exit(f"{command} {' '.join(arguments[:1])} failed: {cause}; {hint}, then restart the instance")
 
 
 main(*sys.argv[1:])

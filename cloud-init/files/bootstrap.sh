@@ -103,7 +103,7 @@ step_packages() {
   # Debian's way to keep packages from starting their services: nginx would come up with its welcome page.
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
   until apt_install "${packages[@]}"; do
-    ((SECONDS < deadline)) || fail "apt could not install ${packages[*]}: $(grep -aE '^(E|Err|W):' "$LOG" | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then deploy again"
+    ((SECONDS < deadline)) || fail "apt could not install ${packages[*]}: $(grep -a '^E: ' "$LOG" | grep -av 'Some index files' | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then deploy again"
     sleep $((pause *= 2))
   done
   rm /usr/sbin/policy-rc.d
@@ -112,8 +112,8 @@ step_packages() {
 # On a first boot nothing is lost by a crash in dpkg, so its fsync of each file is left out (force-unsafe-io).
 apt_install() {
   dpkg --configure -a &&
-    timeout 90 apt-get -q -o Acquire::http::Timeout=10 -o Acquire::Languages=none --error-on=any update &&
-    timeout 180 apt-get -qy -o Acquire::http::Timeout=10 -o DPkg::Lock::Timeout=60 -o Dpkg::Options::=--force-confold \
+    timeout 60 apt-get -q -o Acquire::http::Timeout=8 -o Acquire::Retries=0 -o Acquire::Languages=none --error-on=any update &&
+    timeout 180 apt-get -qy -o Acquire::http::Timeout=8 -o DPkg::Lock::Timeout=60 -o Dpkg::Options::=--force-confold \
       -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install "$@"
 }
 

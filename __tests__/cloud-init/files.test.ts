@@ -1,0 +1,166 @@
+/** Each rendered file, read by the program that will read it on the machine. */
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { renderedFile } from './support/sample';
+import { inTemporaryFolder, run, testWith } from './support/tools';
+
+/** As they stand in the repository: with the comments that direct a linter. */
+const SOURCES = join(__dirname, '../../cloud-init/files');
+
+/** Writes rendered files into a folder for the time of the call. */
+function withFiles<T>(names: readonly string[], body: (folder: string) => T): T {
+  return inTemporaryFolder((folder) => {
+    for (const name of names) writeFileSync(join(folder, name), renderedFile(name));
+    return body(folder);
+  });
+}
+
+describe('bootstrap.sh', () => {
+  testWith('shellcheck', 'shellcheck', 'is clean for shellcheck', () => {
+    expect(run('shellcheck', [join(SOURCES, 'bootstrap.sh')])).toEqual({ status: 0, output: '' });
+  });
+
+  test('has the trap before anything that can fail', () => {
+    const [shebang, options, trap] = renderedFile('bootstrap.sh').split('\n');
+    expect([shebang, options, trap]).toEqual(['#!/bin/bash', 'set -Eeuo pipefail', "trap 'finish $?' EXIT"]);
+  });
+
+  test('defines each step, in the order that the report promises', () => {
+    const text = renderedFile('bootstrap.sh');
+    const steps = /^for name in (.*); do$/m.exec(text)?.[1]?.split(' ') ?? [];
+    expect(steps).toEqual(['packages', 'user', 'bundle', 'model', 'configure', 'tls', 'services', 'ready']);
+    for (const step of steps) expect(text).toMatch(new RegExp(`^step_${step}\\(\\) \\{`, 'm'));
+  });
+});
+
+describe('nginx.conf', () => {
+  testWith('nginx', 'nginx-light', 'is accepted by nginx', () => {
+    inTemporaryFolder((folder) => {
+      const key = join(folder, 'key.pem');
+      const cert = join(folder, 'cert.pem');
+      const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
+      run('openssl', ['req', '-x509', ...curve, '-subj', '/CN=test', '-keyout', key, '-out', cert]);
+      // Ports and paths of the machine that runs the test are left alone: nginx -t binds what it is told to listen on.
+      const site = renderedFile('nginx.conf')
+        .replaceAll('/etc/bot/tls', folder)
+        .replaceAll('/var/log/nginx', folder)
+        .replace('listen 443 ssl', 'listen 127.0.0.1:44371 ssl')
+        .replace('listen 18789', 'listen 127.0.0.1:44372');
+      writeFileSync(join(folder, 'site.conf'), site);
+      writeFileSync(
+        join(folder, 'nginx.conf'),
+        `pid ${folder}/pid; error_log stderr; events {} http { include ${folder}/site.conf; }`,
+      );
+      const { status, output } = run('nginx', [
+        '-t',
+        '-e',
+        'stderr',
+        '-p',
+        folder,
+        '-c',
+        join(folder, 'nginx.conf'),
+      ]);
+      expect([status, output]).toEqual([0, expect.stringContaining('test is successful')]);
+    });
+  });
+
+  test('answers its own errors as JSON in the shape of the API', () => {
+    const bodies = [...renderedFile('nginx.conf').matchAll(/return (\d+) '(.*)';/g)];
+    expect(bodies.map(([, status]) => status)).toEqual(['400', '413', '429', '503']);
+    for (const [, , body] of bodies) {
+      expect(JSON.parse(body!)).toEqual({
+        error: {
+          message: expect.any(String),
+          type: expect.any(String),
+          param: null,
+          code: expect.any(String),
+        },
+      });
+    }
+  });
+});
+
+describe('nftables.conf', () => {
+  testWith('nft', 'nftables', 'is accepted by nft', () => {
+    withFiles(['nftables.conf'], (folder) => {
+      // In a network namespace of its own, so that it needs no rights over this machine's firewall.
+      const nft = ['nft', '--check', '--file', join(folder, 'nftables.conf')];
+      expect(run('unshare', ['--map-root-user', '--net', ...nft])).toEqual({ status: 0, output: '' });
+    });
+  });
+
+  test('drops what it does not name, and names two ports', () => {
+    const text = renderedFile('nftables.conf');
+    expect(text).toContain('hook input priority filter; policy drop;');
+    expect(text.match(/tcp dport .*/g)).toEqual(['tcp dport { 443, 18789 } accept']);
+  });
+});
+
+describe('bot.service', () => {
+  testWith('systemd-analyze', 'systemd', 'and bot-bootstrap.service are accepted by systemd', () => {
+    withFiles(['bot.service', 'bot-bootstrap.service'], (folder) => {
+      // The programs that the units start, as they will lie on the machine.
+      for (const program of ['opt/bot/bin/bot', 'usr/local/lib/bot/bootstrap.sh']) {
+        const path = join(folder, 'root', program);
+        mkdirSync(join(path, '..'), { recursive: true });
+        writeFileSync(path, '#!/bin/sh\n');
+        chmodSync(path, 0o755);
+      }
+      const units = ['bot.service', 'bot-bootstrap.service'].map((name) => {
+        const unit = renderedFile(name).replace(/^ExecStart=/m, `ExecStart=${folder}/root`);
+        writeFileSync(join(folder, name), unit);
+        return join(folder, name);
+      });
+      expect(run('systemd-analyze', ['verify', '--man=no', ...units])).toEqual({ status: 0, output: '' });
+    });
+  });
+
+  testWith('systemd-analyze', 'systemd', 'leaves little exposed', () => {
+    withFiles(['bot.service'], (folder) => {
+      const unit = join(folder, 'bot.service');
+      // 2.0 of 10: what V8 (code made at run time) and a network service need is most of what is left.
+      const { status, output } = run('systemd-analyze', [
+        'security',
+        '--offline=yes',
+        '--threshold=20',
+        unit,
+      ]);
+      expect([status, output.split('\n').at(-2)]).toEqual([0, expect.stringContaining('OK')]);
+    });
+  });
+
+  test('does not start again on a configuration error, and waits for the drain', () => {
+    const text = renderedFile('bot.service');
+    expect(text).toContain('RestartPreventExitStatus=78');
+    expect(text).toContain('TimeoutStopSec=35');
+  });
+});
+
+describe('logrotate.conf', () => {
+  testWith('logrotate', 'logrotate', 'is accepted by logrotate', () => {
+    withFiles(['logrotate.conf'], (folder) => {
+      // Whoever runs the test stands in for the user bot.
+      const text = renderedFile('logrotate.conf')
+        .replace(/su bot bot\n/, '')
+        .replace('/var/log/bot', folder);
+      writeFileSync(join(folder, 'logrotate.conf'), text);
+      writeFileSync(join(folder, 'bot.log'), 'a line\n');
+      chmodSync(join(folder, 'logrotate.conf'), 0o644);
+      const { status, output } = run('logrotate', ['--debug', join(folder, 'logrotate.conf')]);
+      expect([status, output]).toEqual([0, expect.stringContaining('(7 rotations)')]);
+      expect(output).not.toMatch(/^error:/m);
+    });
+  });
+});
+
+describe('aws.py', () => {
+  test('runs on the oldest Python of the supported systems', () => {
+    // 3.10, Ubuntu 22.04: the grammar is checked by the compiler of whatever version is here.
+    const check = 'import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 10))';
+    withFiles(['aws.py'], (folder) => {
+      const { status, output } = run('sh', ['-c', `python3 -c "${check}" < ${join(folder, 'aws.py')}`]);
+      expect([status, output]).toEqual([0, '']);
+    });
+  });
+});

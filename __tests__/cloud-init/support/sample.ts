@@ -1,0 +1,81 @@
+/** User-data as the stack renders it, and as the machine unpacks it. */
+import { gunzipSync } from 'node:zlib';
+
+import { load } from 'js-yaml';
+
+import { renderUserData, type UserDataProps } from '../../../cloud-init/user-data';
+
+const HASH = '0123456789abcdef'.repeat(4);
+
+/** As large as the stack's can get: the longest bucket, ARN and names, and every key of the configuration. */
+export function sampleProps(changes: Partial<UserDataProps> = {}): UserDataProps {
+  const modelFile = `${'Model-With-A-Long-Name-'.repeat(3)}Q4_K_M.gguf`;
+  return {
+    region: 'ap-southeast-1',
+    bucket: 'b'.repeat(63),
+    bundleKey: `bundles/bot-0.1.0-linux-arm64-${HASH}.tar.gz`,
+    bundleSha256: HASH,
+    modelKey: `models/${HASH}/${modelFile}`,
+    modelSha256: HASH,
+    modelFile,
+    reportPrefix: 'reports/',
+    publicAddress: '203.0.113.255',
+    externalPort: 18789,
+    internalPort: 8000,
+    memoryMaxMiB: 3200,
+    config: {
+      service: { name: 'smart-bot-service', version: '0.1.0' },
+      network: { external_port: 18789, internal_port: 8000, console_port: 8080 },
+      security: {
+        api_key_secret_id: `arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:${'s'.repeat(64)}`,
+        region: 'ap-southeast-1',
+        encryption: 'AES-256-GCM',
+      },
+      model_path: `/opt/bot/models/${modelFile}`,
+      model_name: 'a-model-with-a-long-name',
+      max_tokens: 2048,
+      temperature: 0.7,
+      engine: {
+        context_size: 4096,
+        sequences: 4,
+        threads: 2,
+        batch_size: 256,
+        flash_attention: true,
+        kv_cache_type: 'f16',
+      },
+      limits: { max_queue: 16, max_request_seconds: 300 },
+      logging: { level: 'info', directory: '/var/log/bot' },
+    },
+    ...changes,
+  };
+}
+
+interface WrittenFile {
+  readonly path: string;
+  readonly content: string;
+  readonly encoding?: 'gz+b64';
+  readonly permissions?: string;
+}
+
+export interface CloudConfig {
+  readonly write_files: readonly WrittenFile[];
+  readonly runcmd: readonly (readonly string[])[];
+}
+
+/** The files that cloud-init writes, by name. */
+export function writtenFiles(userData: string): ReadonlyMap<string, string> {
+  const { write_files: files } = load(userData) as CloudConfig;
+  return new Map(
+    files.map(({ path, content, encoding }) => [
+      path.slice(path.lastIndexOf('/') + 1),
+      encoding === undefined ? content : gunzipSync(Buffer.from(content, 'base64')).toString(),
+    ]),
+  );
+}
+
+/** One file of the sample. */
+export function renderedFile(name: string, changes?: Partial<UserDataProps>): string {
+  const content = writtenFiles(renderUserData(sampleProps(changes))).get(name);
+  if (content === undefined) throw new Error(`the user-data has no file ${name}`);
+  return content;
+}
