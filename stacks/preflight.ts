@@ -56,6 +56,8 @@ export async function foresee(
 }
 
 async function credentialsNote(region: string): Promise<string | undefined> {
+  // A notice about Node's age in the middle of a deploy helps nobody.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const s3 = new S3Client({ region });
   try {
     // Looks where the provider will look: environment, profiles, single sign-on, the machine's own role. Asks nobody.

@@ -98,8 +98,8 @@ export function memoryMaxMiB(instance: InstanceType): number {
 export interface ModelFacts {
   /** Model and context together, as the engine will hold them in memory. */
   readonly totalBytes: number;
-  /** Longest context, in tokens, that the model was trained for. */
-  readonly trainContextSize: number;
+  /** Longest context, in tokens, that the model was trained for; some files do not say. */
+  readonly trainContext?: number;
 }
 
 export interface Fit {
@@ -125,11 +125,12 @@ export function problemsOfFit(fit: Fit): string[] {
 }
 
 function contextProblems({ contextSize, facts }: Fit): string[] {
-  if (contextSize <= facts.trainContextSize) {
+  const { trainContext = Infinity } = facts;
+  if (contextSize <= trainContext) {
     return [];
   }
   return [
-    `contextSize should be at most ${facts.trainContextSize}, the context this model was trained for, got ${contextSize}`,
+    `contextSize should be at most ${trainContext}, the context this model was trained for, got ${contextSize}`,
   ];
 }
 

@@ -5,7 +5,7 @@ import { RouteTableAssociation } from '@cdktf/provider-aws/lib/route-table-assoc
 import { Subnet } from '@cdktf/provider-aws/lib/subnet';
 import { Vpc } from '@cdktf/provider-aws/lib/vpc';
 import { VpcEndpoint } from '@cdktf/provider-aws/lib/vpc-endpoint';
-import { Fn, Op, Token } from 'cdktf';
+import { Fn, Op, type TerraformResourceLifecycle, Token } from 'cdktf';
 import { Construct } from 'constructs';
 
 export interface NetworkProps {
@@ -73,7 +73,7 @@ export class Network extends Construct {
   }
 
   private subnet(vpcId: string, props: NetworkProps): Subnet {
-    const { name, region, cidr, instanceType, availabilityZone } = props;
+    const { name, cidr, availabilityZone } = props;
     const zone = availabilityZone ?? Token.asString(Fn.element(Fn.concat([this.zones, [NO_ZONE]]), 0));
     return new Subnet(this, 'subnet', {
       vpcId,
@@ -84,17 +84,24 @@ export class Network extends Construct {
       tags: { Name: `${name}-public` },
       lifecycle: {
         createBeforeDestroy: true,
-        // A zone that AWS adds later must not move a deployment that runs.
-        ignoreChanges: availabilityZone === undefined ? ['availability_zone', 'cidr_block'] : undefined,
-        precondition: [
-          {
-            condition: Op.neq(zone, NO_ZONE),
-            errorMessage: `instanceType ${instanceType} is not offered in region ${region}: choose another instanceType or region`,
-          },
-        ],
+        ...(availabilityZone === undefined ? chosenZone(zone, props) : {}),
       },
     });
   }
+}
+
+/** What holds for a subnet whose zone was chosen here; for one that the props name, Server checks the machine's zone. */
+function chosenZone(zone: string, { instanceType, region }: NetworkProps): TerraformResourceLifecycle {
+  return {
+    // A zone that AWS adds later must not move a deployment that runs.
+    ignoreChanges: ['availability_zone', 'cidr_block'],
+    precondition: [
+      {
+        condition: Op.neq(zone, NO_ZONE),
+        errorMessage: `instanceType ${instanceType} is not offered in region ${region}: choose another instanceType or region`,
+      },
+    ],
+  };
 }
 
 /**
