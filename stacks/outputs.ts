@@ -44,7 +44,7 @@ export function describeOutputs(values: OutputValues): Record<string, Output> {
         `--cacert ${certificate}`,
         `-H 'Content-Type: application/json'`,
         `-d '{"messages":[{"role":"user","content":"Say hello."}]}'`,
-        `https://${address}/v1/chat/completions`,
+        `https://${address}/api/v1/chat`,
       )}`,
       description: 'Asks the endpoint a question with the API key',
     },
