@@ -19,10 +19,15 @@ def ec2():
 
 
 def wait_instance():
+    first_seen = None
     while True:
         for reservation in ec2().describe_instances()["Reservations"]:
             for instance in reservation["Instances"]:
-                if instance["State"]["Name"] in ("pending", "running"):
+                if instance["State"]["Name"] not in ("pending", "running"):
+                    continue
+                first_seen = first_seen or time.monotonic()
+                # moto gives an instance its profile a moment after it has made it.
+                if "IamInstanceProfile" in instance or time.monotonic() > first_seen + 5:
                     return describe(instance)
         time.sleep(0.3)
 

@@ -11,7 +11,7 @@ import {
   waitFor,
 } from './commands';
 import { type ControlGroups, createControlGroups, type GuestSize } from './control-groups';
-import { signalGroup } from './process-identity';
+import { isAlive, signalGroup } from './process-identity';
 import type { Network } from './network';
 import { findPackageMirror, sourcesList } from './package-mirror';
 import { createDisk, ensureRootFileSystem, type GuestOs, suiteOf } from './rootfs';
@@ -46,6 +46,10 @@ export class Guest {
       '/etc/apt/sources.list': sourcesList(mirror, suiteOf(os)),
       '/etc/systemd/system.conf.d/box.conf': `[Manager]\nDefaultEnvironment=${quoted(options.environment)}\n`,
       ...options.files,
+    });
+    folder.undo.add({
+      kind: 'command',
+      argv: [join(__dirname, 'collect-logs.sh'), disk, join(folder.logs, name)],
     });
     await plugIn(folder, network, addresses);
     const groups = createControlGroups(`${network.addresses.namespace}-${name}`, options.size, folder.undo);
@@ -143,7 +147,12 @@ export class Guest {
     // The supervisor first: it would take the end of the guest for a reboot.
     signalGroup(this.supervisor.identity, 'SIGKILL');
     if (leader !== undefined) process.kill(leader, 'SIGKILL');
-    await this.supervisor.exited;
+    // Not `await exited`: nothing would keep this program alive meanwhile.
+    await waitFor(
+      `the end of guest ${this.options.name}`,
+      () => (isAlive(this.supervisor.identity) ? undefined : true),
+      { timeoutMs: 20_000 },
+    );
   }
 
   /** A command line that opens a root shell in the guest. */
