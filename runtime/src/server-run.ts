@@ -39,6 +39,9 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
   const log = createLogger(sinks, config.logging.level);
   log.log('INF', `bot ${version} starts with ${configFile} (process ${process.pid})`);
 
+  // A reader of standard output that goes away (a pipe, a restarted journal) must not take the service with it.
+  process.stdout.on('error', () => undefined);
+
   const cleanUp: (() => void | Promise<void>)[] = [() => logFile?.close()];
   const orders = onEndOrders(() => logFile?.reopen());
   cleanUp.push(orders.dispose);
