@@ -24,7 +24,7 @@ type Say = (line: string) => void;
 const BOT = join(ROOT, 'runtime', 'dist', 'cli', 'bot.js');
 
 const pulledSchema = z.object({ path: z.string(), sha256: z.string(), sizeBytes: z.number() });
-const inspectedSchema = z.object({ totalBytes: z.number(), trainContext: z.number().optional() });
+const inspectedSchema = z.object({ totalBytes: z.number(), trainContextSize: z.number().optional() });
 
 /** How a deployment is taken down when this step fails: destroy needs no artifacts, but cdktf synthesises for it too. */
 const DESTROY_HINT = 'To take a deployment down without this step: npx cdktf destroy --skip-synth';

@@ -99,7 +99,7 @@ export interface ModelFacts {
   /** Model and context together, as the engine will hold them in memory. */
   readonly totalBytes: number;
   /** Longest context, in tokens, that the model was trained for; some files do not say. */
-  readonly trainContext?: number;
+  readonly trainContextSize?: number;
 }
 
 export interface Fit {
@@ -125,12 +125,12 @@ export function problemsOfFit(fit: Fit): string[] {
 }
 
 function contextProblems({ contextSize, facts }: Fit): string[] {
-  const { trainContext = Infinity } = facts;
-  if (contextSize <= trainContext) {
+  const { trainContextSize = Infinity } = facts;
+  if (contextSize <= trainContextSize) {
     return [];
   }
   return [
-    `contextSize should be at most ${trainContext}, the context this model was trained for, got ${contextSize}`,
+    `contextSize should be at most ${trainContextSize}, the context this model was trained for, got ${contextSize}`,
   ];
 }
 

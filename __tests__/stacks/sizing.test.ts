@@ -11,10 +11,10 @@ const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
 /** A model of so many MiB whose context takes 0.1 MiB for each token of each sequence. */
-function modelOf(sizeMiB: number, trainContext: number | undefined = 8192): Fit['inspect'] {
+function modelOf(sizeMiB: number, trainContextSize: number | undefined = 8192): Fit['inspect'] {
   return (contextSize, sequences): ModelFacts => ({
     totalBytes: (sizeMiB + 0.1 * contextSize * sequences) * MIB,
-    trainContext,
+    trainContextSize,
   });
 }
 
@@ -75,7 +75,7 @@ describe('problemsOfFit', () => {
   });
 
   it('takes any context where the file does not say what it was trained for', () => {
-    const silent = { ...modelOf(100)(4096, 1), trainContext: undefined };
+    const silent = { ...modelOf(100)(4096, 1), trainContextSize: undefined };
     expect(problemsOfFit(fit({ inspect: () => silent, contextSize: 131_072, sequences: 1 }))).toEqual([]);
   });
 

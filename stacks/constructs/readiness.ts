@@ -39,6 +39,9 @@ export class Readiness extends Construct {
     const association = new EipAssociation(this, 'address', {
       instanceId: props.instanceId,
       allocationId: props.addressAllocationId,
+      // Taken over from the old machine in one request, not given up first: it answers until then.
+      allowReassociation: true,
+      lifecycle: { createBeforeDestroy: true },
       dependsOn: [booted],
     });
     this.gate('answered', 'answer', props, [association]);
@@ -54,6 +57,7 @@ export class Readiness extends Construct {
     const resource = new DataResource(this, id, {
       triggersReplace: { instance: props.instanceId, userData: props.userDataHash },
       dependsOn,
+      lifecycle: { createBeforeDestroy: true },
       provisioners: [
         {
           type: 'local-exec',
