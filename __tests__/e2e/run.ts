@@ -10,6 +10,8 @@ import { checkEverything, deploy, destroy, warmUp } from './path';
 import { Report } from './report';
 
 const REGION = 'us-east-1';
+// The SDK announces at each start when it will drop a version of Node: not what this output is for.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 
 async function main(): Promise<void> {
   const options = parseOptions(

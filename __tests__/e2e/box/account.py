@@ -107,12 +107,23 @@ def inventory():
         ("describe_route_tables", "RouteTables", "RouteTableId"),
         ("describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
         ("describe_nat_gateways", "NatGateways", "NatGatewayId"),
-        ("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
-        ("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
         ("describe_key_pairs", "KeyPairs", "KeyPairId"),
         ("describe_launch_templates", "LaunchTemplates", "LaunchTemplateId"),
     ]:
         lines += listing("ec2", operation, key, by(identifier))
+    # AWS, too, lists a deleted endpoint for a while.
+    endpoints = ec2().describe_vpc_endpoints()["VpcEndpoints"]
+    lines += [f"ec2 VpcEndpoints: {each['VpcEndpointId']}" for each in endpoints if each["State"] != "deleted"]
+    # In AWS a subnet cannot go while an interface is in it. moto lets it go, and forgets the interface of the
+    # terminated instance there.
+    subnets = {subnet["SubnetId"] for subnet in ec2().describe_subnets()["Subnets"]}
+    for interface in ec2().describe_network_interfaces()["NetworkInterfaces"]:
+        if interface["SubnetId"] in subnets:
+            lines.append(f"ec2 NetworkInterfaces: {interface['NetworkInterfaceId']}")
+    # AWS makes keys of its own on first use (for the encrypted disk, say): free, and nobody can delete them.
+    for key in boto3.client("kms").list_keys()["Keys"]:
+        if boto3.client("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyManager"] != "AWS":
+            lines.append(f"kms Keys: {key['KeyId']}")
     lines += listing("ec2", "describe_snapshots", "Snapshots", by("SnapshotId"), OwnerIds=["self"])
     lines += listing("s3", "list_buckets", "Buckets", by("Name"))
     lines += listing("secretsmanager", "list_secrets", "SecretList", by("ARN"), IncludePlannedDeletion=True)
@@ -120,7 +131,6 @@ def inventory():
     lines += listing("iam", "list_instance_profiles", "InstanceProfiles", by("Arn"))
     lines += listing("iam", "list_policies", "Policies", by("Arn"), Scope="Local")
     lines += listing("iam", "list_users", "Users", by("Arn"))
-    lines += listing("kms", "list_keys", "Keys", by("KeyId"))
     lines += listing("ssm", "describe_parameters", "Parameters", by("Name"))
     lines += listing("cloudwatch", "describe_alarms", "MetricAlarms", by("AlarmName"))
     lines += listing("cloudwatch", "list_dashboards", "DashboardEntries", by("DashboardName"))

@@ -14,9 +14,8 @@ const SQUATTER = `[Unit]
 Description=Something else that listens on port 18789
 [Service]
 ExecStart=/usr/bin/python3 -m http.server 18789
-[Install]
-WantedBy=multi-user.target
 `;
+const WANTS_SQUATTER = '[Unit]\nWants=squatter.service\n';
 
 export const deployDrills: DeployDrill[] = [
   {
@@ -40,7 +39,7 @@ export const deployDrills: DeployDrill[] = [
             addresses,
             files: {
               '/etc/systemd/system/squatter.service': SQUATTER,
-              '/etc/systemd/system/multi-user.target.wants/squatter.service': SQUATTER,
+              '/etc/systemd/system/multi-user.target.d/squatter.conf': WANTS_SQUATTER,
             },
           });
           if (booted instanceof Error) throw booted;

@@ -14,12 +14,15 @@ export const machineDrills: MachineDrill[] = [
     name: 'bundle',
     about: 'the bundle in S3 is not the one that was deployed',
     run: (report, subject) =>
-      // The user-data of a deployment with another bundle: the object has not changed, so the hashes differ.
+      // The user-data expects another bundle than the one that lies there.
       report
         .check('a bundle whose hash does not match is refused', async () => {
           const hash = keyIn(subject.instance.userData, 'BUNDLE_SHA256');
           const boot = await bootBroken(subject, 'bundle', {
-            replace: [hash, hash.replace(/^./, (c) => (c === '0' ? '1' : '0'))],
+            replace: [
+              `BUNDLE_SHA256=${hash}`,
+              `BUNDLE_SHA256=${hash.replace(/^./, (c) => (c === '0' ? '1' : '0'))}`,
+            ],
           });
           assert.equal(boot.step, 'bundle');
           says(
@@ -82,7 +85,7 @@ export const machineDrills: MachineDrill[] = [
     run: (report, subject) =>
       report
         .check('too little memory for the model is said with the figures', async () => {
-          const boot = await bootBroken(subject, 'memory', {}, { size: { cpus: 2, memoryMiB: 400 } });
+          const boot = await bootBroken(subject, 'memory', {}, { size: { cpus: 2, memoryMiB: 600 } });
           assert.equal(boot.step, 'services');
           says(boot.message, /bot\.service did not start/, /memory/i, /\d+ MiB/);
           return boot.message;
