@@ -23,7 +23,7 @@ interface ConfigShape {
   model_path?: unknown;
   security?: { api_key?: unknown };
   remote_service?: { auth?: { token?: unknown } };
-  network?: { external_port?: unknown; internal_port?: unknown };
+  network?: { external_port?: unknown; internal_port?: unknown; console_port?: unknown };
   limits?: { max_request_seconds?: unknown };
 }
 
@@ -60,6 +60,21 @@ export function checkUserDataProps(props: UserDataProps): void {
     `a whole number of MiB from ${MIN_MEMORY_MIB}`,
     props.memoryMaxMiB,
   );
+  if (props.consolePort !== undefined) {
+    const { console_port: loopback } = (props.config as ConfigShape).network ?? {};
+    need(
+      isWhole(props.consolePort, 1, 65_535),
+      'consolePort',
+      'a whole number from 1 to 65535',
+      props.consolePort,
+    );
+    need(
+      isWhole(loopback, 1, 65_535) && loopback !== props.consolePort,
+      'config.network.console_port',
+      `a port of its own beside consolePort (${props.consolePort}), which is nginx's`,
+      loopback,
+    );
+  }
   problems.push(...configProblems(props));
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }

@@ -61,6 +61,13 @@ export interface UserDataProps {
   /** Port of the HTTP process on 127.0.0.1. */
   readonly internalPort: number;
 
+  /**
+   * Port that nginx opens for the web console, TLS. The console's own port, `network.console_port` of the
+   * configuration, must be there and another.
+   * @default closed: the console is reached through a tunnel
+   */
+  readonly consolePort?: number;
+
   /** Memory that the service may use, in MiB: the instance's, less what the system needs. */
   readonly memoryMaxMiB: number;
 
@@ -82,7 +89,16 @@ export function renderUserData(props: UserDataProps): string {
     INTERNAL_PORT: props.internalPort,
     MEMORY_MAX: `${props.memoryMaxMiB}M`,
     READ_TIMEOUT: longestRequestSeconds(props.config) + READ_TIMEOUT_MARGIN_SECONDS,
+    OPEN_PORTS: [443, props.externalPort, props.consolePort].filter((port) => port !== undefined).join(', '),
+    CONSOLE_SERVER: '',
   };
+  if (props.consolePort !== undefined) {
+    values.CONSOLE_SERVER = fill('nginx-console.conf', {
+      ...values,
+      CONSOLE_PORT: props.consolePort,
+      CONSOLE_LOOPBACK_PORT: String(consoleLoopbackPort(props.config)),
+    });
+  }
   const document = {
     // Nobody logs in over SSH; one host key of the quick kind is enough for those who open port 22 themselves.
     ssh_genkeytypes: ['ed25519'],
@@ -155,6 +171,10 @@ function read(name: string): string {
 /** Drops whole-line comments but a `#!`, and empty lines. Every language in files/ writes comments with `#`. */
 function withoutComments(text: string): string {
   return text.replace(/^[ \t]*#(?!!).*\n/gm, '').replace(/\n{2,}/g, '\n');
+}
+
+function consoleLoopbackPort(config: { network?: { console_port?: number } }): number | undefined {
+  return config.network?.console_port;
 }
 
 function longestRequestSeconds(config: { limits?: { max_request_seconds?: number } }): number {

@@ -204,8 +204,8 @@ why_bot_failed() {
 
 free_of_others() {
   local owner
-  owner=$(ss -Hltnp "sport = :$1" | grep -v '"nginx"' | grep -o 'users:.*' | head -n 1) || return 0
-  fail "port $1 is taken by another process, $owner; stop it, or (unless it is 443) change the prop externalPort and deploy again"
+  owner=$(ss -Hltnp "sport = :$1" | sed -nE '/"nginx"/d; s/.*\(\("([^"]+)",pid=([0-9]+).*/\1 (process \2)/p')
+  [ -z "$owner" ] || fail "port $1 is taken by ${owner%%$'\n'*}; stop it, or (unless it is 443) change the prop externalPort and deploy again"
 }
 
 step_ready() {
