@@ -7,7 +7,16 @@
  * The same inputs give the same bytes, so the archive's SHA-256 names a version of the runtime. A bundle whose
  * inputs have not changed is not built again.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -51,6 +60,7 @@ export async function buildBundle(options: BundleOptions): Promise<Bundle> {
     if (known) return known;
   }
 
+  tidy(folder, platform);
   const staging = mkdtempSync(join(folder, 'staging-'));
   // A Ctrl-C ends the process without the finally below.
   const discard = () => rmSync(staging, { recursive: true, force: true });
@@ -96,6 +106,24 @@ async function remembered(memory: string, inputs: string): Promise<Bundle | unde
   } catch {
     return undefined;
   }
+}
+
+/** Bundles kept per platform: a plan made a moment ago may still want the one before. */
+const KEPT_BUNDLES = 5;
+/** A build that is older than this, in milliseconds, was killed. */
+const ABANDONED = 3_600_000;
+
+/** Removes what older runs left. */
+function tidy(folder: string, platform: Platform): void {
+  const entries = readdirSync(folder)
+    .map((name) => ({ name, path: join(folder, name), time: statSync(join(folder, name)).mtimeMs }))
+    .sort((a, b) => b.time - a.time);
+  const bundles = entries.filter(({ name }) => name.startsWith('bot-') && name.includes(`-${platform}-`));
+  const abandoned = entries.filter(
+    ({ name, time }) => name.startsWith('staging-') && time < Date.now() - ABANDONED,
+  );
+  for (const { path } of [...bundles.slice(KEPT_BUNDLES - 1), ...abandoned])
+    rmSync(path, { recursive: true, force: true });
 }
 
 function timedSteps(log: (line: string) => void) {
