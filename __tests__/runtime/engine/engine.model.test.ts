@@ -245,6 +245,42 @@ describe('prefixes', () => {
   });
 });
 
+describe('where a conversation runs', () => {
+  /** Begins an answer that holds its sequence until it is released. */
+  async function hold(prompt: string): Promise<() => Promise<void>> {
+    const events = engine.generate(request('', { input: { prompt }, maxTokens: 900 }), never);
+    while ((await events.next()).value?.type !== 'text');
+    return async () => {
+      await events.return();
+      await until(() => engine.status().running === 0);
+    };
+  }
+
+  it('is next to the running ones, takes its beginning along, and nobody else loses theirs', async () => {
+    const openings = [0, 1, 2, 3].map(() => request(longPrompt(150), { maxTokens: 1 }));
+    for (const opening of openings) await answer(opening); // one conversation on each sequence
+    const release = await hold(`${longPrompt(100)} A story:`); // in place of the first
+    const { moves } = await engine.stats();
+    const cachedOf = async (n: number): Promise<number> => (await answer(openings[n]!)).usage.cachedTokens;
+    for (const n of [3, 2, 1, 3]) expect(await cachedOf(n)).toBeGreaterThan(120);
+    // A newcomer takes the place of the longest unused, wherever it runs.
+    await answer(request(longPrompt(150), { maxTokens: 1 }));
+    expect(await cachedOf(3)).toBeGreaterThan(120);
+    expect(await cachedOf(1)).toBeGreaterThan(120);
+    expect(await cachedOf(2)).toBeLessThan(60);
+    expect((await engine.stats()).moves).toBeGreaterThan(moves);
+    await release();
+  });
+
+  it('takes a shared beginning from a conversation that runs', async () => {
+    const system = longPrompt(150);
+    const release = await hold(`${system} A story:`);
+    const second = await answer(request('', { input: { prompt: `${system} A poem:` }, maxTokens: 1 }));
+    await release();
+    expect(second.usage.cachedTokens).toBeGreaterThan(120);
+  });
+});
+
 describe('cancelling', () => {
   it('frees the sequence within a step when an answer is cancelled', async () => {
     const controller = new AbortController();

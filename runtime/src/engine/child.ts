@@ -1,9 +1,8 @@
 import { BatchingStrategy } from './batching-strategy.js';
-import type { GenerateRequest } from './engine.js';
-import type { Job } from './lane.js';
+import type { EngineErrorCode, GenerateRequest } from './engine.js';
 import { loadModel } from './load-model.js';
-import { PromptRenderer } from './prompt.js';
-import type { FromChild, ToChild } from './protocol.js';
+import { PromptRenderer, type RenderedPrompt } from './prompt.js';
+import type { ErrorDetails, FromChild, ToChild } from './protocol.js';
 import { Scheduler } from './scheduler.js';
 import { StepPlanner } from './step-planner.js';
 import { ThreadGovernor } from './thread-governor.js';
@@ -24,7 +23,6 @@ interface RunningModel {
 }
 
 let running: RunningModel | undefined;
-const jobs = new Map<number, Job>();
 
 function send(message: FromChild): void {
   // Without the parent there is nobody to work for: `disconnect` ends the process.
@@ -47,12 +45,7 @@ async function load(settings: ModelSettings): Promise<void> {
       batching,
       planner,
       threads,
-      emit: (events) => {
-        for (const [id, event] of events) {
-          if (event.type === 'end' || event.type === 'error' || event.type === 'cancelled') jobs.delete(id);
-        }
-        send({ type: 'events', events });
-      },
+      emit: (events) => send({ type: 'events', events }),
     });
     await warmUp({ model, sequences, batching, planner, threads });
     running = { scheduler, prompts, contextSize: context.contextSize };
@@ -73,29 +66,33 @@ async function load(settings: ModelSettings): Promise<void> {
 function generate(id: number, request: GenerateRequest): void {
   if (running === undefined) throw new Error('a request came before the model was ready');
   const { scheduler, prompts, contextSize } = running;
-  const { tokens, stop } = prompts.render(request.input);
-  if (tokens.length >= contextSize) {
-    send({
-      type: 'events',
-      events: [
-        [
-          id,
-          {
-            type: 'error',
-            code: 'context_length_exceeded',
-            message:
-              `This model's context is ${contextSize} tokens and the prompt alone has ${tokens.length}; ` +
-              'shorten the messages',
-            details: { promptTokens: tokens.length, contextSize },
-          },
-        ],
-      ],
-    });
+  let prompt: RenderedPrompt;
+  try {
+    prompt = prompts.render(request.input);
+  } catch (error) {
+    refuse(id, 'prompt_refused', `The model's chat template refuses these messages: ${messageOf(error)}`, {});
     return;
   }
-  const job: Job = { id, request, tokens, stop: [...request.stop, ...stop], cancelled: false };
-  jobs.set(id, job);
-  scheduler.submit(job);
+  const promptTokens = prompt.tokens.length;
+  if (promptTokens >= contextSize) {
+    refuse(
+      id,
+      'context_length_exceeded',
+      `This model's context is ${contextSize} tokens and the prompt alone has ${promptTokens}; shorten the messages`,
+      { promptTokens, contextSize },
+    );
+    return;
+  }
+  const stop = [...request.stop, ...prompt.stop];
+  scheduler.submit({ id, request, tokens: prompt.tokens, stop, cancelled: false });
+}
+
+function refuse(id: number, code: EngineErrorCode, message: string, details: ErrorDetails): void {
+  send({ type: 'events', events: [[id, { type: 'error', code, message, details }]] });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 process.on('message', (message: ToChild) => {

@@ -96,6 +96,8 @@ export interface Engine {
 export type EngineErrorCode =
   /** The prompt and the answer's first token do not fit the context. */
   | 'context_length_exceeded'
+  /** The model's chat template cannot render these messages, for example because roles do not alternate. */
+  | 'prompt_refused'
   /** The engine is loading, restarting or failed; try again later. */
   | 'engine_unavailable'
   /** The engine died or was told to stop while this request ran. */

@@ -3,6 +3,7 @@ import type { GenerateEvent } from './engine.js';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { Lane, type Job } from './lane.js';
 import type { EngineStats, RequestEvent } from './protocol.js';
+import { SequenceMover, WORTH_MOVING_TOKENS } from './sequence-mover.js';
 import { chooseSequence } from './sequence-pool.js';
 import type { Step, StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
@@ -23,9 +24,12 @@ export interface SchedulerOptions {
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  /** Every request that has not ended. */
+  readonly #jobs = new Map<number, Job>();
   readonly #waiting: Job[] = [];
   readonly #lanes = new Map<number, Lane>();
   readonly #lastUsed: number[];
+  readonly #mover = new SequenceMover();
   #uses = 0;
   #events: RequestEvent[] = [];
   #loop: Promise<void> | undefined;
@@ -52,19 +56,21 @@ export class Scheduler {
   }
 
   submit(job: Job): void {
+    this.#jobs.set(job.id, job);
     this.#waiting.push(job);
     this.#loop ??= this.#run().finally(() => (this.#loop = undefined));
   }
 
   /** The request ends with a `cancelled` event once its sequence is free: after the step under way. */
   cancel(id: number): void {
-    const waiting = this.#waiting.findIndex((job) => job.id === id);
-    if (waiting >= 0) {
-      this.#waiting.splice(waiting, 1);
-      this.#options.emit([[id, { type: 'cancelled' }]]);
-      return;
-    }
-    for (const lane of this.#lanes.values()) if (lane.job.id === id) lane.job.cancelled = true;
+    const job = this.#jobs.get(id);
+    if (job === undefined) return;
+    job.cancelled = true;
+    const waiting = this.#waiting.indexOf(job);
+    if (waiting < 0) return;
+    this.#waiting.splice(waiting, 1);
+    this.#jobs.delete(id);
+    this.#options.emit([[id, { type: 'cancelled' }]]);
   }
 
   /** Ends after the step under way; requests that are left get no more events. */
@@ -97,13 +103,10 @@ export class Scheduler {
       const job = this.#waiting.shift();
       if (job === undefined) return;
       const id = this.#choose(job.tokens);
-      const sequence = this.#options.sequences[id];
-      if (sequence === undefined) throw new RangeError(`there is no sequence ${id}`);
+      await this.#prepare(job.tokens, id);
+      const sequence = this.#sequence(id);
       // The last token is always evaluated: the first of the answer is sampled from what it yields.
-      const reusable = Math.min(
-        sequence.compareContextTokens([...job.tokens]).firstDifferentIndex,
-        job.tokens.length - 1,
-      );
+      const reusable = Math.min(evaluatedPrefix(sequence, job.tokens), job.tokens.length - 1);
       await sequence.adaptStateToTokens(job.tokens.slice(0, reusable), false);
       const lane = new Lane(job, sequence, id);
       this.#lanes.set(id, lane);
@@ -116,17 +119,54 @@ export class Scheduler {
     const free = this.#options.sequences.flatMap((sequence, id) =>
       this.#lanes.has(id)
         ? []
-        : [
-            {
-              id,
-              prefix: sequence.compareContextTokens([...tokens]).firstDifferentIndex,
-              lastUsed: this.#lastUsed[id] ?? 0,
-            },
-          ],
+        : [{ id, prefix: evaluatedPrefix(sequence, tokens), lastUsed: this.#lastUsed[id] ?? 0 }],
     );
     const choice = chooseSequence(free, [...this.#lanes.keys()]);
     if (choice === undefined) throw new RangeError('every sequence is in use');
     return choice.id;
+  }
+
+  /**
+   * Where a request runs is decided by its neighbours, what is kept by its use: brings the prompt's longest evaluated
+   * beginning to `id`, and what `id` held to where it can stay.
+   */
+  async #prepare(tokens: readonly Token[], id: number): Promise<void> {
+    const prefixes = this.#options.sequences.map((sequence) => evaluatedPrefix(sequence, tokens));
+    const longest = Math.max(...prefixes);
+    const source = longest - (prefixes[id] ?? 0) >= WORTH_MOVING_TOKENS ? prefixes.indexOf(longest) : id;
+    if (source === id && (prefixes[id] ?? 0) >= WORTH_MOVING_TOKENS) return;
+    const held = this.#sequence(id).nextTokenIndex >= WORTH_MOVING_TOKENS;
+    if (source !== id && !this.#lanes.has(source) && held) {
+      await this.#move([source, id], [id, source]);
+      return;
+    }
+    const leastUsed = this.#leastUsedFree();
+    if (held && leastUsed !== id && leastUsed !== source) await this.#move([id, leastUsed]);
+    if (source !== id) await this.#move([source, id]);
+  }
+
+  /** All at once: what each sequence holds before the first move goes to the other. */
+  async #move(...moves: readonly (readonly [from: number, to: number])[]): Promise<void> {
+    const moved = await this.#mover.move(
+      moves.map(([from, to]) => [this.#sequence(from), this.#sequence(to)]),
+    );
+    if (!moved) return;
+    this.#stats.moves++;
+    const lastUsed = [...this.#lastUsed];
+    for (const [from, to] of moves) this.#lastUsed[to] = lastUsed[from] ?? 0;
+  }
+
+  #leastUsedFree(): number {
+    const free = this.#options.sequences.map((_, id) => id).filter((id) => !this.#lanes.has(id));
+    return free.reduce((least, id) =>
+      (this.#lastUsed[id] ?? 0) < (this.#lastUsed[least] ?? 0) ? id : least,
+    );
+  }
+
+  #sequence(id: number): LlamaContextSequence {
+    const sequence = this.#options.sequences[id];
+    if (sequence === undefined) throw new RangeError(`there is no sequence ${id}`);
+    return sequence;
   }
 
   async #step(): Promise<void> {
@@ -156,7 +196,7 @@ export class Scheduler {
       }
     } catch (error) {
       await lane.close();
-      await this.#options.sequences[sequenceId]?.clearHistory();
+      await this.#sequence(sequenceId).clearHistory();
       await this.#release(lane, {
         type: 'error',
         code: 'engine_interrupted',
@@ -169,6 +209,7 @@ export class Scheduler {
   async #release(lane: Lane, last: RequestEvent[1]): Promise<void> {
     await lane.close();
     this.#lanes.delete(lane.sequenceId);
+    this.#jobs.delete(lane.job.id);
     this.#events.push([lane.job.id, last]);
   }
 
@@ -194,4 +235,9 @@ export class Scheduler {
       this.#stats.prefillTokens += tokens;
     }
   }
+}
+
+/** How many of the first tokens the sequence has evaluated already. */
+function evaluatedPrefix(sequence: LlamaContextSequence, tokens: readonly Token[]): number {
+  return sequence.compareContextTokens(tokens as Token[]).firstDifferentIndex;
 }
