@@ -37,12 +37,19 @@ export async function waitForBoot(
       failures = 0;
     } catch (error) {
       failures += 1;
-      if (signal.aborted || error instanceof GateError || failures >= MAX_FAILURES) {
+      if (signal.aborted || error instanceof GateError) {
         throw error;
+      }
+      if (failures >= MAX_FAILURES) {
+        throw new GateError(noNetwork(error));
       }
     }
     if (report?.status === 'ready') {
       teller.tell(report);
+      say(`${instanceId} is ready after ${seconds(elapsed())}`);
+      return report;
+    }
+    teller.tell(report);
       say(`${instanceId} is ready after ${seconds(elapsed())}`);
       return report;
     }
@@ -117,6 +124,11 @@ function bootFailure({ step, message, log, time }: Report, { instanceId, region 
     `When the cause is gone, run the first boot again and go on:\n` +
     `  aws ec2 reboot-instances --region ${region} --instance-ids ${instanceId} && npx cdktf deploy`
   );
+}
+
+function noNetwork(error: unknown): string {
+  const reason = error instanceof Error ? error.message : String(error);
+  return `AWS cannot be asked from here (${reason}): check the network, then run cdktf deploy again: it goes on from here`;
 }
 
 function silence({ instanceId, region, silenceMs }: Settings): string {
