@@ -121,8 +121,10 @@ def inventory():
         if interface["SubnetId"] in subnets:
             lines.append(f"ec2 NetworkInterfaces: {interface['NetworkInterfaceId']}")
     # AWS makes keys of its own on first use (for the encrypted disk, say): free, and nobody can delete them.
+    aliases = boto3.client("kms").list_aliases()["Aliases"]
+    own = {alias.get("TargetKeyId") for alias in aliases if alias["AliasName"].startswith("alias/aws/")}
     for key in boto3.client("kms").list_keys()["Keys"]:
-        if boto3.client("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyManager"] != "AWS":
+        if key["KeyId"] not in own:
             lines.append(f"kms Keys: {key['KeyId']}")
     lines += listing("ec2", "describe_snapshots", "Snapshots", by("SnapshotId"), OwnerIds=["self"])
     lines += listing("s3", "list_buckets", "Buckets", by("Name"))

@@ -45,6 +45,8 @@ export class Guest {
     const disk = await createDisk(folder, name, await ensureRootFileSystem(os, mirror, console.log), {
       '/etc/apt/sources.list': sourcesList(mirror, suiteOf(os)),
       '/etc/systemd/system.conf.d/box.conf': `[Manager]\nDefaultEnvironment=${quoted(options.environment)}\n`,
+      // The service gets a /proc of its own (ProtectProc), and so would see the host's memory: see first-process.sh.
+      '/etc/systemd/system/bot.service.d/box.conf': `[Service]\nBindReadOnlyPaths=/run/host/meminfo:/proc/meminfo\n`,
       ...options.files,
     });
     folder.undo.add({

@@ -57,6 +57,13 @@ const FILES: Record<string, string> = {
   '/etc/machine-id': '',
 };
 
+/** sed scripts for /etc/cloud/cloud.cfg. */
+const EDITS: Record<GuestOs, string[]> = {
+  'debian-12': [],
+  // There is no udev in a container, and this cloud-init fails when it cannot tell udev about hot-plugging.
+  'debian-13': ['/install_hotplug/d;/install-hotplug/d'],
+};
+
 /** The folder that holds the root file system, built first when it is not there. Takes about a minute, once. */
 export async function ensureRootFileSystem(
   os: GuestOs,
@@ -64,7 +71,7 @@ export async function ensureRootFileSystem(
   log: (text: string) => void,
 ): Promise<string> {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'botstack', 'e2e');
-  const recipe = JSON.stringify([SUITES[os], PACKAGES[os], FILES, 'minbase']);
+  const recipe = JSON.stringify([SUITES[os], PACKAGES[os], FILES, EDITS[os], 'minbase']);
   const target = join(cache, `${os}-${createHash('sha256').update(recipe).digest('hex').slice(0, 12)}`);
   if (existsSync(target)) return target;
   log(`building the guest's root file system (${os}) once, in ${target}`);
@@ -92,6 +99,7 @@ async function build(os: GuestOs, mirror: PackageMirror, folder: string): Promis
   for (const path of ['/etc/resolv.conf', '/etc/hostname', '/etc/apt/sources.list'])
     rmSync(join(folder, path), { force: true });
   symlinkSync('../run/systemd/resolve/stub-resolv.conf', join(folder, '/etc/resolv.conf'));
+  for (const edit of EDITS[os]) await run(['sed', '-i', edit, join(folder, 'etc/cloud/cloud.cfg')]);
   await run(['chroot', folder, 'systemctl', '-q', 'enable', 'systemd-networkd', 'systemd-resolved']);
 }
 

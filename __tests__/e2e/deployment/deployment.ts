@@ -33,7 +33,7 @@ export class Deployment {
     this.folder = box.folder.folder('deployments', name);
     // The project's own cdktf.json, but for paths: they point into the checkout, and what cdktf writes stays here.
     const configuration = JSON.parse(readFileSync(join(ROOT, 'cdktf.json'), 'utf8')) as object;
-    const app = `${join(ROOT, 'node_modules/.bin/tsx')} ${process.env.HACK_APP ?? join(ROOT, '__tests__/e2e/app.ts')}`;
+    const app = `${join(ROOT, 'node_modules/.bin/tsx')} ${join(ROOT, '__tests__/e2e/app.ts')}`;
     writeFileSync(join(this.folder, 'cdktf.json'), JSON.stringify({ ...configuration, app }));
     box.folder.undo.add({ kind: 'remove', path: this.certificateFile });
     this.#environment = {

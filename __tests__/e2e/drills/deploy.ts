@@ -81,7 +81,7 @@ export const deployDrills: DeployDrill[] = [
       );
       return failing(report, box, 'provider', 'without the provider it names the provider and its version', {
         environment: { TF_CLI_CONFIG_FILE: file },
-        expected: [/hashicorp\/aws/, /5\.100\.0/],
+        expected: [/provider registry\.terraform\.io\/hashicorp\/aws/, /5\.100\.0/],
       });
     },
   },
