@@ -46,14 +46,6 @@ export async function waitForBoot(
     }
     if (report?.status === 'ready') {
       teller.tell(report);
-      say(`${instanceId} is ready after ${seconds(elapsed())}`);
-      return report;
-    }
-    teller.tell(report);
-      say(`${instanceId} is ready after ${seconds(elapsed())}`);
-      return report;
-    }
-    teller.tell(report);
     if (report?.status === 'failed') {
       if (!mayBeStale(report, start)) {
         throw new GateError(bootFailure(report, settings));
