@@ -5,8 +5,9 @@
   get KEY SHA256 FILE  fetch s3://$BUCKET/KEY to FILE: whole and with that SHA-256, or not at all
   report               store the bootstrap's state as s3://$BUCKET/$REPORT_PREFIX$INSTANCE_ID.json
 
-Why not a package: awscli has to be installed first, and that costs more time than everything else the boot installs.
-This one starts the downloads while apt still works.
+Why not a package: on Debian 12 awscli is 18 packages and 110 MB, takes longer to install than everything else that the
+boot installs, and 0.8 s of CPU for each call where this takes 0.1 s; botocore alone is 81 MB. And this one can start the
+downloads while apt still works.
 """
 import datetime, hashlib, hmac, http.client, json, os, re, sys, time, urllib.error, urllib.parse, urllib.request
 
