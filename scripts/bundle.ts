@@ -116,7 +116,11 @@ const ABANDONED = 3_600_000;
 /** Removes what older runs left. */
 function tidy(folder: string, platform: Platform): void {
   const entries = readdirSync(folder)
-    .map((name) => ({ name, path: join(folder, name), time: statSync(join(folder, name)).mtimeMs }))
+    .map((name) => ({
+      name,
+      path: join(folder, name),
+      time: statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+    }))
     .sort((a, b) => b.time - a.time);
   const bundles = entries.filter(({ name }) => name.startsWith('bot-') && name.includes(`-${platform}-`));
   const abandoned = entries.filter(

@@ -33,8 +33,9 @@ export async function archive(folder: string, file: string, executables: readonl
     { cwd: folder, portable: true, mtime: ENTRY_TIME, noDirRecurse: true, follow: false },
     entries,
   );
+  // Level 9 takes twice the time for 0.3 % less.
   // minipass is a readable stream that Node's own pipeline takes by its async iterator.
-  await pipeline(plain, createGzip({ level: 9 }), createWriteStream(file));
+  await pipeline(plain, createGzip({ level: 6 }), createWriteStream(file));
   const handle = await open(file, 'r+');
   await handle.write(Buffer.from([OS_UNKNOWN]), 0, 1, OS_BYTE);
   await handle.close();
