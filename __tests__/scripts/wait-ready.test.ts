@@ -44,6 +44,7 @@ function start(stage: string, changes: NodeJS.ProcessEnv = {}) {
       BOTSTACK_ADDRESS: '203.0.113.1',
       BOTSTACK_EXTERNAL_PORT: '18789',
       BOTSTACK_CERTIFICATE_FILE: '/nowhere/certificate.pem',
+      BOTSTACK_GRACE_SECONDS: '1',
       AWS_ENDPOINT_URL: `http://127.0.0.1:${(s3.address() as AddressInfo).port}`,
       AWS_ACCESS_KEY_ID: 'testing',
       AWS_SECRET_ACCESS_KEY: 'testing',

@@ -209,6 +209,30 @@ describe('RemoteEngine', () => {
     await expect(collect(engine.generate(REQUEST, never()))).rejects.toThrow(EngineError);
   });
 
+  test('stops while it starts: at once, and stays stopped', async () => {
+    answer = () => undefined;
+    const engine = remote(bearer);
+    const starting = engine.start();
+    await until(() => asked.length === 1);
+    await Promise.all([
+      engine.stop(),
+      expect(starting).rejects.toMatchObject({ code: 'engine_unavailable' }),
+    ]);
+    expect(engine.status().state).toBe('stopped');
+  });
+
+  test('is not ready when it was stopped before the answer to its first request came', async () => {
+    let release: ServerResponse | undefined;
+    answer = (_req, res) => (release = res.writeHead(200, { 'Content-Type': 'text/event-stream' }));
+    const engine = remote(bearer);
+    const starting = engine.start();
+    await until(() => release !== undefined);
+    release!.end(`data: ${JSON.stringify(END)}\n\n${DONE}`);
+    await engine.stop();
+    await expect(starting).rejects.toMatchObject({ code: 'engine_unavailable' });
+    expect(engine.status().state).toBe('stopped');
+  });
+
   test('works through a real service of this kind, and cancels there what is cancelled here', async () => {
     const far = await startTestService();
     const engine = new RemoteEngine({

@@ -1,3 +1,4 @@
+import childProcess from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ const engines: SupervisedEngine[] = [];
 
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'engine-'))));
 afterEach(async () => {
+  jest.restoreAllMocks();
   await Promise.all(engines.splice(0).map((engine) => engine.stop()));
   rmSync(folder, { recursive: true, force: true });
 });
@@ -61,6 +63,16 @@ async function until(condition: () => boolean): Promise<void> {
     if (i > 1000) throw new Error('it did not happen');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** From now on a fork finds no program to run, which Node tells in the same way as a machine that is out of processes. */
+function forkNothing(): () => void {
+  const { fork } = childProcess;
+  const spy = jest
+    .spyOn(childProcess, 'fork')
+    .mockImplementation(((entry: string, options: childProcess.ForkOptions) =>
+      fork(entry, { ...options, execPath: '/nonexistent' })) as typeof fork);
+  return () => spy.mockRestore();
 }
 
 function isAlive(pid: number): boolean {
@@ -143,6 +155,32 @@ describe('SupervisedEngine', () => {
     expect(engine.status().reason).toContain('SIGKILL');
     expect(states.at(-1)).toBe('failed');
     expect(engine.status().restarts).toBeLessThanOrEqual(4);
+  });
+
+  it('counts a process that cannot be started as one that died', async () => {
+    const { engine, states, logged } = makeEngine('ready');
+    await engine.start();
+    const restore = forkNothing();
+    await expect(collect(engine, 'die')).rejects.toMatchObject({ code: 'engine_interrupted' });
+    await until(() => logged.some((line) => line.includes('ENOENT')));
+    restore();
+    await until(() => engine.status().state === 'ready');
+    expect(states.at(-1)).toBe('ready');
+    expect(engine.status().restarts).toBeGreaterThan(1);
+  });
+
+  it('says so when its first process cannot be started', async () => {
+    const { engine } = makeEngine('ready');
+    forkNothing();
+    await expect(engine.start()).rejects.toThrow(/ENOENT/);
+    expect(engine.status().state).toBe('failed');
+  });
+
+  it('lets nobody wait for counters of a child that is gone', async () => {
+    const { engine } = makeEngine('ready');
+    await engine.start();
+    const stats = engine.stats();
+    await Promise.all([engine.stop(), expect(stats).rejects.toMatchObject({ code: 'engine_interrupted' })]);
   });
 
   it('kills a child that hangs, and starts another', async () => {

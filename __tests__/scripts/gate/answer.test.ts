@@ -70,6 +70,7 @@ async function endpoint(handle: RequestListener): Promise<Endpoint> {
       certificateFile: join(folder(), 'made', 'certificate.pem'),
       limitMs: 1000,
       silenceMs: 1000,
+      graceMs: 60,
       pollMs: 5,
       patienceMs: 300,
       emulatorUrl: undefined,

@@ -14,6 +14,7 @@ const SETTINGS: Settings = {
   certificateFile: '/nowhere',
   limitMs: 5000,
   silenceMs: 5000,
+  graceMs: 60,
   pollMs: 5,
   patienceMs: 1000,
   emulatorUrl: undefined,
@@ -84,6 +85,7 @@ describe('waitForBoot', () => {
   it("fails with the machine's own words: step, cause, and the end of its log", async () => {
     const { error } = await told(
       cloudOf(
+        undefined,
         report({
           status: 'failed',
           step: 'bundle',
@@ -108,7 +110,26 @@ describe('waitForBoot', () => {
       cloudOf(old, old, report({ step: 'user' }), report({ status: 'ready' })),
     );
     expect(error).toBeUndefined();
-    expect(lines[1]).toMatch(/the last boot failed in step bundle; giving the machine a minute/);
+    expect(lines[1]).toMatch(/the last try failed in step bundle; giving the machine \d+ s to try again/);
+  });
+
+  it('gives a machine that tries again by itself its time, however fresh the last failure is', async () => {
+    const fresh = report({
+      status: 'failed',
+      step: 'model',
+      time: new Date(Date.now() - 5000).toISOString(),
+    });
+    const { lines, error } = await told(
+      cloudOf(fresh, report({ step: 'model' }), report({ status: 'ready' })),
+    );
+    expect(error).toBeUndefined();
+    expect(lines[1]).toMatch(/the last try failed in step model/);
+  });
+
+  it('says so when the machine does not try again', async () => {
+    const { error } = await told(cloudOf(report({ status: 'failed', step: 'model' })));
+    expect(error?.message).toMatch(/failed in step model/);
+    expect(error?.message).toMatch(/the machine has stopped trying\. Reboot it/);
   });
 
   it('says where to look when the machine stays silent', async () => {

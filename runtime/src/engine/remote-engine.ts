@@ -74,14 +74,17 @@ export class RemoteEngine implements Engine {
     };
     try {
       // To the end of the answer: a service that breaks off halfway does not count as ready.
-      const events = this.#exchange(probe, AbortSignal.timeout(PROBE_MS));
+      const either = AbortSignal.any([AbortSignal.timeout(PROBE_MS), this.#stopping.signal]);
+      const events = this.#exchange(probe, either);
       while (!(await events.next()).done);
     } catch (error) {
+      if (this.#stopping.signal.aborted) throw stoppedWhileStarting();
       this.#setState('failed');
       throw error instanceof EngineError
         ? error
         : upstreamFailed(`it did not answer in ${PROBE_MS / 1000} s`);
     }
+    if (this.#stopping.signal.aborted) throw stoppedWhileStarting();
     this.#setState('ready');
   }
 
@@ -245,6 +248,10 @@ export class RemoteEngine implements Engine {
     this.#state = state;
     for (const listener of this.#listeners) listener(this.status());
   }
+}
+
+function stoppedWhileStarting(): EngineError {
+  return new EngineError('engine_unavailable', 'the engine was stopped while it started');
 }
 
 function upstreamFailed(message: string): EngineError {

@@ -116,11 +116,14 @@ export class Scheduler {
   }
 
   #choose(tokens: readonly Token[]): number {
-    const free = this.#options.sequences.flatMap((sequence, id) =>
-      this.#lanes.has(id)
-        ? []
-        : [{ id, prefix: evaluatedPrefix(sequence, tokens), lastUsed: this.#lastUsed[id] ?? 0 }],
-    );
+    const free = this.#options.sequences.flatMap((sequence, id) => {
+      if (this.#lanes.has(id)) return [];
+      const prefix = evaluatedPrefix(sequence, tokens);
+      const continues =
+        prefix >= WORTH_MOVING_TOKENS || sequence.nextTokenIndex - prefix < WORTH_MOVING_TOKENS;
+      // A few tokens that all conversations share are no reason to overwrite one that was just used.
+      return [{ id, prefix: continues ? prefix : 0, lastUsed: this.#lastUsed[id] ?? 0 }];
+    });
     const choice = chooseSequence(free, [...this.#lanes.keys()]);
     if (choice === undefined) throw new RangeError('every sequence is in use');
     return choice.id;
@@ -131,17 +134,23 @@ export class Scheduler {
    * beginning to `id`, and what `id` held to where it can stay.
    */
   async #prepare(tokens: readonly Token[], id: number): Promise<void> {
+    const held = this.#options.sequences.map((sequence) => sequence.nextTokenIndex);
     const prefixes = this.#options.sequences.map((sequence) => evaluatedPrefix(sequence, tokens));
+    /** Tokens that the sequence would lose if it went on with this prompt. */
+    const loss = (of: number): number => (held[of] ?? 0) - (prefixes[of] ?? 0);
     const longest = Math.max(...prefixes);
     const source = longest - (prefixes[id] ?? 0) >= WORTH_MOVING_TOKENS ? prefixes.indexOf(longest) : id;
-    if (source === id && (prefixes[id] ?? 0) >= WORTH_MOVING_TOKENS) return;
-    const held = this.#sequence(id).nextTokenIndex >= WORTH_MOVING_TOKENS;
-    if (source !== id && !this.#lanes.has(source) && held) {
-      await this.#move([source, id], [id, source]);
+
+    if (source !== id && !this.#lanes.has(source) && loss(source) < WORTH_MOVING_TOKENS) {
+      // The same conversation goes on: the two change places.
+      if ((held[id] ?? 0) < WORTH_MOVING_TOKENS) await this.#move([source, id]);
+      else await this.#move([source, id], [id, source]);
       return;
     }
+    const atStake = source === id ? loss(id) : (held[id] ?? 0);
     const leastUsed = this.#leastUsedFree();
-    if (held && leastUsed !== id && leastUsed !== source) await this.#move([id, leastUsed]);
+    if (atStake >= WORTH_MOVING_TOKENS && leastUsed !== id && leastUsed !== source)
+      await this.#move([id, leastUsed]);
     if (source !== id) await this.#move([source, id]);
   }
 

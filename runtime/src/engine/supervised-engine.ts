@@ -14,6 +14,12 @@ import { Supervisor, type SupervisorOptions } from './supervisor.js';
 
 type Tuning = Partial<Omit<SupervisorOptions, 'childEntry' | 'settings' | 'log'>>;
 
+/** The two ends of a promise that somebody waits for. */
+interface Waiting<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
 interface OpenRequest {
   readonly queue: EventQueue;
   started: boolean;
@@ -29,8 +35,8 @@ export class SupervisedEngine implements Engine {
   #state: EngineState = 'loading';
   #reason: string | undefined;
   #model: ModelInfo;
-  #starting: { resolve(): void; reject(error: unknown): void } | undefined;
-  #statsWaiting: ((stats: EngineStats) => void)[] = [];
+  #starting: Waiting<void> | undefined;
+  #statsWaiting: Waiting<EngineStats>[] = [];
 
   constructor(options: LocalEngineOptions, childEntry: string, tuning: Tuning = {}) {
     const settings = resolveModelSettings(options);
@@ -80,11 +86,11 @@ export class SupervisedEngine implements Engine {
     };
   }
 
-  /** Counters of the child that runs now, for tests and tuning. */
+  /** Counters of the child that runs now, for tests and tuning. @throws EngineError when it is gone before it answers */
   async stats(): Promise<EngineStats> {
     this.#requireReady();
-    return new Promise((resolve) => {
-      this.#statsWaiting.push(resolve);
+    return new Promise((resolve, reject) => {
+      this.#statsWaiting.push({ resolve, reject });
       this.#supervisor.send({ type: 'stats' });
     });
   }
@@ -141,7 +147,7 @@ export class SupervisedEngine implements Engine {
     if (message.type === 'events') {
       for (const event of message.events) this.#onEvent(event);
     } else if (message.type === 'stats') {
-      this.#statsWaiting.shift()?.(message.stats);
+      this.#statsWaiting.shift()?.resolve(message.stats);
     }
   }
 
@@ -187,8 +193,8 @@ export class SupervisedEngine implements Engine {
   #interruptAll(why: string): void {
     const interrupted = [...this.#requests.values()];
     this.#requests.clear();
-    this.#statsWaiting = [];
     for (const { queue } of interrupted) queue.fail(new EngineError('engine_interrupted', why));
+    for (const { reject } of this.#statsWaiting.splice(0)) reject(new EngineError('engine_interrupted', why));
   }
 
   #setState(state: EngineState, reason?: string): void {

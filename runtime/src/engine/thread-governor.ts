@@ -20,6 +20,12 @@ const SPARE = 0.6;
 /** How often it is asked whether a processor is idle; doubles each time that adding a thread was a mistake. */
 const FIRST_HOLD_MS = 500;
 const LONGEST_HOLD_MS = 8000;
+/**
+ * How often a thread is added although no processor is idle: this process may have precedence over what keeps them
+ * busy (systemd's CPUWeight), which only shows when it is tried. Doubles with each try in vain, that costs a second.
+ */
+const FIRST_TRY_MS = 4000;
+const LONGEST_TRY_MS = 64_000;
 
 /**
  * Evaluates with fewer threads while other programs compete for the processors.
@@ -37,11 +43,14 @@ export class ThreadGovernor {
   #stepStart = { now: 0, cpuMs: 0 };
   #idleStart: { readonly now: number; readonly idleMs: number | undefined };
   #holdMs = FIRST_HOLD_MS;
+  #tryMs = FIRST_TRY_MS;
+  #changedAt: number;
   #raisedAt = -Infinity;
 
   constructor(options: ThreadGovernorOptions) {
     this.#options = { cpuMs: processCpuMs, idleMs: machineIdleMs, now: () => performance.now(), ...options };
     this.#threads = options.most;
+    this.#changedAt = this.#options.now();
     this.#idleStart = { now: this.#options.now(), idleMs: this.#options.idleMs() };
   }
 
@@ -68,24 +77,25 @@ export class ThreadGovernor {
     const got = this.#usedMs / this.#wantedMs;
     this.#usedMs = this.#wantedMs = 0;
     if (this.#threads > 1 && got < CONTENDED) this.#lower(got, now);
-    else if (this.#threads < this.#options.most) this.#raiseIfSpare(now);
+    else if (this.#threads < this.#options.most) this.#raiseIfPossible(now);
   }
 
   #lower(got: number, now: number): void {
     const soon = now - this.#raisedAt < 2 * this.#holdMs;
     this.#holdMs = soon ? Math.min(LONGEST_HOLD_MS, this.#holdMs * 2) : FIRST_HOLD_MS;
+    this.#tryMs = soon ? Math.min(LONGEST_TRY_MS, this.#tryMs * 2) : FIRST_TRY_MS;
     this.#set(clamp(Math.round(this.#threads * got), 1, this.#threads - 1));
   }
 
-  #raiseIfSpare(now: number): void {
+  #raiseIfPossible(now: number): void {
     if (now - this.#idleStart.now < this.#holdMs) return;
     const spare = this.#spareProcessors() ?? 1;
-    if (spare >= SPARE) {
-      this.#raisedAt = now;
-      this.#set(clamp(this.#threads + Math.max(1, Math.floor(spare)), 1, this.#options.most));
-    } else {
+    if (spare < SPARE && now - this.#changedAt < this.#tryMs) {
       this.#markIdle();
+      return;
     }
+    this.#raisedAt = now;
+    this.#set(clamp(this.#threads + Math.max(1, Math.floor(spare)), 1, this.#options.most));
   }
 
   /** Processors that were idle since the last change, as a number: 0.5 is one for half the time. */
@@ -98,6 +108,7 @@ export class ThreadGovernor {
 
   #set(threads: number): void {
     this.#threads = threads;
+    this.#changedAt = this.#options.now();
     this.#usedMs = this.#wantedMs = 0;
     this.#options.setThreads(threads);
     this.#markIdle();

@@ -6,9 +6,6 @@ import { GateError, type Settings } from './settings';
 
 type Say = (line: string) => void;
 
-/** A failure that was reported this long before the wait began may be from before a restart that is under way. */
-const STALE_AFTER_MS = 120_000;
-const STALE_GRACE_MS = 60_000;
 /** While one step goes on, a line now and then, so that nobody thinks it hangs. */
 const STILL_EVERY_MS = 20_000;
 /** Requests that fail on their way are tried again; this many in a row mean that there is no network. */
@@ -21,11 +18,13 @@ export async function waitForBoot(
   say: Say,
   signal: AbortSignal,
 ): Promise<Report> {
-  const { instanceId, silenceMs, limitMs, pollMs } = settings;
+  const { instanceId, silenceMs, graceMs, limitMs, pollMs } = settings;
   const start = Date.now();
   const elapsed = () => Date.now() - start;
   const teller = new Teller(say, elapsed);
   let failures = 0;
+  /** Whether the machine had reported before this wait: a failure then may be from before its cause was put right. */
+  let wasThere: boolean | undefined;
   say(
     `waiting for ${instanceId} to boot (at most ${minutes(limitMs)}; Ctrl-C ends the wait, not the machine)`,
   );
@@ -34,6 +33,7 @@ export async function waitForBoot(
     let report: Report | undefined;
     try {
       report = await cloud.report(signal);
+      wasThere ??= report !== undefined;
       failures = 0;
     } catch (error) {
       failures += 1;
@@ -46,11 +46,15 @@ export async function waitForBoot(
     }
     if (report?.status === 'ready') {
       teller.tell(report);
+      say(`${instanceId} is ready after ${seconds(elapsed())}`);
+      return report;
+    }
+    teller.tell(report);
     if (report?.status === 'failed') {
-      if (!mayBeStale(report, start)) {
+      if (!wasThere || elapsed() >= graceMs) {
         throw new GateError(bootFailure(report, settings));
       }
-      teller.tellStale(report);
+      teller.tellStale(report, graceMs);
     }
     if (report === undefined && elapsed() > silenceMs) {
       throw new GateError(silence(settings));
@@ -60,10 +64,6 @@ export async function waitForBoot(
     }
     await sleep(pollMs, undefined, { signal });
   }
-}
-
-function mayBeStale(report: Report, start: number): boolean {
-  return Date.parse(report.time) < start - STALE_AFTER_MS && Date.now() - start < STALE_GRACE_MS;
 }
 
 /** Says what is new in each report, once. */
@@ -88,10 +88,10 @@ class Teller {
     }
   }
 
-  tellStale({ step, time }: Report): void {
+  tellStale({ step, time }: Report, graceMs: number): void {
     this.#once(
       `stale ${time}`,
-      `  the last boot failed in step ${step}; giving the machine a minute in case it is being restarted`,
+      `  the last try failed in step ${step}; giving the machine ${seconds(graceMs)} to try again`,
     );
   }
 
@@ -113,7 +113,8 @@ function bootFailure({ step, message, log, time }: Report, { instanceId, region 
   return (
     `the machine's first boot failed in step ${step} (${time}):\n  ${message}\n${tail}\n` +
     `A machine that ran before keeps the address and goes on answering.\n` +
-    `When the cause is gone, run the first boot again and go on:\n` +
+    `When the cause is gone:   npx cdktf deploy\n` +
+    `If that ends here again, the machine has stopped trying. Reboot it, then deploy again:\n` +
     `  aws ec2 reboot-instances --region ${region} --instance-ids ${instanceId} && npx cdktf deploy`
   );
 }

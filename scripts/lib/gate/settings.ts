@@ -22,6 +22,8 @@ const schema = z.object({
     .number()
     .positive()
     .default(5 * 60),
+  /** How long a machine that had failed before the wait may take until its next try. */
+  BOTSTACK_GRACE_SECONDS: z.coerce.number().positive().default(90),
   /**
    * For the end-to-end test only: where the machine really is. The emulator's Elastic IP is a made-up public address,
    * and nothing may ever be sent to it.
@@ -43,6 +45,7 @@ export interface Settings {
   readonly certificateFile: string;
   readonly limitMs: number;
   readonly silenceMs: number;
+  readonly graceMs: number;
   readonly pollMs: number;
   /** How long a machine that is ready may take to answer: the address may need a moment to reach it. */
   readonly patienceMs: number;
@@ -77,6 +80,7 @@ export function settingsFrom(env: NodeJS.ProcessEnv): Settings {
     certificateFile: data.BOTSTACK_CERTIFICATE_FILE,
     limitMs: data.BOTSTACK_LIMIT_SECONDS * 1000,
     silenceMs: data.BOTSTACK_SILENCE_SECONDS * 1000,
+    graceMs: data.BOTSTACK_GRACE_SECONDS * 1000,
     pollMs: 2000,
     patienceMs: 60_000,
     emulatorUrl: data.AWS_ENDPOINT_URL,
