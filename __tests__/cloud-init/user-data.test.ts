@@ -15,7 +15,9 @@ describe('renderUserData', () => {
   const files = writtenFiles(text);
 
   test('fits what EC2 takes, with room to spare, at its largest', () => {
-    expect(Buffer.byteLength(text)).toBeLessThan(USER_DATA_LIMIT_BYTES - 2000);
+    const network = { external_port: 18789, internal_port: 8000, console_port: 8081 };
+    const largest = sampleProps({ consolePort: 8080, config: { ...sampleProps().config, network } });
+    expect(Buffer.byteLength(renderUserData(largest))).toBeLessThan(USER_DATA_LIMIT_BYTES - 1500);
   });
 
   test('says so when the configuration makes it too large', () => {
