@@ -1,15 +1,16 @@
 /** From props to a synthesised app. main.ts runs it; the end-to-end test builds the same app with other props. */
+import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
 import { App, LocalBackend } from 'cdktf';
 
 import { BotStack } from './bot-stack';
 import type { GateProgram } from './constructs/readiness';
+import { askService, withMyAddress } from './my-address';
 import { checkTerraform, foresee } from './preflight';
 import { type Prepared, prepareArtifacts } from './prepare';
 import { listProblems, ProblemsError } from './problems';
-import { type BotProps, resolveProps } from './props';
-import { withMyAddress } from './my-address';
+import { type BotProps, MY_ADDRESS, resolveProps } from './props';
 import { ROOT } from './version';
 
 export interface BuildOptions {
@@ -30,9 +31,14 @@ export const STACK_ID = 'bot';
 export async function buildApp(given: BotProps, options: BuildOptions = {}): Promise<App> {
   const say = options.say ?? ((line: string) => process.stdout.write(`${line}\n`));
   const resolved = resolveProps(given);
+  const ask = options.askMyAddress ?? askService;
   const props = {
     ...resolved,
-    allowedCidrs: await withMyAddress(resolved.allowedCidrs, options.askMyAddress),
+    allowedCidrs: await withMyAddress(resolved.allowedCidrs, async () => {
+      const address = await ask();
+      say(`allowedCidrs: ${MY_ADDRESS} is ${address}/32`);
+      return address;
+    }),
   };
   const artifacts = options.artifacts ?? (await prepareArtifacts(props, say));
   const problems = artifacts.problemsOfFit(props);
@@ -62,10 +68,20 @@ function gateProgram(): GateProgram {
   };
 }
 
+/** destroy needs none of what a deploy needs, but cdktf runs this for it too, unless told not to. */
+const DESTROY_HINT = 'To take a deployment down without putting this right: npx cdktf destroy --skip-synth';
+
+/** Whether an earlier deploy left what `--skip-synth` goes by. */
+function wasSynthesised(): boolean {
+  return existsSync(join(process.env['CDKTF_OUTDIR'] ?? 'cdktf.out', 'manifest.json'));
+}
+
 /** What main.ts calls: builds and synthesises, or says what is wrong without a stack trace and exits with 1. */
 export async function run(props: BotProps, options: BuildOptions = {}): Promise<void> {
+  let hasTerraform = false;
   try {
     checkTerraform();
+    hasTerraform = true;
     const app = await buildApp(props, options);
     app.synth();
     for (const note of await foresee(props.region ?? 'us-east-1', app.outdir)) {
@@ -75,7 +91,8 @@ export async function run(props: BotProps, options: BuildOptions = {}): Promise<
     if (!(error instanceof ProblemsError)) {
       throw error;
     }
-    process.stderr.write(`\n${listProblems(error)}\n`);
+    const hint = hasTerraform && wasSynthesised() ? `${DESTROY_HINT}\n` : '';
+    process.stderr.write(`\n${listProblems(error)}\n${hint}`);
     process.exitCode = 1;
   }
 }

@@ -6,6 +6,8 @@ import { MY_ADDRESS } from './props';
 /** Amazon's own service: answers with the address that a request came from. */
 const SERVICE = 'https://checkip.amazonaws.com';
 const PATIENCE_MS = 10_000;
+/** A proxy may answer with a whole page instead; its beginning says enough. */
+const SHOWN_CHARACTERS = 80;
 
 /**
  * Puts the deploying machine's public address in place of `my-address`.
@@ -14,7 +16,7 @@ const PATIENCE_MS = 10_000;
  */
 export async function withMyAddress(
   cidrs: readonly string[],
-  ask: () => Promise<string> = askService,
+  ask: () => Promise<string>,
 ): Promise<readonly string[]> {
   if (!cidrs.includes(MY_ADDRESS)) {
     return cidrs;
@@ -23,18 +25,27 @@ export async function withMyAddress(
   return [...new Set(cidrs.map((cidr) => (cidr === MY_ADDRESS ? mine : cidr)))];
 }
 
-async function askService(): Promise<string> {
-  const answer = await fetch(SERVICE, { signal: AbortSignal.timeout(PATIENCE_MS) }).then(
-    async (response) => (await response.text()).trim(),
-    (error: unknown) => reason(error),
-  );
-  if (isIPv4(answer)) {
-    return answer;
+/** @throws ProblemsError when the service does not answer with an address. */
+export async function askService(url: string = SERVICE): Promise<string> {
+  const { address, cause } = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS) })
+    .then(addressIn)
+    .catch((error: unknown) => ({ address: undefined, cause: reason(error) }));
+  if (address !== undefined) {
+    return address;
   }
   throw new ProblemsError([
-    `allowedCidrs holds '${MY_ADDRESS}', but ${SERVICE} did not tell this machine's public IPv4 address (${answer}). ` +
+    `allowedCidrs holds '${MY_ADDRESS}', but ${url} did not tell this machine's public IPv4 address (${cause}). ` +
       `Check the network, or write the range of your users instead: allowedCidrs: ['203.0.113.7/32']`,
   ]);
+}
+
+async function addressIn(response: Response): Promise<{ address?: string; cause?: string }> {
+  const text = (await response.text()).trim();
+  if (response.ok && isIPv4(text)) {
+    return { address: text };
+  }
+  const beginning = text.replace(/\s+/g, ' ').slice(0, SHOWN_CHARACTERS);
+  return { cause: `status ${response.status}, '${beginning}'` };
 }
 
 /** fetch hides the cause (ENOTFOUND, ECONNREFUSED) in its error's cause. */

@@ -3,6 +3,7 @@ import { relative } from 'node:path';
 
 import { REPORT_PREFIX } from './constructs/artifacts';
 import { CONSOLE_PORT } from './props';
+import { ROOT } from './version';
 
 export interface OutputValues {
   readonly region: string;
@@ -27,7 +28,8 @@ interface Output {
  */
 export function describeOutputs(values: OutputValues): Record<string, Output> {
   const { region, address, externalPort, instanceId, bucket, certificateFile } = values;
-  const certificate = relative(process.cwd(), certificateFile);
+  // From the repository, which is where the commands are for.
+  const certificate = relative(ROOT, certificateFile);
   return {
     endpoint: {
       value: `https://${address}/v1`,

@@ -26,9 +26,6 @@ const BOT = join(ROOT, 'runtime', 'dist', 'cli', 'bot.js');
 const pulledSchema = z.object({ path: z.string(), sha256: z.string(), sizeBytes: z.number() });
 const inspectedSchema = z.object({ totalBytes: z.number(), trainContextSize: z.number().optional() });
 
-/** How a deployment is taken down when this step fails: destroy needs no artifacts, but cdktf synthesises for it too. */
-const DESTROY_HINT = 'To take a deployment down without this step: npx cdktf destroy --skip-synth';
-
 /**
  * Takes seconds when everything is in its cache, and a minute or two the first time.
  *
@@ -106,7 +103,7 @@ async function node(args: readonly string[], say: Say): Promise<string> {
     child.once('close', resolve);
   });
   if (status !== 0) {
-    throw new ProblemsError([`${lastWords(errors.join('\n'))}\n    ${DESTROY_HINT}`]);
+    throw new ProblemsError([lastWords(errors.join('\n'))]);
   }
   return result;
 }

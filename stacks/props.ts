@@ -35,7 +35,7 @@ export interface BotProps {
 
   /**
    * Size of the encrypted gp3 root disk in GiB, from 8 to 16,384 (0.08 USD a month for each GiB in us-east-1).
-   * It can be made larger in place, never smaller.
+   * It can be made larger in place, never smaller; the file system takes the new space at the machine's next reboot.
    * @default 50
    */
   readonly diskGiB?: number;
@@ -75,7 +75,9 @@ export interface BotProps {
 
   /**
    * Who may reach the endpoint (443 and `externalPort`): IPv4 ranges such as `203.0.113.0/24`, and `my-address` for the
-   * public address that the deploy is run from, asked of checkip.amazonaws.com at each deploy. `0.0.0.0/0` lets
+   * public address that the deploy is run from, asked of checkip.amazonaws.com at each deploy. That one follows whoever
+   * deploys: a colleague's or a CI's deploy takes your address out and puts theirs in, and behind a proxy or a pool of
+   * NAT addresses it may not be the one that your requests come from. Write ranges where that matters. `0.0.0.0/0` lets
    * everyone try the key; port 443 is encrypted, `externalPort` is not. The deploying machine must be in one of them,
    * because a deploy ends with a request to the endpoint.
    * @default ['my-address']
@@ -208,6 +210,9 @@ function list<T extends z.ZodType>(entry: T, allowed: string) {
   return z.array(entry, { error: ({ input }) => `should be ${allowed}, got ${shown(input)}` });
 }
 
+/** Each range becomes a rule of its own, named by it. */
+const withoutRepeats = (ranges: readonly string[]): string[] => [...new Set(ranges)];
+
 const schema = z.strictObject({
   name: matching(
     /^[a-z][a-z0-9-]{0,19}$/,
@@ -228,9 +233,10 @@ const schema = z.strictObject({
   ).default(0.7),
   allowedCidrs: list(allowedRange, 'a list of IPv4 ranges')
     .min(1, `should name at least one range: nobody could reach the endpoint, got []`)
+    .transform(withoutRepeats)
     .default([MY_ADDRESS]),
   console: valid<boolean>('true or false', (value) => typeof value === 'boolean').default(false),
-  adminCidrs: list(adminRange, 'a list of IPv4 ranges').default([]),
+  adminCidrs: list(adminRange, 'a list of IPv4 ranges').transform(withoutRepeats).default([]),
   externalPort: port().default(18789),
   internalPort: wholeNumber(1024, 65535).default(8000),
   vpcCidr: ipv4Range(16, 25, 'a private IPv4 range from /16 to /25 such as 10.20.0.0/24').default(
@@ -238,7 +244,8 @@ const schema = z.strictObject({
   ),
   amiId: matching(/^ami-[0-9a-f]{8,17}$/, 'an image id such as ami-0123456789abcdef0').optional(),
   availabilityZone: matching(
-    /^[a-z]{2}(-[a-z0-9]+)+-\d[a-z]$/,
+    // Not a Local Zone (us-east-1-bos-1a): those lack most of what the stack uses.
+    /^[a-z]{2}(-[a-z]+)+-\d[a-z]$/,
     'an availability zone such as us-east-1a',
   ).optional(),
   tags: z
@@ -340,7 +347,7 @@ const PRIVATE_RANGES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64
 
 function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: ResolvedProps): string[] {
   const problems: string[] = [];
-  if (availabilityZone !== undefined && !availabilityZone.startsWith(region)) {
+  if (availabilityZone !== undefined && availabilityZone.slice(0, -1) !== region) {
     problems.push(`availabilityZone should be a zone of region ${region}, got '${availabilityZone}'`);
   }
   if (!PRIVATE_RANGES.some((range) => cidrContains(range, vpcCidr))) {

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Testing } from 'cdktf';
 
-import { buildApp } from '../../stacks/app';
+import { buildApp, run } from '../../stacks/app';
 import type { Prepared } from '../../stacks/prepare';
 import { temporaryFolder } from '../support/temporary-folder';
 import { BUNDLE, MODEL } from './synthesised';
@@ -46,11 +46,17 @@ describe('buildApp', () => {
   });
 
   it('opens the endpoint to the address it is deployed from by default', async () => {
+    const lines: string[] = [];
     const app = await buildApp(
       {},
-      { artifacts: ARTIFACTS, askMyAddress: () => Promise.resolve('198.51.100.7') },
+      {
+        artifacts: ARTIFACTS,
+        askMyAddress: () => Promise.resolve('198.51.100.7'),
+        say: (line) => lines.push(line),
+      },
     );
     app.synth();
+    expect(lines).toContain('allowedCidrs: my-address is 198.51.100.7/32');
     const text = readFileSync(join(folder(), 'cdktf.out', 'stacks', 'bot', 'cdk.tf.json'), 'utf8');
     expect(text.match(/"cidr_ipv4": "[^"]+"/g)?.sort()).toEqual([
       '"cidr_ipv4": "0.0.0.0/0"',
@@ -64,5 +70,53 @@ describe('buildApp', () => {
     await expect(buildApp({ allowedCidrs: ['203.0.113.0/24'] }, { artifacts })).rejects.toThrow(
       /is too small/,
     );
+  });
+});
+
+describe('run', () => {
+  const terraform = process.env['TERRAFORM_BINARY_NAME'];
+
+  beforeEach(() => {
+    const program = join(folder(), 'terraform');
+    writeFileSync(program, `#!/bin/sh\necho '{"terraform_version": "1.11.4"}'\n`, { mode: 0o755 });
+    process.env['TERRAFORM_BINARY_NAME'] = program;
+  });
+
+  afterEach(() => {
+    process.exitCode = undefined;
+    if (terraform === undefined) {
+      delete process.env['TERRAFORM_BINARY_NAME'];
+    } else {
+      process.env['TERRAFORM_BINARY_NAME'] = terraform;
+    }
+    jest.restoreAllMocks();
+  });
+
+  /** What it prints on standard error of props that are wrong. */
+  async function complaint(): Promise<string> {
+    const write = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+    await run({ sequences: 99 }, { artifacts: ARTIFACTS });
+    return write.mock.calls.map(([text]) => String(text)).join('');
+  }
+
+  it('lists what is wrong and exits with 1', async () => {
+    const text = await complaint();
+    expect(text).toBe(
+      '\nOne thing to put right:\n  - sequences should be a whole number from 1 to 32, got 99\n\n',
+    );
+    expect(process.exitCode).toBe(1);
+  });
+
+  it('tells how to destroy all the same what was synthesised before', async () => {
+    mkdirSync(join(folder(), 'cdktf.out'));
+    writeFileSync(join(folder(), 'cdktf.out', 'manifest.json'), '{}');
+    expect(await complaint()).toMatch(/got 99\n\nTo take .*: npx cdktf destroy --skip-synth\n$/);
+  });
+
+  it('does not send to destroy who has no Terraform', async () => {
+    mkdirSync(join(folder(), 'cdktf.out'));
+    writeFileSync(join(folder(), 'cdktf.out', 'manifest.json'), '{}');
+    process.env['TERRAFORM_BINARY_NAME'] = join(folder(), 'missing');
+    expect(await complaint()).toMatch(/missing was not found.*\n\n$/);
   });
 });

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
 
 import { describeOutputs } from '../../stacks/outputs';
+import { ROOT } from '../../stacks/version';
 import { BUNDLE, MODEL, synthesise } from './synthesised';
 
 interface Statement {
   readonly Effect: string;
-  readonly Action: string;
+  readonly Action: string | string[];
   readonly Resource: string | string[];
 }
 
@@ -122,12 +123,24 @@ describe("the machine's role", () => {
     Statement: Statement[];
   };
 
-  it('may read one secret and two objects, and write its report, and nothing more', () => {
+  it('may read one secret and two objects, write its report, open sessions, and nothing more', () => {
     const bucket = expect.stringMatching(/^\$\{aws_s3_bucket\.[^}]+\.arn\}/) as unknown;
     expect(statements).toEqual([
       expect.objectContaining({ Effect: 'Allow', Action: 'secretsmanager:GetSecretValue' }),
       expect.objectContaining({ Effect: 'Allow', Action: 's3:GetObject', Resource: [bucket, bucket] }),
       expect.objectContaining({ Effect: 'Allow', Action: 's3:PutObject', Resource: bucket }),
+      {
+        Sid: 'OpenSessions',
+        Effect: 'Allow',
+        Action: [
+          'ssm:UpdateInstanceInformation',
+          'ssmmessages:CreateControlChannel',
+          'ssmmessages:CreateDataChannel',
+          'ssmmessages:OpenControlChannel',
+          'ssmmessages:OpenDataChannel',
+        ],
+        Resource: '*',
+      },
     ]);
     const [secret, objects, report] = statements.map(({ Resource }) => Resource);
     expect(secret).toMatch(/^\$\{aws_secretsmanager_secret\.[^}]+\.arn\}$/);
@@ -138,10 +151,8 @@ describe("the machine's role", () => {
     expect(report).toMatch(/\}\/reports\/\*$/);
   });
 
-  it('may open sessions through SSM', () => {
-    expect(stack.one('aws_iam_role_policy_attachment')['policy_arn']).toMatch(
-      /:iam::aws:policy\/AmazonSSMManagedInstanceCore$/,
-    );
+  it("has none of AWS's ready-made policies: the one for SSM reads every parameter of the account", () => {
+    expect(stack.all('aws_iam_role_policy_attachment')).toEqual([]);
   });
 
   it('can be taken by EC2 only', () => {
@@ -176,6 +187,12 @@ describe('the machine', () => {
       user_data_replace_on_change: true,
       lifecycle: { create_before_destroy: true },
     });
+  });
+
+  it('is replaced by one of another type: in place it would be stopped, and nothing would wait for it', () => {
+    const { machine_type: type } = stack.document.resource['terraform_data']!;
+    expect(type).toMatchObject({ input: { name: 'c7a.large' } });
+    expect(machine['lifecycle']).toMatchObject({ replace_triggered_by: ['terraform_data.machine_type'] });
   });
 
   it('is not replaced because a newer image came out', () => {
@@ -214,6 +231,12 @@ describe('the machine', () => {
     ]) {
       expect(needed).toMatch(new RegExp(`${type}\\.`));
     }
+  });
+
+  it('lies in no Local Zone, which may be listed too', () => {
+    expect(String(Object.values(stack.document.resource['aws_subnet']!)[0]?.['availability_zone'])).toContain(
+      'if can(regex("^us-east-1[a-z]$", val))',
+    );
   });
 
   it('lies in a zone that offers its type, or in none', () => {
@@ -281,7 +304,7 @@ describe('the stack', () => {
 });
 
 describe('the outputs', () => {
-  const outputs = describeOutputs({
+  const VALUES = {
     region: 'ap-southeast-1',
     address: '203.0.113.250',
     externalPort: 18789,
@@ -289,7 +312,16 @@ describe('the outputs', () => {
     secretName: `${'n'.repeat(20)}-api-key-20261122083316436500000001`,
     bucket: `${'n'.repeat(20)}-artifacts-20261122083316460700000004`,
     consoleLoopbackPort: 8080,
-    certificateFile: `${process.cwd()}/.artifacts/${'n'.repeat(20)}-certificate.pem`,
+    certificateFile: `${ROOT}/.artifacts/${'n'.repeat(20)}-certificate.pem`,
+  };
+  const outputs = describeOutputs(VALUES);
+
+  it('name the certificate from the repository, wherever the command was started', () => {
+    const cwd = jest.spyOn(process, 'cwd').mockReturnValue('/elsewhere');
+    expect(describeOutputs(VALUES)['certificate_file']?.value).toMatch(
+      /^\.artifacts\/n{20}-certificate\.pem$/,
+    );
+    cwd.mockRestore();
   });
 
   it('fit in 80 columns, because cdktf breaks longer lines where they end', () => {

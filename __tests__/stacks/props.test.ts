@@ -86,6 +86,14 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
     { availabilityZone: 'eu-west-1a' },
     "availabilityZone should be a zone of region us-east-1, got 'eu-west-1a'",
   ],
+  [
+    { availabilityZone: 'us-east-1-bos-1a' },
+    "availabilityZone should be an availability zone such as us-east-1a, got 'us-east-1-bos-1a'",
+  ],
+  [
+    { region: 'us-gov-east-1', availabilityZone: 'us-east-1a' },
+    "availabilityZone should be a zone of region us-gov-east-1, got 'us-east-1a'",
+  ],
   [{ tags: { team: 7 } }, "tags['team'] should be a text of at most 256 characters, got 7"],
   [
     { tags: { 'aws:team': 'x' } },
@@ -144,6 +152,14 @@ describe('resolveProps', () => {
 
   it('takes 0.0.0.0/0 for users when it is written out', () => {
     expect(resolveProps({ allowedCidrs: ['0.0.0.0/0'] }).allowedCidrs).toEqual(['0.0.0.0/0']);
+  });
+
+  it('takes a range that is written twice once: two equal rules would end in an error of cdktf', () => {
+    const twice = ['203.0.113.0/24', '203.0.113.0/24'];
+    expect(resolveProps({ allowedCidrs: twice, console: true, adminCidrs: twice })).toMatchObject({
+      allowedCidrs: ['203.0.113.0/24'],
+      adminCidrs: ['203.0.113.0/24'],
+    });
   });
 
   it('takes the props that stacks/main.ts comes with', () => {

@@ -1,8 +1,6 @@
-import { DataAwsPartition } from '@cdktf/provider-aws/lib/data-aws-partition';
 import { IamInstanceProfile } from '@cdktf/provider-aws/lib/iam-instance-profile';
 import { IamRole } from '@cdktf/provider-aws/lib/iam-role';
 import { IamRolePolicy } from '@cdktf/provider-aws/lib/iam-role-policy';
-import { IamRolePolicyAttachment } from '@cdktf/provider-aws/lib/iam-role-policy-attachment';
 import { Construct } from 'constructs';
 
 export interface IdentityProps {
@@ -13,6 +11,15 @@ export interface IdentityProps {
   /** Where it may write its report; ends in `/*`. */
   readonly reportArns: string;
 }
+
+/** What Session Manager asks of a machine's role, and no more; these actions know no narrower resource. */
+const SESSION_ACTIONS = [
+  'ssm:UpdateInstanceInformation',
+  'ssmmessages:CreateControlChannel',
+  'ssmmessages:CreateDataChannel',
+  'ssmmessages:OpenControlChannel',
+  'ssmmessages:OpenDataChannel',
+];
 
 /** Who the machine is: a role that reads one secret and two objects, writes its report, and opens SSM sessions. */
 export class Identity extends Construct {
@@ -45,16 +52,14 @@ export class Identity extends Construct {
             Resource: secretArn,
           },
           { Sid: 'ReadBundleAndModel', Effect: 'Allow', Action: 's3:GetObject', Resource: [...readableArns] },
+          // The whole prefix, because the role is there before the instance has an id. So while one machine replaces
+          // another, each could overwrite the other's report; no machine outside the deployment has the role.
           { Sid: 'WriteReport', Effect: 'Allow', Action: 's3:PutObject', Resource: reportArns },
+          // Shell sessions and port forwarding without an open port and without SSH keys. Not AWS's own policy
+          // AmazonSSMManagedInstanceCore: that one lets the machine read every parameter of the account.
+          { Sid: 'OpenSessions', Effect: 'Allow', Action: SESSION_ACTIONS, Resource: '*' },
         ],
       }),
-    });
-    // `aws`, `aws-cn` or `aws-us-gov`; known to the provider without a request.
-    const { partition } = new DataAwsPartition(this, 'partition');
-    // Shell sessions and port forwarding without an open port and without SSH keys.
-    new IamRolePolicyAttachment(this, 'sessions', {
-      role: role.name,
-      policyArn: `arn:${partition}:iam::aws:policy/AmazonSSMManagedInstanceCore`,
     });
     const profile = new IamInstanceProfile(this, 'profile', {
       namePrefix: `${name}-instance-`,

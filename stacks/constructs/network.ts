@@ -5,7 +5,7 @@ import { RouteTableAssociation } from '@cdktf/provider-aws/lib/route-table-assoc
 import { Subnet } from '@cdktf/provider-aws/lib/subnet';
 import { Vpc } from '@cdktf/provider-aws/lib/vpc';
 import { VpcEndpoint } from '@cdktf/provider-aws/lib/vpc-endpoint';
-import { Fn, Op, type TerraformResourceLifecycle, Token } from 'cdktf';
+import { Fn, Op, TerraformIterator, type TerraformResourceLifecycle, Token } from 'cdktf';
 import { Construct } from 'constructs';
 
 export interface NetworkProps {
@@ -31,7 +31,7 @@ export class Network extends Construct {
   readonly subnetId: string;
   /** Where the subnet lies. */
   readonly availabilityZone: string;
-  /** Every zone of the region that offers the instance type. */
+  /** Every zone of the region, Local Zones aside, that offers the instance type. */
   readonly zones: string[];
 
   constructor(scope: Construct, id: string, props: NetworkProps) {
@@ -54,7 +54,11 @@ export class Network extends Construct {
       locationType: 'availability-zone',
       filter: [{ name: 'instance-type', values: [props.instanceType] }],
     });
-    this.zones = Fn.sort(Fn.toset(offerings.locations));
+    // A region's Local Zones (us-east-1-bos-1a) are listed too where the account has them on, and sort first.
+    const zones = TerraformIterator.fromList(offerings.locations).forExpressionForList(
+      `val if can(regex("^${region}[a-z]$", val))`,
+    );
+    this.zones = Fn.sort(Fn.toset(Token.asList(zones)));
     const subnet = this.subnet(vpc.id, props);
     new RouteTableAssociation(this, 'public', { subnetId: subnet.id, routeTableId: routes.id });
 

@@ -1,7 +1,7 @@
 import { DataAwsSsmParameter } from '@cdktf/provider-aws/lib/data-aws-ssm-parameter';
 import { Eip } from '@cdktf/provider-aws/lib/eip';
 import { Instance } from '@cdktf/provider-aws/lib/instance';
-import { Fn, TerraformResource } from 'cdktf';
+import { DataResource, Fn, TerraformResource } from 'cdktf';
 import { Construct, type IConstruct } from 'constructs';
 
 import type { Architecture, InstanceType } from '../sizing';
@@ -30,6 +30,9 @@ const DEBIAN_IMAGE: Readonly<Record<Architecture, string>> = {
   arm64: '/aws/service/debian/release/12/latest/arm64',
 };
 
+/** Holds the type, so that Terraform has something to see a change of. */
+const MACHINE_TYPE = 'machine_type';
+
 /** The machine and its address. The address is not given to the machine here: see Readiness. */
 export class Server extends Construct {
   readonly instance: Instance;
@@ -43,6 +46,8 @@ export class Server extends Construct {
     super(scope, id);
     const { name, instanceType, amiId } = props;
 
+    const type = new DataResource(this, MACHINE_TYPE, { input: { name: instanceType.name } });
+    type.overrideLogicalId(MACHINE_TYPE);
     const address = new Eip(this, 'address', { domain: 'vpc', tags: { Name: name } });
     const userData = props.userData(address.publicIp);
     this.instance = new Instance(this, 'machine', {
@@ -69,6 +74,9 @@ export class Server extends Construct {
       lifecycle: {
         // The new machine answers before the old one goes.
         createBeforeDestroy: true,
+        // AWS would stop the machine, change its type and start it: an outage, and at its end nothing asks for an answer.
+        // (By its name: Terraform takes no `${}` here, which is how cdktf would write the resource.)
+        replaceTriggeredBy: [`${type.terraformResourceType}.${MACHINE_TYPE}`],
         // A newer image must not replace a machine that runs; it is taken when the machine is replaced anyway.
         ignoreChanges: amiId === undefined ? ['ami'] : undefined,
         precondition: [
