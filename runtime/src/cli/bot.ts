@@ -16,7 +16,8 @@ const program = new Command('bot')
   .version(readVersion().text, '--version', 'print versions')
   .exitOverride();
 
-for (const register of [registerServe, registerToken, registerConfig, registerModel, registerUp]) register(program);
+for (const register of [registerServe, registerToken, registerConfig, registerModel, registerUp])
+  register(program);
 
 try {
   await program.parseAsync();
