@@ -4,7 +4,7 @@
  * Makes this checkout ready to use: packages, the compiled runtime, the default model. Run before anything is
  * installed, so it uses nothing but Node.
  *
- *   node scripts/setup.mjs [--for run|test|e2e|deploy]
+ *   node scripts/setup.mjs [--for packages|run|test|e2e|deploy]
  *
  * Does only what is missing, in some 0.1 s when nothing is. Two runs at once wait for each other.
  */
@@ -16,25 +16,27 @@ import { parseArgs } from 'node:util';
 import { build, isBuilt } from './lib/build.mjs';
 import { cachedDefaultModel, DEFAULT_MODEL } from './lib/default-model.mjs';
 import { exclusive } from './lib/exclusive.mjs';
-import { isInstalled, npm, packagesOf } from './lib/npm.mjs';
+import { isInstalled, npmInstall, packagesOf } from './lib/npm.mjs';
 import { backEndPackage, checkNode } from './lib/platform.mjs';
+import { Interrupted, interruptible } from './lib/interrupt.mjs';
 import { run } from './lib/run.mjs';
 import { SetupError, step } from './lib/say.mjs';
 
 /**
- * @typedef {'run' | 'test' | 'e2e' | 'deploy'} Purpose
+ * @typedef {'packages' | 'run' | 'test' | 'e2e' | 'deploy'} Purpose
  * @typedef {{ name: string, done: () => boolean, work: () => Promise<void> }} Step
  */
 
 /** @type {readonly Purpose[]} */
-const PURPOSES = ['run', 'test', 'e2e', 'deploy'];
+const PURPOSES = ['packages', 'run', 'test', 'e2e', 'deploy'];
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const RUNTIME = join(ROOT, 'runtime');
 
 /**
- * @param {Purpose} purpose what the checkout is made ready for: `run` needs the runtime alone, `deploy` the stacks
- * too, `test` and `e2e` also the default model
+ * @param {Purpose} purpose what the checkout is made ready for: `packages` is enough to check and compile the source,
+ * `run` needs the runtime alone, `deploy` the stacks too, `test` and `e2e` also the default model
+ * @throws SetupError, Interrupted
  */
 export async function setUp(purpose) {
   checkNode();
@@ -51,6 +53,7 @@ export async function setUp(purpose) {
  * @returns {Step[]}
  */
 function stepsFor(purpose) {
+  if (purpose === 'packages') return [rootPackages(), runtimePackages()];
   const steps = [runtimePackages(), engine(), compiledRuntime()];
   if (purpose !== 'run') steps.unshift(rootPackages());
   if (purpose === 'test' || purpose === 'e2e') steps.push(defaultModel());
@@ -62,7 +65,7 @@ function rootPackages() {
   return {
     name: 'packages of the stacks and tests (npm ci)',
     done: () => isInstalled(ROOT),
-    work: () => npm(['ci', '--no-audit', '--no-fund'], ROOT),
+    work: () => npmInstall(['ci', '--no-audit', '--no-fund'], ROOT),
   };
 }
 
@@ -75,7 +78,7 @@ function runtimePackages() {
   return {
     name: 'packages of the runtime (npm ci)',
     done: () => isInstalled(RUNTIME),
-    work: () => npm(['ci', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'], RUNTIME),
+    work: () => npmInstall(['ci', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'], RUNTIME),
   };
 }
 
@@ -94,7 +97,7 @@ function engine() {
       existsSync(join(RUNTIME, path, 'package.json')),
     // --no-save: the lock file already pins it, by version and by integrity, as one of the optional packages.
     work: () =>
-      npm(
+      npmInstall(
         [
           'install',
           '--no-save',
@@ -131,6 +134,22 @@ function defaultModel() {
   };
 }
 
+/**
+ * Says what ended the set-up early, and sets the exit status to it.
+ *
+ * @param {unknown} error
+ */
+export function reportFailure(error) {
+  if (error instanceof Interrupted) {
+    process.stderr.write('setup: interrupted\n');
+    process.exitCode = 130;
+    return;
+  }
+  if (!(error instanceof SetupError)) throw error;
+  process.stderr.write(`setup: ${error.message}\n`);
+  process.exitCode = 1;
+}
+
 /** @param {string[]} args */
 async function main(args) {
   const { values } = parseArgs({
@@ -149,10 +168,5 @@ async function main(args) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM']))
-    process.once(signal, () => process.exit(130));
-  main(process.argv.slice(2)).catch((/** @type {Error} */ error) => {
-    process.stderr.write(`setup: ${error instanceof SetupError ? error.message : (error.stack ?? error)}\n`);
-    process.exitCode = 1;
-  });
+  interruptible(() => main(process.argv.slice(2))).catch(reportFailure);
 }

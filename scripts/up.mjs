@@ -8,21 +8,20 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-import { SetupError } from './lib/say.mjs';
-import { setUp } from './setup.mjs';
+import { interruptible } from './lib/interrupt.mjs';
+import { reportFailure, setUp } from './setup.mjs';
 
 const BOT = join(dirname(fileURLToPath(import.meta.url)), '..', 'runtime', 'dist', 'cli', 'bot.js');
 
-const interrupt = () => process.exit(130);
+let isReady = false;
 try {
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  await setUp('run');
+  await interruptible(() => setUp('run'));
+  isReady = true;
+} catch (error) {
+  reportFailure(error);
+}
+if (isReady) {
   // From here on a signal means: drain. `bot up` says how.
-  process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt);
   process.argv = [process.execPath, BOT, 'up', ...process.argv.slice(2)];
   await import(pathToFileURL(BOT).href);
-} catch (error) {
-  if (!(error instanceof SetupError)) throw error;
-  process.stderr.write(`setup: ${error.message}\n`);
-  process.exitCode = 1;
 }

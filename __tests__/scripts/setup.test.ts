@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { runEsModule } from '../support/es-module';
 import { temporaryFolder } from '../support/temporary-folder';
@@ -37,12 +38,15 @@ describe('whether packages are installed', () => {
     'node_modules/a': { version: '1.0.0', integrity: 'sha512-a' },
     'node_modules/o': { version: '1.0.0', integrity: 'sha512-o', optional: true },
   };
-  const isInstalled = (present?: object) => {
+  const isInstalled = (present?: object, finished = true) => {
     writeFileSync(join(folder(), 'package-lock.json'), JSON.stringify({ packages: wanted }));
     mkdirSync(join(folder(), 'node_modules'), { recursive: true });
     const hidden = join(folder(), 'node_modules', '.package-lock.json');
     if (present) writeFileSync(hidden, JSON.stringify({ packages: present }));
     else rmSync(hidden, { force: true });
+    const stamp = join(folder(), 'node_modules', '.botstack-installed');
+    if (finished) writeFileSync(stamp, '');
+    else rmSync(stamp, { force: true });
     return runEsModule(`const { isInstalled } = await import(scripts + 'lib/npm.mjs');
       console.log(isInstalled(${JSON.stringify(folder())}));`).stdout.trim();
   };
@@ -57,6 +61,8 @@ describe('whether packages are installed', () => {
 
   it('takes an interrupted install for none', () => {
     expect(isInstalled(undefined)).toBe('false');
+    // Whatever npm's own list says: it may name packages whose files are not there.
+    expect(isInstalled({ 'node_modules/a': wanted['node_modules/a'] }, false)).toBe('false');
   });
 });
 
@@ -90,7 +96,8 @@ describe('two set-ups at once', () => {
   });
 });
 
-it('says what to do when the registry cannot be reached, after several attempts', () => {
+/** What a set-up needs that installs packages, without any of them. */
+function copyOfRepository(): string {
   const copy = join(folder(), 'copy');
   for (const part of [
     'scripts',
@@ -101,12 +108,71 @@ it('says what to do when the registry cannot be reached, after several attempts'
   ]) {
     cpSync(join(REPOSITORY, part), join(copy, part), { recursive: true });
   }
-  const outer = Object.entries(process.env).filter(([name]) => !name.startsWith('npm_'));
+  return copy;
+}
+
+const withoutNpm = (env: NodeJS.ProcessEnv) =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('npm_')));
+
+// The way processes are grouped and asked for is Unix's.
+const onUnix = process.platform === 'win32' ? describe.skip : describe;
+
+onUnix('a set-up that is interrupted', () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'by %s ends what it started, then releases its lock',
+    async (signal) => {
+      const copy = copyOfRepository();
+      const lock = join(copy, '.artifacts', 'setup.lock');
+      const log = join(folder(), 'log');
+      // Like npm: takes no notice of a signal for some time, and has a child of its own.
+      const cli = join(folder(), 'npm-cli.js');
+      writeFileSync(
+        cli,
+        `const { spawn } = require('node:child_process');
+       process.on('SIGTERM', () => {}).on('SIGINT', () => {});
+       const child = spawn(process.execPath, ['-e', 'process.on("SIGTERM", () => {}); setTimeout(() => {}, 60000)']);
+       require('node:fs').writeFileSync(${JSON.stringify(log)}, process.pid + ' ' + child.pid + '\\n');
+       setTimeout(() => {}, 60_000);`,
+      );
+      const setUp = spawn(process.execPath, ['scripts/setup.mjs', '--for', 'run'], {
+        cwd: copy,
+        env: { ...withoutNpm(process.env), npm_execpath: cli },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let said = '';
+      setUp.stderr.on('data', (chunk) => (said += String(chunk)));
+      const ended = new Promise((resolve) => setUp.once('close', resolve));
+      while (!existsSync(log) || !readFileSync(log, 'utf8').endsWith('\n')) await sleep(20);
+      const started = readFileSync(log, 'utf8').trim().split(' ').map(Number);
+      try {
+        setUp.kill(signal);
+        // While anything of it runs, the lock stands.
+        while (existsSync(lock)) await sleep(2);
+        expect(started.filter(isAlive)).toEqual([]);
+        expect(await ended).toBe(130);
+        expect(said).toMatch(/not finished\nsetup: interrupted\n$/);
+      } finally {
+        for (const pid of started.filter(isAlive)) process.kill(pid, 'SIGKILL');
+      }
+    },
+  );
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+it('says what to do when the registry cannot be reached, after several attempts', () => {
+  const copy = copyOfRepository();
   const { status, stderr } = spawnSync(process.execPath, ['scripts/setup.mjs', '--for', 'run'], {
     cwd: copy,
     encoding: 'utf8',
     env: {
-      ...Object.fromEntries(outer),
+      ...withoutNpm(process.env),
       npm_config_registry: 'http://127.0.0.1:9/',
       npm_config_fetch_retries: '0',
       npm_config_cache: join(folder(), 'cache'),
@@ -125,5 +191,19 @@ it('refuses a purpose that it does not know', () => {
     encoding: 'utf8',
   });
   expect(status).toBe(1);
-  expect(stderr).toContain('--for should be one of run, test, e2e, deploy, got fun');
+  expect(stderr).toContain('--for should be one of packages, run, test, e2e, deploy, got fun');
+});
+
+it('has every command of package.json that needs packages install them first', () => {
+  const { scripts } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  const unprepared = Object.entries(scripts).filter(
+    ([name, command]) =>
+      // npm runs `preX` before `X`; editors format with what they find.
+      !/^node scripts\//.test(command) &&
+      name !== 'format' &&
+      !scripts[`pre${name}`]?.startsWith('node scripts/setup.mjs'),
+  );
+  expect(unprepared).toEqual([]);
 });

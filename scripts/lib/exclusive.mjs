@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { interruption, throwIfInterrupted } from './interrupt.mjs';
 import { note } from './say.mjs';
 
 /**
@@ -25,7 +26,8 @@ export async function exclusive(file, work) {
     }
     if (!told) note(`waiting for another set-up (process ${owner ?? 'unknown'})`);
     told = true;
-    await sleep(250);
+    await sleep(250, undefined, { signal: interruption }).catch(() => undefined);
+    throwIfInterrupted();
   }
   const release = () => rmSync(file, { force: true });
   process.once('exit', release);

@@ -1,8 +1,9 @@
 // @ts-check
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { interruption, throwIfInterrupted } from './interrupt.mjs';
 import { run } from './run.mjs';
 import { note, SetupError } from './say.mjs';
 
@@ -14,13 +15,32 @@ const NETWORK_FAILURE =
 const RETRY_WAITS = [2_000, 6_000];
 
 /**
- * Runs npm, again where the network failed.
+ * Says that an install went through to its end. npm's own node_modules/.package-lock.json cannot: after an install
+ * that was cut off in the middle it may name packages whose files are not there.
+ *
+ * @param {string} folder
+ */
+const stampFile = (folder) => join(folder, 'node_modules', '.botstack-installed');
+
+/**
+ * Runs an npm command that changes node_modules in `folder`, again where the network failed.
+ *
+ * @param {readonly string[]} args
+ * @param {string} folder
+ */
+export async function npmInstall(args, folder) {
+  rmSync(stampFile(folder), { force: true });
+  await npm(args, folder);
+  writeFileSync(stampFile(folder), '');
+}
+
+/**
  *
  * @param {readonly string[]} args
  * @param {string} cwd
  * @param {{ attempts?: number }} [options]
  */
-export async function npm(args, cwd, { attempts = 3 } = {}) {
+async function npm(args, cwd, { attempts = 3 } = {}) {
   for (let attempt = 1; ; attempt++) {
     const { code, output } = await runNpm(args, cwd);
     if (code === 0) return;
@@ -31,7 +51,8 @@ export async function npm(args, cwd, { attempts = 3 } = {}) {
     if (network && attempt < attempts) {
       const wait = RETRY_WAITS[Math.min(attempt, RETRY_WAITS.length) - 1] ?? 0;
       note(`the package registry did not answer, attempt ${attempt + 1} of ${attempts} in ${wait / 1000} s`);
-      await sleep(wait);
+      await sleep(wait, undefined, { signal: interruption }).catch(() => undefined);
+      throwIfInterrupted();
       continue;
     }
     throw npmFailure(args, cwd, code, output, network);
@@ -107,10 +128,8 @@ function npmFailure(args, cwd, code, output, network) {
 }
 
 /**
- * Says whether node_modules holds what the lock file asks for: the same versions with the same integrity. Optional
- * packages are not looked at: which of them belong here depends on the machine.
- *
- * npm writes node_modules/.package-lock.json at the very end of an install, so an interrupted one counts as missing.
+ * Says whether node_modules holds what the lock file asks for, whole: the same versions with the same integrity.
+ * Optional packages are not looked at: which of them belong here depends on the machine.
  *
  * @param {string} folder with package.json and package-lock.json
  */
@@ -119,7 +138,7 @@ export function isInstalled(folder) {
   const present = packagesOf(join(folder, 'node_modules', '.package-lock.json'));
   if (!wanted)
     throw new SetupError(`${join(folder, 'package-lock.json')} is missing`, 'restore it: git checkout it');
-  if (!present) return false;
+  if (!present || !existsSync(stampFile(folder))) return false;
   return Object.entries(wanted).every(([path, entry]) => {
     if (path === '' || entry.optional || entry.devOptional || entry.link) return true;
     const found = present[path];

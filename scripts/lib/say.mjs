@@ -1,5 +1,6 @@
 // @ts-check
 /** What the set-up prints: one line a step, with its seconds, and failures that name the remedy. */
+import { Interrupted } from './interrupt.mjs';
 
 /** A failure that the person can act on: shown without a stack trace. */
 export class SetupError extends Error {
@@ -36,7 +37,7 @@ export async function step(name, work) {
     process.stderr.write(`${end()}\n`);
     return result;
   } catch (error) {
-    process.stderr.write(`${end()}, failed\n`);
+    process.stderr.write(`${end()}, ${error instanceof Interrupted ? 'not finished' : 'failed'}\n`);
     throw error;
   }
 }
