@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import {
   CreateSecretCommand,
   DeleteSecretCommand,
@@ -80,11 +86,10 @@ export async function checkRole(report: Report, subject: Subject): Promise<void>
       const s3 = new S3Client(options);
       const secrets = new SecretsManagerClient(options);
       const bundleKey = keyIn(instance.userData, 'BUNDLE_KEY');
+      const modelKey = keyIn(instance.userData, 'MODEL_KEY');
       const range = 'bytes=0-0';
       await s3.send(new GetObjectCommand({ Bucket: bucket, Key: bundleKey, Range: range }));
-      await s3.send(
-        new GetObjectCommand({ Bucket: bucket, Key: keyIn(instance.userData, 'MODEL_KEY'), Range: range }),
-      );
+      await s3.send(new GetObjectCommand({ Bucket: bucket, Key: modelKey, Range: range }));
 
       const decoy = await secretsManager(account).send(
         new CreateSecretCommand({ Name: 'somebody-elses', SecretString: 'x' }),
@@ -94,6 +99,14 @@ export async function checkRole(report: Report, subject: Subject): Promise<void>
           'read another secret': () => secrets.send(new GetSecretValueCommand({ SecretId: decoy.ARN })),
           'replace the bundle': () =>
             s3.send(new PutObjectCommand({ Bucket: bucket, Key: bundleKey, Body: 'x' })),
+          'replace the model': () =>
+            s3.send(new PutObjectCommand({ Bucket: bucket, Key: modelKey, Body: 'x' })),
+          'write outside its reports': () =>
+            s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'notes.txt', Body: 'x' })),
+          'delete the model': () => s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: modelKey })),
+          'delete a report': () =>
+            s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: `reports/${instance.instanceId}.json` })),
+          'read a parameter of SSM': () => getParameter(options, '/somebody/elses'),
           'list the bucket': () => s3.send(new ListObjectsV2Command({ Bucket: bucket })),
           'read a report': () =>
             s3.send(new GetObjectCommand({ Bucket: bucket, Key: `reports/${instance.instanceId}.json` })),
@@ -117,6 +130,32 @@ export async function checkRole(report: Report, subject: Subject): Promise<void>
   await report.check('the instance takes version 2 of the metadata service only', () => {
     assert.equal(instance.httpTokens, 'required');
   });
+}
+
+interface Caller {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly sessionToken?: string | undefined };
+}
+
+/** One request to SSM, for which a client of 3 MB would be much. The emulator looks at who asks, not at signatures. */
+async function getParameter({ endpoint, region, credentials }: Caller, name: string): Promise<unknown> {
+  const scope = `${credentials.accessKeyId}/20260101/${region}/ssm/aws4_request`;
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/x-amz-json-1.1',
+      'x-amz-target': 'AmazonSSM.GetParameter',
+      'x-amz-security-token': credentials.sessionToken ?? '',
+      authorization: `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0`,
+    },
+    body: JSON.stringify({ Name: name }),
+  });
+  const answer = (await response.json()) as { __type?: string };
+  if (!response.ok) {
+    throw Object.assign(new Error(JSON.stringify(answer)), { name: answer.__type ?? 'unknown' });
+  }
+  return answer;
 }
 
 /** A value of the bootstrap's environment file, which the user-data carries as plain text. */
