@@ -20,13 +20,13 @@ afterEach(() => {
 });
 
 describe('openFileSink', () => {
-  test('appends to what is there, for its group to read and not for everyone', () => {
+  test('appends to what is there, for its owner alone to read', () => {
     sink.write('one');
     const second = openFileSink(path, () => undefined);
     second.write('two');
     second.close();
     expect(readFileSync(path, 'utf8')).toBe('one\ntwo\n');
-    expect(statSync(path).mode & 0o007).toBe(0);
+    expect(statSync(path).mode & 0o077).toBe(0);
   });
 
   test('loses no line when logrotate renames the file, and comes back to the name by itself', () => {

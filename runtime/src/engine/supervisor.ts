@@ -89,7 +89,11 @@ export class Supervisor {
     const lastWords = new LastLines();
     child.stderr?.setEncoding('utf8').on('data', (text: string) => lastWords.add(text));
     child.on('message', (message: FromChild) => this.#onMessage(message));
-    child.on('error', (error) => this.#options.log('ERR', `engine process: ${error.message}`));
+    child.on('error', (error) => {
+      this.#options.log('ERR', `engine process: ${error.message}`);
+      // One that could not be started (no process or memory left) never exits.
+      if (child.pid === undefined) this.#onExit(child, error.message, lastWords);
+    });
     child.on('exit', (code, signal) => this.#onExit(child, describeExit(code, signal), lastWords));
     this.send({ type: 'load', settings: this.#options.settings });
     this.#heartbeat = setInterval(() => this.#beat(), this.#options.heartbeatMs);
@@ -104,7 +108,7 @@ export class Supervisor {
     this.#ended = true;
     clearTimeout(this.#restart);
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     this.send({ type: 'stop' });
     const kill = setTimeout(() => child.kill('SIGKILL'), this.#options.stopMs);

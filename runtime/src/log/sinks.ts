@@ -23,8 +23,7 @@ export interface FileSink extends LogSink {
  * the next check, so that none is lost, with no signal needed. A full disk silences the file, never the service.
  */
 export function openFileSink(path: string, onProblem: (text: string) => void): FileSink {
-  // Group-readable for agents that ship logs; not for everyone.
-  const open = () => openSync(path, 'a', 0o640);
+  const open = () => openSync(path, 'a', 0o600);
   let file = open();
   let checkedAt = Date.now();
   let failing = false;
