@@ -23,7 +23,12 @@ interface ConfigShape {
   model_path?: unknown;
   security?: { api_key?: unknown };
   remote_service?: { auth?: { token?: unknown } };
-  network?: { external_port?: unknown; internal_port?: unknown; console_port?: unknown };
+  network?: {
+    external_port?: unknown;
+    internal_port?: unknown;
+    console_port?: unknown;
+    console_proxied?: unknown;
+  };
   limits?: { max_request_seconds?: unknown };
 }
 
@@ -61,7 +66,7 @@ export function checkUserDataProps(props: UserDataProps): void {
     props.memoryMaxMiB,
   );
   if (props.consolePort !== undefined) {
-    const { console_port: loopback } = (props.config as ConfigShape).network ?? {};
+    const { console_port: loopback, console_proxied: proxied } = (props.config as ConfigShape).network ?? {};
     need(
       isWhole(props.consolePort, 1, 65_535),
       'consolePort',
@@ -74,6 +79,7 @@ export function checkUserDataProps(props: UserDataProps): void {
       `a port of its own beside consolePort (${props.consolePort}), which is nginx's`,
       loopback,
     );
+    need(proxied === true, 'config.network.console_proxied', 'true where consolePort is set', proxied);
   }
   problems.push(...configProblems(props));
   if (problems.length > 0) throw new Error(problems.join('\n'));

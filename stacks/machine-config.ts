@@ -62,6 +62,7 @@ export function serviceConfig({ props, instanceType, model }: BootValues, secret
       external_port: props.externalPort,
       internal_port: props.internalPort,
       console_port: consoleLoopbackPort(props),
+      console_proxied: props.console,
     },
     security: { api_key_secret_id: secretArn, region: props.region },
     model_path: `/opt/bot/models/${modelFileName(model.path)}`,

@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { API_ERRORS, type ErrorCode } from '../../runtime/src/errors/catalog';
 import { renderedFile, sampleProps } from './support/sample';
 import { inTemporaryFolder, run, testWith } from './support/tools';
 
@@ -40,7 +41,7 @@ describe('nginx.conf', () => {
     consolePort: 8080,
     config: {
       ...sampleProps().config,
-      network: { external_port: 18789, internal_port: 8000, console_port: 8081 },
+      network: { external_port: 18789, internal_port: 8000, console_port: 8081, console_proxied: true },
     },
   };
 
@@ -87,15 +88,16 @@ describe('nginx.conf', () => {
   test('answers its own errors as JSON in the shape of the API', () => {
     const bodies = [...renderedFile('nginx.conf').matchAll(/return (\d+) '(.*)';/g)];
     expect(bodies.map(([, status]) => status)).toEqual(['400', '413', '429', '503']);
-    for (const [, , body] of bodies) {
-      expect(JSON.parse(body!)).toEqual({
-        error: {
-          message: expect.any(String),
-          type: expect.any(String),
-          param: null,
-          code: expect.any(String),
-        },
+    for (const [, status, body] of bodies) {
+      const { error } = JSON.parse(body!) as { error: { code: ErrorCode; type: string } };
+      expect(error).toEqual({
+        message: expect.any(String),
+        type: expect.any(String),
+        param: null,
+        code: expect.any(String),
       });
+      // docs/errors.md is made of the catalog.
+      expect(API_ERRORS[error.code]).toMatchObject({ status: Number(status), type: error.type });
     }
   });
 });

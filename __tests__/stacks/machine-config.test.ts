@@ -93,8 +93,12 @@ describe('bootText', () => {
 
   it('lets nginx have port 8080 only when the console is asked for, and the console the one beside it', () => {
     const open = bootText(values({ console: true, adminCidrs: ['192.0.2.0/24'] }));
-    expect(load(fileIn(open, /config\.yaml$/))).toMatchObject({ network: { console_port: 8081 } });
-    expect(load(fileIn(text, /config\.yaml$/))).toMatchObject({ network: { console_port: 8080 } });
+    expect(load(fileIn(open, /config\.yaml$/))).toMatchObject({
+      network: { console_port: 8081, console_proxied: true },
+    });
+    expect(load(fileIn(text, /config\.yaml$/))).toMatchObject({
+      network: { console_port: 8080, console_proxied: false },
+    });
   });
 
   it('makes a safe file name of whatever the model is called', () => {

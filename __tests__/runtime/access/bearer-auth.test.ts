@@ -87,6 +87,18 @@ describe('authentication', () => {
     await until(() => service.logged().some((line) => /\[SEC\].* 429 /.test(line)));
   });
 
+  test('at the console, believes what is said about the address only behind nginx', async () => {
+    const lockedAfter11 = async (network: object) => {
+      const { consoleUrl } = await startTestService({ config: { network } });
+      for (let time = 0; time < 11; time++) {
+        await models(consoleUrl, `Bearer guess-${time}`, { 'X-Forwarded-For': `203.0.113.${time}` });
+      }
+      return (await models(consoleUrl, `Bearer ${API_KEY}`, { 'X-Forwarded-For': '203.0.113.99' })).status;
+    };
+    expect(await lockedAfter11({})).toBe(429);
+    expect(await lockedAfter11({ console_proxied: true })).toBe(200);
+  });
+
   test('reads the keys again for one that it does not know: a rotation needs no restart', async () => {
     let stored = ['old-key-0123456789abc'];
     const keys = await ApiKeys.open({

@@ -34,7 +34,7 @@ describe('configSchema', () => {
 
   test('fills in what a minimal configuration leaves out', () => {
     expect(configSchema.parse(MINIMAL)).toMatchObject({
-      network: { external_port: 18789, internal_port: 8000, console_port: 8080 },
+      network: { external_port: 18789, internal_port: 8000, console_port: 8080, console_proxied: false },
       security: { encryption: 'AES-256-GCM' },
       engine: { context_size: 4096, sequences: 4 },
       limits: { max_queue: 16, max_request_seconds: 300 },

@@ -9,7 +9,7 @@ import { requestContext } from './request-context.js';
 import { API_ROUTES, apiRouter, type ApiParts } from './router.js';
 
 export function createApiApp(parts: ApiParts): Express {
-  const app = baseApp(parts);
+  const app = baseApp(parts, true);
   app.use(
     helmet({ ...COMMON_HEADERS, contentSecurityPolicy: { useDefaults: false, directives: NOTHING_ALLOWED } }),
   );
@@ -21,7 +21,7 @@ export function createApiApp(parts: ApiParts): Express {
 
 /** `directory` holds the console's static files. */
 export function createConsoleApp(parts: ApiParts, directory: string): Express {
-  const app = baseApp(parts);
+  const app = baseApp(parts, parts.config.network.console_proxied);
   app.use(
     helmet({ ...COMMON_HEADERS, contentSecurityPolicy: { useDefaults: false, directives: CONSOLE_POLICY } }),
   );
@@ -54,13 +54,13 @@ const CONSOLE_POLICY = {
   'frame-ancestors': ["'none'"],
 };
 
-function baseApp(parts: ApiParts): Express {
+/** `isProxied`: nginx is in front, and says in X-Forwarded-For who asks. Without it that header is the client's own. */
+function baseApp(parts: ApiParts, isProxied: boolean): Express {
   const app = express();
   app.disable('x-powered-by');
   // Answers are never the same twice: hashing them is work for nothing.
   app.disable('etag');
-  // X-Forwarded-For counts only when it comes from this machine's own proxy.
-  app.set('trust proxy', 'loopback');
+  if (isProxied) app.set('trust proxy', 'loopback');
   app.set('query parser', 'simple');
   app.use(requestContext(parts.log, parts.metrics));
   return app;

@@ -29,6 +29,8 @@ const network = z.strictObject({
   internal_port: port().default(8000),
   /** Where the web console listens, on 127.0.0.1 only; reach it through a tunnel. 0 switches it off. */
   console_port: integer(0, 65535).default(8080),
+  /** Whether nginx opens the console to a network: only then is X-Forwarded-For believed there. */
+  console_proxied: flag().default(false),
 });
 
 const security = z.strictObject({

@@ -56,6 +56,13 @@ export const API_ERRORS = {
       'shorten or drop the oldest messages',
     help: 'Nothing is cut off in silence. A larger `engine.context_size` takes more memory.',
   },
+  invalid_http: {
+    status: 400,
+    type: 'invalid_request_error',
+    message:
+      'The request is not valid HTTP for this port: headers too large, malformed, or http:// on the https:// port.',
+    help: 'Answered by nginx. 443 speaks TLS, the other port does not.',
+  },
   missing_api_key: {
     status: 401,
     type: 'authentication_error',
@@ -115,6 +122,13 @@ export const API_ERRORS = {
     type: 'rate_limit_error',
     message: 'Too many wrong keys from this address; try again in {seconds} seconds',
     help: 'More than 10 wrong keys or tokens in a minute lock an address out for 300 seconds.',
+  },
+  rate_limit_exceeded: {
+    status: 429,
+    type: 'rate_limit_error',
+    message:
+      'More than 10 requests a second (burst 20), or more than 32 at once, from this address. Retry after 1 second.',
+    help: 'Answered by nginx, which counts by address: users behind one NAT share it.',
   },
   server_busy: {
     status: 429,
