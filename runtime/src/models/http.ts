@@ -174,11 +174,12 @@ export async function withRetries<T>(
   }
 }
 
-export function aborted(): ModelError {
+/** @param resumes whether the bytes that came are kept for the next time */
+export function aborted(resumes = false): ModelError {
   return new ModelError(
     'ABORTED',
     'the pull was interrupted',
-    'run it again: a download goes on where it stopped',
+    resumes ? 'run it again: the download goes on where it stopped' : 'run it again: it begins anew',
   );
 }
 

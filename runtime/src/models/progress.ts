@@ -6,6 +6,8 @@ export interface Progress {
   start(label: string, total: number | undefined): void;
   /** @param done bytes of the whole file that are there now, also those of an earlier, interrupted transfer */
   update(done: number, total?: number): void;
+  /** Instead of the bar: what goes on without bytes to count. Ends with the next `phase`, `start` or `stop`. */
+  phase(text: string): void;
   /** Ends the bar, if one shows. */
   stop(): void;
   /** One line about what happens: a retry, a first download. */
@@ -15,6 +17,7 @@ export interface Progress {
 export const silentProgress: Progress = {
   start: () => undefined,
   update: () => undefined,
+  phase: () => undefined,
   stop: () => undefined,
   note: () => undefined,
 };
@@ -26,6 +29,7 @@ export function terminalProgress(stream: NodeJS.WriteStream = process.stderr): P
 class BarProgress implements Progress {
   readonly #stream: NodeJS.WriteStream;
   #bar: cliProgress.SingleBar | undefined;
+  #phaseShows = false;
   #meter = new RateMeter();
 
   constructor(stream: NodeJS.WriteStream) {
@@ -58,9 +62,17 @@ class BarProgress implements Progress {
     this.#bar?.update(done);
   }
 
+  phase(text: string): void {
+    this.stop();
+    this.#stream.write(`${text} …`);
+    this.#phaseShows = true;
+  }
+
   stop(): void {
     this.#bar?.stop();
     this.#bar = undefined;
+    if (this.#phaseShows) this.#stream.write('\r\u001B[2K');
+    this.#phaseShows = false;
   }
 
   note(text: string): void {
@@ -97,6 +109,11 @@ class LineProgress implements Progress {
     if (performance.now() < this.#nextLine) return;
     this.#nextLine = performance.now() + LINE_INTERVAL;
     this.#stream.write(`${this.#label}  ${this.#meter.describe(done, total)}\n`);
+  }
+
+  phase(text: string): void {
+    this.stop();
+    this.#stream.write(`${text}\n`);
   }
 
   stop(): void {

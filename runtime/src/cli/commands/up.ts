@@ -8,10 +8,14 @@ import { DEFAULT_MODEL_SOURCE } from '../../models/source.js';
 import { EXIT } from '../exit-codes.js';
 import { watchNpm } from '../up/npm-watch.js';
 import { DEFAULT_PORT, parsePort } from '../up/ports.js';
+import type { RunFolder } from '../up/run-folder.js';
 import { checkedSource, DEFAULT_LOCK_FILE } from './model.js';
 
 /** Seconds that the printed token is valid. */
 const TOKEN_EXPIRY = 24 * 3600;
+
+/** A port that is free when chosen and taken a second later is rare; so often in a row means something else. */
+const CONSOLE_PORT_ATTEMPTS = 5;
 
 const CLI_FOLDER = join(import.meta.dirname, '..');
 
@@ -37,48 +41,65 @@ function checkedPort(text: string): number {
 }
 
 async function up(options: { model: string; port: number }): Promise<void> {
-  const { chooseConsolePort, requirePort } = await import('../up/ports.js');
+  const { requirePort } = await import('../up/ports.js');
   const { terminalProgress } = await import('../../models/progress.js');
   const { pullModel } = await import('../../models/store.js');
-  const { createRunFolder } = await import('../up/run-folder.js');
 
   const started = performance.now();
   const stopping = stopSignal();
   await requirePort(options.port);
   const progress = terminalProgress();
-  const model = await pullModel(options.model, { lockFile: DEFAULT_LOCK_FILE, progress, signal: stopping });
+  const model = await pullModel(options.model, {
+    lockFile: DEFAULT_LOCK_FILE,
+    newPins: 'user',
+    progress,
+    signal: stopping,
+  });
 
-  const consolePort = await chooseConsolePort(options.port);
-  const folder = createRunFolder({ port: options.port, consolePort, modelPath: model.path }, process.env);
-  // For every way out that runs no `finally`. A kill -9 is the lifeline's case.
-  process.once('exit', folder.remove);
-  try {
-    process.exitCode = await runService({
-      folder,
-      port: options.port,
-      consolePort,
-      modelFile: model.path,
-      stopping,
-      started,
-    });
-  } finally {
-    folder.remove();
+  for (let attempt = 1; ; attempt++) {
+    const code = await runInFolder({ port: options.port, modelPath: model.path, stopping, started });
+    if (code !== 'console port taken') {
+      process.exitCode = code;
+      return;
+    }
+    if (attempt === CONSOLE_PORT_ATTEMPTS) throw new Error('no free port for the console');
   }
 }
 
 interface Run {
-  readonly folder: { readonly path: string; readonly configFile: string };
   readonly port: number;
-  readonly consolePort: number;
-  readonly modelFile: string;
+  readonly modelPath: string;
   readonly stopping: AbortSignal;
   /** When the command began, on the clock of `performance`. */
   readonly started: number;
 }
 
-/** @returns the exit code */
-async function runService(run: Run): Promise<number> {
+/** The exit code, or that another try with another console port is worth it. */
+type Ending = number | 'console port taken';
+
+async function runInFolder(run: Run): Promise<Ending> {
+  const { chooseConsolePort } = await import('../up/ports.js');
+  const { createRunFolder } = await import('../up/run-folder.js');
+  const consolePort = await chooseConsolePort(run.port);
+  const folder = createRunFolder({ port: run.port, consolePort, modelPath: run.modelPath }, process.env);
+  // For every way out that runs no `finally`. A kill -9 is the lifeline's case.
+  process.once('exit', folder.remove);
+  try {
+    return await runService({ ...run, folder, consolePort });
+  } finally {
+    process.removeListener('exit', folder.remove);
+    folder.remove();
+  }
+}
+
+interface ServiceRun extends Run {
+  readonly folder: RunFolder;
+  readonly consolePort: number;
+}
+
+async function runService(run: ServiceRun): Promise<Ending> {
   const { ServiceProcess } = await import('../up/service-process.js');
+  const { saysConsolePortTaken } = await import('../up/ports.js');
   const apiKey = randomBytes(32).toString('hex');
   const service = new ServiceProcess({
     bot: join(CLI_FOLDER, 'bot.js'),
@@ -97,30 +118,35 @@ async function runService(run: Run): Promise<number> {
   if (run.stopping.aborted) stop();
   else run.stopping.addEventListener('abort', stop, { once: true });
 
-  const note = waitingNote(`loading ${basename(run.modelFile)}`);
+  const note = waitingNote(`loading ${basename(run.modelPath)}`);
   const ready = await service.becomesReady();
   note.end();
   if (ready && !run.stopping.aborted) {
-    const { signAccessToken } = await import('../../access/access-token.js');
-    const { greeting } = await import('../up/greeting.js');
-    const token = await signAccessToken(apiKey, 'local', TOKEN_EXPIRY);
-    const seconds = (performance.now() - run.started) / 1000;
-    const { port, consolePort, folder } = run;
-    const model = await servedModel(port, token.token);
-    process.stdout.write(
-      greeting({ port, consolePort, configFile: folder.configFile, model, seconds, ...token }),
-    );
+    await greet(run, apiKey);
     service.showNoteworthyLines((line) => process.stderr.write(`${line}\n`));
   }
 
   const code = await service.ended;
+  run.stopping.removeEventListener('abort', stop);
   if (run.stopping.aborted) {
     process.stderr.write('stopped\n');
     return EXIT.OK;
   }
+  if (!ready && service.lastLines.some(saysConsolePortTaken)) return 'console port taken';
   process.stderr.write(`the service ended by itself (exit ${code}). Its last lines:\n`);
   for (const line of service.lastLines) process.stderr.write(`  ${line}\n`);
   return code === 0 ? EXIT.FAILURE : code;
+}
+
+async function greet({ port, consolePort, folder, started }: ServiceRun, apiKey: string): Promise<void> {
+  const { signAccessToken } = await import('../../access/access-token.js');
+  const { greeting } = await import('../up/greeting.js');
+  const token = await signAccessToken(apiKey, 'local', TOKEN_EXPIRY);
+  const seconds = (performance.now() - started) / 1000;
+  const model = await servedModel(port, token.token);
+  process.stdout.write(
+    greeting({ port, consolePort, configFile: folder.configFile, model, seconds, ...token }),
+  );
 }
 
 /** The name that requests give: the configuration's, or the file's. */

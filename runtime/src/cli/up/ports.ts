@@ -35,6 +35,14 @@ export async function chooseConsolePort(servicePort: number): Promise<number> {
   return freePort();
 }
 
+/**
+ * Whether a line of the service's log says that the console's port was taken: another program, a second `bot up` for
+ * one, may take it between the choice and the service's start.
+ */
+export function saysConsolePortTaken(line: string): boolean {
+  return line.includes('address in use') && line.includes('`network.console_port`');
+}
+
 /** @returns undefined when the port can be had, else the system's error code */
 function tryPort(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
