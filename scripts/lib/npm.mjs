@@ -23,7 +23,7 @@ const RETRY_WAITS = [2_000, 6_000];
 const stampFile = (folder) => join(folder, 'node_modules', '.botstack-installed');
 
 /**
- * Runs an npm command that changes node_modules in `folder`, again where the network failed.
+ * Runs an npm command that changes node_modules in `folder`.
  *
  * @param {readonly string[]} args
  * @param {string} folder
@@ -35,12 +35,13 @@ export async function npmInstall(args, folder) {
 }
 
 /**
+ * Runs an npm command, again where the network failed.
  *
  * @param {readonly string[]} args
  * @param {string} cwd
  * @param {{ attempts?: number }} [options]
  */
-async function npm(args, cwd, { attempts = 3 } = {}) {
+export async function npm(args, cwd, { attempts = 3 } = {}) {
   for (let attempt = 1; ; attempt++) {
     const { code, output } = await runNpm(args, cwd);
     if (code === 0) return;
