@@ -71,7 +71,13 @@ export async function ensureRootFileSystem(
   log: (text: string) => void,
 ): Promise<string> {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'botstack', 'e2e');
-  const recipe = JSON.stringify([SUITES[os], PACKAGES[os], FILES, EDITS[os], 'minbase']);
+  const recipe = JSON.stringify([
+    SUITES[os],
+    PACKAGES[os],
+    FILES,
+    EDITS[os],
+    'minbase with security updates',
+  ]);
   const target = join(cache, `${os}-${createHash('sha256').update(recipe).digest('hex').slice(0, 12)}`);
   if (existsSync(target)) return target;
   log(`building the guest's root file system (${os}) once, in ${target}`);
@@ -88,11 +94,12 @@ export async function ensureRootFileSystem(
 }
 
 async function build(os: GuestOs, mirror: PackageMirror, folder: string): Promise<void> {
-  const [archive = '', updates = ''] = sourcesList(mirror, SUITES[os]).split('\n');
+  // Security updates too: Debian publishes its images anew when there are some.
+  const sources = sourcesList(mirror, SUITES[os]).trim().split('\n');
   await run(
     // prettier-ignore
     ['mmdebstrap', '--variant=minbase', '--mode=root', '--format=directory', `--include=${PACKAGES[os].join(',')}`,
-      '--aptopt=Acquire::Retries "3"', SUITES[os], folder, archive, updates],
+      '--aptopt=Acquire::Retries "3"', SUITES[os], folder, ...sources],
     { timeoutMs: 600_000 },
   );
   for (const [path, content] of Object.entries(FILES)) writeFileSync(join(folder, path), content);
