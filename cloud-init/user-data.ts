@@ -19,7 +19,8 @@ const LIBRARY = '/usr/local/lib/bot';
 
 /** Laid down beside bootstrap.sh, which puts them where they belong. */
 const CONFIG_FILES = ['bot.service', 'nginx.conf', 'nftables.conf', 'logrotate.conf', 'journald.conf'];
-const SCRIPTS = ['bootstrap.sh', 'aws.py'];
+const SCRIPTS = ['bootstrap.sh', 'aws.py', 'session-agent.sh'];
+const UNITS = ['bot-bootstrap.service', 'bot-session-agent.service'];
 
 /** nginx waits that much longer than the service's longest request, so that it is the service that ends it. */
 const READ_TIMEOUT_MARGIN_SECONDS = 30;
@@ -108,7 +109,7 @@ export function renderUserData(props: UserDataProps): string {
       { path: `${LIBRARY}/config.yaml`, content: toYaml(props.config), permissions: '0640' },
       ...SCRIPTS.map((name) => ({ ...packed(`${LIBRARY}/${name}`, read(name)), permissions: '0755' })),
       ...CONFIG_FILES.map((name) => packed(`${LIBRARY}/${name}`, fill(name, values))),
-      packed('/etc/systemd/system/bot-bootstrap.service', read('bot-bootstrap.service')),
+      ...UNITS.map((name) => packed(`/etc/systemd/system/${name}`, read(name))),
     ],
     runcmd: [['systemctl', 'enable', '--now', 'bot-bootstrap.service']],
   };

@@ -9,7 +9,11 @@ import { join } from 'node:path';
 
 import { SignatureV4 } from '@smithy/signature-v4';
 
-const PROGRAM = join(__dirname, '../../cloud-init/files/aws.py');
+/** As it is, but for its patience of 20 s. */
+const PROGRAM = readFileSync(join(__dirname, '../../cloud-init/files/aws.py'), 'utf8').replace(
+  /^PAUSES = .*$/m,
+  'PAUSES = (0.1,) * 4',
+);
 const ROLE = { AccessKeyId: 'ASIAEXAMPLE', SecretAccessKey: 'a/secret+key', Token: 'a-session-token' };
 const CONTENT = Buffer.from('what was deployed');
 const SHA256 = createHash('sha256').update(CONTENT).digest('hex');
@@ -24,12 +28,15 @@ interface Seen {
 /** What S3 answers, one entry a request; the last one stays. */
 let answers: ((response: ServerResponse) => void)[];
 let seen: Seen[];
+/** How often the metadata service has no credentials yet. */
+let withoutRole: number;
 let folder: string;
 let server: Server;
 
 beforeEach(async () => {
   answers = [(response) => response.end(CONTENT)];
   seen = [];
+  withoutRole = 0;
   folder = mkdtempSync(join(tmpdir(), 'aws-py-'));
   server = createServer((request, response) => void answer(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -62,7 +69,8 @@ function answerMetadata(request: IncomingMessage, response: ServerResponse): voi
     'meta-data/iam/security-credentials/the-role': JSON.stringify(ROLE),
     'meta-data/public-ipv4': '203.0.113.7',
   };
-  const value = values[path];
+  const isEarly = path.endsWith('security-credentials/') && withoutRole-- > 0;
+  const value = isEarly ? undefined : values[path];
   response.writeHead(value === undefined ? 404 : 200).end(value);
 }
 
@@ -78,7 +86,7 @@ function aws(...args: string[]): Promise<{ code: number; stdout: string; stderr:
     LOG: join(folder, 'log'),
   };
   return new Promise((resolve) => {
-    execFile('python3', [PROGRAM, ...args], { env }, (error, stdout, stderr) => {
+    execFile('python3', ['-c', PROGRAM, ...args], { env }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
   });
@@ -126,7 +134,7 @@ describe('get', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(
       new RegExp(
-        `^s3://the-bucket/models/m is not what was deployed: expected SHA-256 ${wrong}, got ${SHA256}; .* run cdktf deploy again`,
+        `^s3://the-bucket/models/m is not what was deployed: expected SHA-256 ${wrong}, got ${SHA256}; delete that object, then run cdktf deploy again\n$`,
       ),
     );
     expect([existsSync(file), existsSync(`${file}.part`)]).toEqual([false, false]);
@@ -156,9 +164,29 @@ describe('get', () => {
     expect([code, stderr]).toEqual([
       1,
       'get models/m failed: HTTP Error 404: Not Found: NoSuchKey The key does not exist.; ' +
-        'it was deleted after the deploy: run cdktf deploy again, then restart the instance\n',
+        'it was deleted after the deploy: run cdktf deploy again\n',
     ]);
     expect(seen.length).toBe(1);
+  });
+
+  test('waits for credentials that the instance does not have yet', async () => {
+    withoutRole = 2;
+    expect(await aws('get', 'k', SHA256, join(folder, 'f'))).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
+  // To a role that may not list the bucket, S3 answers the same for both.
+  test('names both causes of a 403', async () => {
+    answers = [
+      (response) =>
+        response.writeHead(403).end('<Error><Code>AccessDenied</Code><Message>No.</Message></Error>'),
+    ];
+    const { code, stderr } = await aws('get', 'models/m', SHA256, join(folder, 'f'));
+    expect([code, stderr]).toEqual([
+      1,
+      'get models/m failed: HTTP Error 403: Forbidden: AccessDenied No.; ' +
+        'it was deleted after the deploy, or the instance role may not read it: run cdktf deploy again\n',
+    ]);
+    expect(seen.length).toBe(5);
   });
 });
 

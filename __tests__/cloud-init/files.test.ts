@@ -18,8 +18,9 @@ function withFiles<T>(names: readonly string[], body: (folder: string) => T): T 
 }
 
 describe('bootstrap.sh', () => {
-  testWith('shellcheck', 'shellcheck', 'is clean for shellcheck', () => {
-    expect(run('shellcheck', [join(SOURCES, 'bootstrap.sh')])).toEqual({ status: 0, output: '' });
+  testWith('shellcheck', 'shellcheck', 'and session-agent.sh are clean for shellcheck', () => {
+    const scripts = ['bootstrap.sh', 'session-agent.sh'].map((name) => join(SOURCES, name));
+    expect(run('shellcheck', scripts)).toEqual({ status: 0, output: '' });
   });
 
   test('has the trap before anything that can fail', () => {
@@ -119,16 +120,18 @@ describe('nftables.conf', () => {
 });
 
 describe('bot.service', () => {
-  testWith('systemd-analyze', 'systemd', 'and bot-bootstrap.service are accepted by systemd', () => {
-    withFiles(['bot.service', 'bot-bootstrap.service'], (folder) => {
+  testWith('systemd-analyze', 'systemd', 'and the units beside it are accepted by systemd', () => {
+    const names = ['bot.service', 'bot-bootstrap.service', 'bot-session-agent.service'];
+    withFiles(names, (folder) => {
       // The programs that the units start, as they will lie on the machine.
-      for (const program of ['opt/bot/bin/bot', 'usr/local/lib/bot/bootstrap.sh']) {
+      const scripts = ['bootstrap.sh', 'session-agent.sh'].map((name) => `usr/local/lib/bot/${name}`);
+      for (const program of ['opt/bot/bin/bot', ...scripts]) {
         const path = join(folder, 'root', program);
         mkdirSync(join(path, '..'), { recursive: true });
         writeFileSync(path, '#!/bin/sh\n');
         chmodSync(path, 0o755);
       }
-      const units = ['bot.service', 'bot-bootstrap.service'].map((name) => {
+      const units = names.map((name) => {
         const unit = renderedFile(name).replace(/^ExecStart=/m, `ExecStart=${folder}/root`);
         writeFileSync(join(folder, name), unit);
         return join(folder, name);

@@ -17,7 +17,7 @@ describe('renderUserData', () => {
   test('fits what EC2 takes, with room to spare, at its largest', () => {
     const network = { external_port: 18789, internal_port: 8000, console_port: 8081, console_proxied: true };
     const largest = sampleProps({ consolePort: 8080, config: { ...sampleProps().config, network } });
-    expect(Buffer.byteLength(renderUserData(largest))).toBeLessThan(USER_DATA_LIMIT_BYTES - 1500);
+    expect(Buffer.byteLength(renderUserData(largest))).toBeLessThan(USER_DATA_LIMIT_BYTES - 1000);
   });
 
   test('says so when the configuration makes it too large', () => {
@@ -60,7 +60,13 @@ describe('renderUserData', () => {
   test('changes nothing of a file but its comments and empty lines', () => {
     const kept = (content: string) =>
       content.split('\n').filter((line) => line.trim() !== '' && !/^\s*#(?!!)/.test(line));
-    for (const name of ['bootstrap.sh', 'aws.py', 'bot-bootstrap.service', 'logrotate.conf']) {
+    for (const name of [
+      'bootstrap.sh',
+      'aws.py',
+      'session-agent.sh',
+      'bot-bootstrap.service',
+      'logrotate.conf',
+    ]) {
       expect(kept(renderedFile(name))).toEqual(kept(readFileSync(join(FILES, name), 'utf8')));
     }
   });

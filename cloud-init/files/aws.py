@@ -56,7 +56,7 @@ def get(key, expected, file):
     if got.hexdigest() != expected:
         os.remove(part)
         sys.exit(f"s3://{os.environ['BUCKET']}/{key} is not what was deployed: expected SHA-256 {expected}, got {got.hexdigest()}; "
-                 'the copy was removed. Delete the object, run cdktf deploy again, then restart the instance')
+                 'delete that object, then run cdktf deploy again')
     os.rename(part, file)
 
 
@@ -76,16 +76,19 @@ def main(command, *arguments):
             result = {'imds': imds, 'get': get, 'report': report}[command](*arguments)
             return print(result) if result else None
         except (OSError, http.client.HTTPException) as error:
-            cause, hint = str(error), 'check that the subnet reaches it'
+            cause, hint = str(error), 'check that the subnet reaches it, then run cdktf deploy again'
             if isinstance(error, urllib.error.HTTPError):
                 cause += ': ' + ' '.join(re.findall('<(?:Code|Message)>(.*?)<', error.read(2000).decode(errors='replace')))
-                hint = 'check the policy of the instance role'
-                if error.code == 404:
-                    hint = 'it was deleted after the deploy: run cdktf deploy again'
-                    break
+                hint = 'check the instance role and its policy, then run cdktf deploy again'
+                # The metadata service's own 404: the instance has no role yet.
+                if command == 'get' and not error.url.startswith(f'{IMDS}/latest/') and error.code in (403, 404):
+                    # Without s3:ListBucket, S3 answers 403 for an object that is not there, and for a policy that is not there yet.
+                    hint = f"it was deleted after the deploy{', or the instance role may not read it' * (error.code == 403)}: run cdktf deploy again"
+                    if error.code == 404:
+                        break
         if pause:
             time.sleep(pause)
-    sys.exit(f"{command} {' '.join(arguments[:1])} failed: {cause}; {hint}, then restart the instance")
+    sys.exit(f"{command} {' '.join(arguments[:1])} failed: {cause}; {hint}")
 
 
 main(*sys.argv[1:])

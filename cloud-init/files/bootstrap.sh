@@ -1,15 +1,16 @@
 #!/bin/bash
 # Turns a fresh machine into the chat service, and tells `cdktf deploy` how far it is.
 #
-# Runs as bot-bootstrap.service on every boot until it has succeeded once, and by hand at any time: what is already
-# as it should be is left alone. After each step a report goes to s3://$BUCKET/$REPORT_PREFIX<instance-id>.json,
-# where the deploy waits for it; on failure it carries the cause, the remedy and the end of the log.
+# Runs as bot-bootstrap.service until it has succeeded once, some times in a boot and again on the next, and by hand at
+# any time: what is already as it should be is left alone. After each step a report goes to
+# s3://$BUCKET/$REPORT_PREFIX<instance-id>.json, where the deploy waits for it; on failure it carries the cause, the
+# remedy and the end of the log.
 
 # The trap comes first: from here on, every way out of this script ends in a report.
 set -Eeuo pipefail
 trap 'finish $?' EXIT
-trap 'MESSAGE="stopped by a signal, or over the time limit of bot-bootstrap.service; read the log, then run: systemctl restart bot-bootstrap"; exit 143' HUP INT TERM
-trap 'MESSAGE=${MESSAGE:-"line $LINENO: \"$BASH_COMMAND\" exited with $?; read the log, then run: systemctl restart bot-bootstrap"}' ERR
+trap 'MESSAGE="stopped by a signal, or over the time limit of bot-bootstrap.service; read the log, then run cdktf deploy again"; exit 143' HUP INT TERM
+trap 'MESSAGE=${MESSAGE:-"line $LINENO: \"$BASH_COMMAND\" exited with $?; read the log, then run cdktf deploy again"}' ERR
 
 LIB=/usr/local/lib/bot
 STATE=/run/bot-bootstrap
@@ -54,13 +55,20 @@ finish() {
   set +e
   [ "$STATUS" = ready ] && exit 0
   STATUS=failed
-  : "${MESSAGE:=exited with $1; read the log, then run: systemctl restart bot-bootstrap}"
+  : "${MESSAGE:=exited with $1; read the log, then run cdktf deploy again}"
   say ERR "step $STEP failed: $MESSAGE"
   rm -f /usr/sbin/policy-rc.d
   jobs -p | xargs -r kill 2>/dev/null
   wait
   report
+  # However early this failed: somebody will want a shell.
+  start_session_agent
   exit 1
+}
+
+# The way into a machine without SSH. Once apt is free, and in the background: no step waits for it.
+start_session_agent() {
+  systemctl start --no-block bot-session-agent.service || say WRN 'no shell through SSM: bot-session-agent.service does not start'
 }
 
 # --- downloads: both start at once and run beside apt ---------------------------------------------------------------
@@ -103,7 +111,7 @@ step_packages() {
   # Debian's way to keep packages from starting their services: nginx would come up with its welcome page.
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
   until apt_install "${packages[@]}"; do
-    ((SECONDS < deadline)) || fail "apt could not install ${packages[*]}: $(grep -a '^E: ' "$LOG" | grep -av 'Some index files' | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then deploy again"
+    ((SECONDS < deadline)) || fail "apt could not install ${packages[*]}: $(grep -a '^E: ' "$LOG" | grep -av 'Some index files' | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then run cdktf deploy again"
     sleep $((pause *= 2))
   done
   rm /usr/sbin/policy-rc.d
@@ -158,7 +166,8 @@ step_configure() {
 }
 
 # 825 days: the longest that Apple's clients accept in a server certificate, whoever signed it. Clients pin it by the
-# fingerprint in the report. A later run of this script renews it in its last 30 days.
+# fingerprint in the report. Nothing renews it by itself, for clients would have to be told: a new machine comes with a
+# new one, and in its last 30 days so does a run of this script by hand.
 step_tls() {
   local key=/etc/bot/tls/key.pem cert=/etc/bot/tls/cert.pem names address
   if ! openssl x509 -in "$cert" -noout -checkend 2592000 >/dev/null 2>&1; then
@@ -167,7 +176,7 @@ step_tls() {
       names+=",IP:$address"
     done
     (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 825 -subj /CN=bot \
-      -addext "subjectAltName=$names" -addext extendedKeyUsage=serverAuth -keyout "$key" -out "$cert")
+      -addext "subjectAltName=$names" -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth -keyout "$key" -out "$cert")
     changed certificate
   fi
   FINGERPRINT=$(openssl x509 -in "$cert" -noout -fingerprint -sha256)
@@ -181,7 +190,7 @@ step_services() {
   systemctl daemon-reload
   systemctl reset-failed bot.service nginx.service 2>/dev/null || true
   systemctl "$verb" --no-block bot.service
-  systemctl enable --quiet nftables.service nginx.service bot.service logrotate.timer
+  systemctl enable --quiet nftables.service nginx.service bot.service logrotate.timer bot-session-agent.service
   if has_changed journald.conf; then systemctl restart systemd-journald.service; fi
   if has_changed nftables.conf; then verb=restart; else verb=start; fi
   systemctl "$verb" nftables.service
@@ -205,7 +214,7 @@ why_bot_failed() {
 free_of_others() {
   local owner
   owner=$(ss -Hltnp "sport = :$1" | sed -nE '/"nginx"/d; s/.*\(\("([^"]+)",pid=([0-9]+).*/\1 (process \2)/p')
-  [ -z "$owner" ] || fail "port $1 is taken by ${owner%%$'\n'*}; stop it, or (unless it is 443) change the prop externalPort and deploy again"
+  [ -z "$owner" ] || fail "port $1 is taken by ${owner%%$'\n'*}; stop it, or (unless it is 443) change the prop externalPort and run cdktf deploy again"
 }
 
 step_ready() {
@@ -214,20 +223,6 @@ step_ready() {
     curl -fsS --cacert /etc/bot/tls/cert.pem --retry 20 --retry-delay 1 --retry-max-time 30 --retry-all-errors --max-time 10 -o /dev/null "$url" ||
       fail "$url did not answer within 30 s although bot.service runs; read /var/log/nginx/error.log and: journalctl -u bot"
   done
-}
-
-# Debian's images lack the agent behind `aws ssm start-session`. The service does not need it, so its absence is a
-# warning. With another endpoint for AWS there is no AWS to register with.
-install_session_agent() {
-  local deb=$STATE/agent.deb suffix=
-  ! systemctl cat amazon-ssm-agent.service snap.amazon-ssm-agent.amazon-ssm-agent.service >/dev/null 2>&1 || return 0
-  [ -z "${AWS_ENDPOINT_URL:-}" ] || return 0
-  [[ $REGION != cn-* ]] || suffix=.cn
-  if ! curl -fsS --retry 3 --connect-timeout 5 --max-time 60 -o "$deb" \
-    "https://amazon-ssm-$REGION.s3.$REGION.amazonaws.com$suffix/latest/debian_$(dpkg --print-architecture)/amazon-ssm-agent.deb" ||
-    ! dpkg -i "$deb"; then
-    say WRN 'amazon-ssm-agent could not be installed: no sessions through SSM; run bootstrap.sh again'
-  fi
 }
 
 # --- main -----------------------------------------------------------------------------------------------------------
@@ -251,6 +246,7 @@ start_download bundle
 start_download model
 for name in packages user bundle model configure tls services ready; do
   step "$name"
+  [ "$name" != packages ] || start_session_agent
 done
 STEP=ready STATUS=ready MESSAGE="answers on port 443 (TLS) and port $EXTERNAL_PORT"
 [ -z "$REPORTER" ] || wait "$REPORTER"
@@ -258,4 +254,3 @@ report
 [ -e /opt/bot/.bootstrapped ] || touch /opt/bot/.bootstrapped
 rm "$STATE/changed"
 say INF "$MESSAGE"
-install_session_agent

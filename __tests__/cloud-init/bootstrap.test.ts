@@ -1,0 +1,134 @@
+/** Parts of the machine's scripts, run here as they are rendered, without the rest of a machine. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, request } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { temporaryFolder } from '../support/temporary-folder';
+import { renderedFile } from './support/sample';
+import { run, testWith } from './support/tools';
+
+const folder = temporaryFolder();
+
+/** One function of bootstrap.sh. */
+function part(name: string): string {
+  const text = new RegExp(`^${name}\\(\\) (\\{.*\\}$|\\{\\n[^]*?^\\})`, 'm').exec(
+    renderedFile('bootstrap.sh'),
+  )?.[0];
+  if (text === undefined) throw new Error(`bootstrap.sh has no function ${name}`);
+  return text;
+}
+
+function bash(script: string, env: NodeJS.ProcessEnv = {}) {
+  return run('bash', ['-c', script], env);
+}
+
+/** A program that writes down how it was called. */
+function recorder(name: string, exitStatus = 0): void {
+  const bin = join(folder(), 'bin');
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(
+    join(bin, name),
+    `#!/bin/sh\necho "${name} $*" >>"${join(folder(), 'calls')}"\nexit ${exitStatus}\n`,
+    { mode: 0o755 },
+  );
+}
+
+const calls = () => run('cat', [join(folder(), 'calls')]).output;
+
+describe('the agent for shell sessions', () => {
+  const environment = () => ({
+    PATH: `${join(folder(), 'bin')}:${process.env['PATH']}`,
+    RUNTIME_DIRECTORY: folder(),
+    REGION: 'cn-north-1',
+  });
+  const install = (env: NodeJS.ProcessEnv = {}) =>
+    bash(renderedFile('session-agent.sh'), { AWS_ENDPOINT_URL: '', ...environment(), ...env });
+
+  test('is put to work after a failure in any step, once the failure is reported', () => {
+    recorder('systemctl');
+    const said = 'say() { :; }; report() { echo "report" >>"$CALLS"; }; STATUS=running STEP=packages';
+    const script = [said, part('start_session_agent'), part('finish'), 'MESSAGE=cause; finish 1'].join('\n');
+    expect(bash(script, { ...environment(), CALLS: join(folder(), 'calls') }).status).toBe(1);
+    expect(calls()).toBe('report\nsystemctl start --no-block bot-session-agent.service\n');
+  });
+
+  test('is put to work as soon as apt is free, and holds up nothing that comes after', () => {
+    expect(renderedFile('bootstrap.sh')).toMatch(
+      /^ {2}step "\$name"\n {2}\[ "\$name" != packages \] \|\| start_session_agent$/m,
+    );
+    recorder('systemctl', 1);
+    const script = `set -e; say() { :; }; ${part('start_session_agent')}\nstart_session_agent; echo on`;
+    expect(bash(script, environment())).toEqual({ status: 0, output: 'on\n' });
+  });
+
+  test('is fetched for region and processor, and installed once the lock of dpkg is free', () => {
+    recorder('systemctl', 1);
+    for (const name of ['dpkg', 'python3', 'apt-get']) recorder(name);
+    // The last call, to start it, is the only one here that may fail.
+    expect(install().status).toBe(1);
+    expect(calls()).toMatch(
+      /python3 .* https:\/\/amazon-ssm-cn-north-1\.s3\.cn-north-1\.amazonaws\.com\.cn\/latest\/debian_\S*\/amazon-ssm-agent\.deb \S+\/agent\.deb$/m,
+    );
+    expect(calls()).toMatch(/^apt-get -qy -o DPkg::Lock::Timeout=60 install \S+\/agent\.deb$/m);
+  });
+
+  test.each(['python3', 'apt-get'])('fails when %s does, so that its unit tries again', (failing) => {
+    recorder('systemctl', 1);
+    for (const name of ['dpkg', 'python3', 'apt-get']) recorder(name, name === failing ? 1 : 0);
+    expect(install().status).toBe(1);
+    expect(calls()).not.toContain('systemctl enable');
+    expect(renderedFile('bot-session-agent.service')).toMatch(/^Restart=on-failure$/m);
+  });
+
+  test('is left alone where it is, and where AWS is not the real one', () => {
+    for (const name of ['dpkg', 'python3', 'apt-get', 'systemctl']) recorder(name);
+    expect(install().status).toBe(0);
+    expect(calls()).toBe('systemctl is-enabled --quiet amazon-ssm-agent.service\n');
+    recorder('systemctl', 1);
+    expect(install({ AWS_ENDPOINT_URL: 'http://127.0.0.1:1' }).status).toBe(0);
+    expect(calls()).not.toMatch(/python3|apt-get/);
+  });
+});
+
+describe('the certificate', () => {
+  const make = () => {
+    const script = [
+      'set -e; changed() { :; }; LIB=/nonexistent PUBLIC_ADDRESS=192.0.2.1',
+      part('step_tls').replaceAll('/etc/bot/tls', folder()),
+      'step_tls; echo "$FINGERPRINT"',
+    ].join('\n');
+    return bash(script);
+  };
+
+  testWith('openssl', 'openssl', 'is for this server alone: it can sign no other', () => {
+    expect(make().status).toBe(0);
+    const { output } = run('openssl', ['x509', '-in', join(folder(), 'cert.pem'), '-noout', '-text']);
+    expect(output.match(/CA:\w+/g)).toEqual(['CA:FALSE']);
+    expect(output).toMatch(/X509v3 Basic Constraints: critical\n/);
+    expect(output).toContain('IP Address:192.0.2.1');
+  });
+
+  test('is accepted by Node and by curl as the one to trust', async () => {
+    make();
+    const [key, cert] = ['key.pem', 'cert.pem'].map((name) => readFileSync(join(folder(), name)));
+    const server = createServer({ key: key!, cert: cert! }, (_request, response) => response.end('hello'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `https://localhost:${(server.address() as AddressInfo).port}/`;
+    try {
+      const status = new Promise((resolve, reject) => {
+        request(url, { ca: cert!, agent: false }, (response) => resolve(response.resume().statusCode))
+          .on('error', reject)
+          .end();
+      });
+      expect(await status).toBe(200);
+      const args = ['-sS', '--max-time', '10', '--noproxy', '*', '--cacert', join(folder(), 'cert.pem'), url];
+      expect((await promisify(execFile)('curl', args)).stdout).toBe('hello');
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+});
