@@ -65,7 +65,10 @@ describe('pulling over https', () => {
       response.write(body);
       setTimeout(() => interrupt.abort(), 300);
     });
-    await expect(pull({ signal: interrupt.signal })).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(pull({ signal: interrupt.signal })).rejects.toMatchObject({
+      code: 'ABORTED',
+      remedy: 'run it again: the download goes on where it stopped',
+    });
     expect(partials().some((name) => name.endsWith('.part'))).toBe(true);
 
     server.handle((request, response) => serveFile(request, response, CONTENT));
