@@ -2,7 +2,7 @@
 export interface Figure {
   name: string;
   value: number;
-  unit: 's' | 'MB' | 'bytes';
+  unit: 's' | 'MB' | 'MiB' | 'bytes';
   limit?: number;
 }
 

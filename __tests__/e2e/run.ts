@@ -36,7 +36,7 @@ async function main(): Promise<void> {
   stopOnSignals(folder);
   // A program with nothing to wait for ends, whatever it has started: this one ends when it says so.
   setInterval(() => undefined, 60_000);
-  let kept = false;
+  let kept: Subject | undefined;
   try {
     kept = await everything(folder, report, options);
   } catch (error) {
@@ -44,13 +44,14 @@ async function main(): Promise<void> {
   }
   const succeeded = report.finish();
   process.exitCode = succeeded ? 0 : 1;
-  if (!kept) end(folder, !succeeded);
+  if (kept) explainKept(kept);
+  else end(folder, !succeeded);
   // Nothing of this run is left to wait for; a connection that an SDK keeps open must not hold the process.
   process.exit();
 }
 
-/** Returns true when the run is to be left standing. */
-async function everything(folder: RunFolder, report: Report, options: Options): Promise<boolean> {
+/** Returns the deployment that is to be left standing, if one is. */
+async function everything(folder: RunFolder, report: Report, options: Options): Promise<Subject | undefined> {
   const drills = DRILLS.filter(({ name }) => options.drills.includes(name));
   report.heading(`EC2 in a box (${options.os}), in ${folder.path}`);
   const box = await Box.create(folder, options.os, REGION, (text) => report.say(text));
@@ -60,7 +61,7 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
     await warmUp(report);
     const before = await box.account.inventory();
     const subject = await deploy(box, report);
-    if (!subject) return false;
+    if (!subject) return undefined;
     if (options.only !== 'drills') await checkEverything(report, subject);
     for (const drill of drills) {
       if (drill.kind !== 'machine') continue;
@@ -69,8 +70,7 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
     }
     if (options.keep) {
       folder.keep();
-      explainKept(subject);
-      return true;
+      return subject;
     }
     report.heading('Destroy');
     await subject.guest.powerOff();
@@ -81,7 +81,7 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
     report.heading(`Drill: ${drill.about}`);
     await drill.run(report, box);
   }
-  return false;
+  return undefined;
 }
 
 function explainKept({ guest, deployment }: Subject): void {

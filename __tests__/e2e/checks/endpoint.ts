@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { connect as connectTls } from 'node:tls';
 import { run } from '../box/commands';
@@ -10,6 +10,7 @@ import type { Report } from '../report';
 import type { StreamedAnswer } from './openai-client';
 import type { Subject } from './subject';
 
+const ROOT = resolve(__dirname, '..', '..', '..');
 const PLAIN_PORT = 18789;
 
 /** The curl of the deployment guide, word for word but for the address. `$OPTIONS` pins the certificate on 443. */
@@ -65,7 +66,7 @@ export async function checkEndpoint(report: Report, subject: Subject): Promise<v
       .replace(/https:\/\/[\d.]+\//, `${encrypted}/`);
     assert.notEqual(pasted, command);
     const env = { ...process.env, API_KEY: subject.apiKey };
-    return describeAnswer((await run(['/bin/sh', '-c', pasted], { env, cwd: deployment.folder })).stdout);
+    return describeAnswer((await run(['/bin/sh', '-c', pasted], { env, cwd: ROOT })).stdout);
   });
 
   await report.check('the openai client streams an answer over 443 with the certificate pinned', async () => {
