@@ -2,7 +2,7 @@
 export interface Figure {
   name: string;
   value: number;
-  unit: 's' | 'MB' | 'MiB' | 'bytes';
+  unit: 's' | 'MB' | 'bytes';
   limit?: number;
 }
 
