@@ -3,6 +3,7 @@ import type { GenerateEvent } from './engine.js';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { Lane, type Job } from './lane.js';
 import type { EngineStats, RequestEvent } from './protocol.js';
+import { SamplerGarbage } from './sampler-garbage.js';
 import { SequenceMover, WORTH_MOVING_TOKENS } from './sequence-mover.js';
 import { chooseSequence } from './sequence-pool.js';
 import type { Step, StepPlanner } from './step-planner.js';
@@ -30,6 +31,7 @@ export class Scheduler {
   readonly #lanes = new Map<number, Lane>();
   readonly #lastUsed: number[];
   readonly #mover = new SequenceMover();
+  readonly #garbage = new SamplerGarbage();
   #uses = 0;
   #events: RequestEvent[] = [];
   #loop: Promise<void> | undefined;
@@ -191,6 +193,7 @@ export class Scheduler {
     this.#stepStarted = undefined;
     this.#options.planner.record(step, performance.now() - started, othersDecode);
     this.#options.threads.stepEnds();
+    if (step.kind === 'prefill') this.#garbage.sliceRead();
     this.#count(step);
   }
 
@@ -219,6 +222,7 @@ export class Scheduler {
     await lane.close();
     this.#lanes.delete(lane.sequenceId);
     this.#jobs.delete(lane.job.id);
+    this.#garbage.requestEnded(this.#jobs.size === 0);
     this.#events.push([lane.job.id, last]);
   }
 
