@@ -4,6 +4,8 @@ export interface Figure {
   value: number;
   unit: 's' | 'MB' | 'bytes';
   limit?: number;
+  /** The check fails above this; the limit itself where it is not given. Above the limit it is marked in any case. */
+  failsAbove?: number;
 }
 
 export class Report {
@@ -53,14 +55,14 @@ export class Report {
   /** Prints timeline and count. Returns true when everything passed. */
   finish(): boolean {
     if (this.#figures.length > 0) this.heading('Timeline and figures');
-    for (const { name, value, unit, limit } of this.#figures) {
+    for (const { name, value, unit, limit, failsAbove = limit } of this.#figures) {
       const over = limit !== undefined && value > limit;
       const shown = unit === 'bytes' ? value.toLocaleString('en-US') : value.toFixed(1);
       const allowed = limit === undefined ? '' : `   limit ${limit.toLocaleString('en-US')} ${unit}`;
       console.log(`  ${over ? 'OVER' : '    '}  ${name.padEnd(44)} ${shown.padStart(8)} ${unit}${allowed}`);
       // How long something takes says as much about the machine as about the project: shown, not judged.
-      if (limit === undefined || unit === 's') continue;
-      if (over) this.#failures.push(`${name} is over its limit`);
+      if (failsAbove === undefined || unit === 's') continue;
+      if (value > failsAbove) this.#failures.push(`${name} is over its limit`);
       else this.#passed++;
     }
     for (const failure of this.#failures) console.log(`\nFAILED: ${failure}`);
