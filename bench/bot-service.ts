@@ -25,7 +25,7 @@ export async function startBotService(settings: Settings): Promise<RunningServer
   const configFile = join(settings.folder, 'config.yaml');
   const config = {
     service: { name: 'bench' },
-    network: { internal_port: port },
+    network: { internal_port: port, console_port: 0 },
     security: { api_key: '${BENCH_API_KEY}' },
     model_path: settings.modelPath,
     model_name: MODEL_NAME,
