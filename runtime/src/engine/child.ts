@@ -42,6 +42,7 @@ async function load(settings: ModelSettings): Promise<void> {
     const planner = new StepPlanner({ batchSize: settings.batchSize });
     const scheduler = new Scheduler({
       sequences,
+      vocabularySize: model.fileInfo.metadata.tokenizer.ggml.tokens.length,
       batching,
       planner,
       threads,

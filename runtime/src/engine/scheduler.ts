@@ -12,6 +12,7 @@ import type { ThreadGovernor } from './thread-governor.js';
 export interface SchedulerOptions {
   /** Every sequence of the context, in order of their ids: 0, 1, 2, … */
   readonly sequences: readonly LlamaContextSequence[];
+  readonly vocabularySize: number;
   readonly batching: BatchingStrategy;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
@@ -31,7 +32,7 @@ export class Scheduler {
   readonly #lanes = new Map<number, Lane>();
   readonly #lastUsed: number[];
   readonly #mover = new SequenceMover();
-  readonly #garbage = new SamplerGarbage();
+  readonly #garbage: SamplerGarbage;
   #uses = 0;
   #events: RequestEvent[] = [];
   #loop: Promise<void> | undefined;
@@ -42,6 +43,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#lastUsed = options.sequences.map(() => 0);
+    this.#garbage = new SamplerGarbage(options.vocabularySize);
   }
 
   get stats(): EngineStats {
@@ -86,7 +88,10 @@ export class Scheduler {
       await this.#dropCancelled();
       await this.#admit();
       this.#flush();
-      if (this.#lanes.size === 0) return;
+      if (this.#lanes.size === 0) {
+        this.#garbage.idle();
+        return;
+      }
       await this.#step();
       this.#flush();
       // A turn of the event loop: node-llama-cpp lets go of the context, and messages come in.
@@ -193,7 +198,7 @@ export class Scheduler {
     this.#stepStarted = undefined;
     this.#options.planner.record(step, performance.now() - started, othersDecode);
     this.#options.threads.stepEnds();
-    if (step.kind === 'prefill') this.#garbage.sliceRead();
+    if (step.kind === 'prefill') this.#garbage.made(step.shares.size);
     this.#count(step);
   }
 
@@ -222,7 +227,6 @@ export class Scheduler {
     await lane.close();
     this.#lanes.delete(lane.sequenceId);
     this.#jobs.delete(lane.job.id);
-    this.#garbage.requestEnded(this.#jobs.size === 0);
     this.#events.push([lane.job.id, last]);
   }
 
