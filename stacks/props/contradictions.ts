@@ -1,0 +1,84 @@
+import { cidrContains, cidrsOverlap } from '../cidr';
+import type { ResolvedProps } from '../props';
+import { CONSOLE_PORT, HTTPS_PORT, MY_ADDRESS } from './constants';
+import { shown } from './kinds';
+
+/** Props that are right one by one and wrong together. */
+export function contradictions(props: ResolvedProps): string[] {
+  return [
+    ...portProblems(props),
+    ...consoleProblems(props),
+    ...contextProblems(props),
+    ...placeProblems(props),
+    ...tagProblems(props),
+  ];
+}
+
+/** Ports that something else on the machine has, and what that is. */
+const TAKEN_PORTS: Readonly<Record<number, string>> = {
+  22: 'left to SSH, which stays closed',
+  [HTTPS_PORT]: 'the encrypted endpoint',
+  [CONSOLE_PORT]: 'the web console',
+  [CONSOLE_PORT + 1]: 'the web console, behind nginx',
+};
+
+function portProblems({ externalPort, internalPort }: ResolvedProps): string[] {
+  const problems: string[] = [];
+  for (const [prop, value] of Object.entries({ externalPort, internalPort })) {
+    const owner = TAKEN_PORTS[value];
+    if (owner !== undefined) {
+      problems.push(`${prop} should be another port than ${value}: that one is ${owner}`);
+    }
+  }
+  if (externalPort === internalPort) {
+    problems.push(
+      `externalPort and internalPort should differ, got ${externalPort} for both: nginx listens on one and the service on the other`,
+    );
+  }
+  return problems;
+}
+
+function consoleProblems({ console: open, adminCidrs }: ResolvedProps): string[] {
+  if (open && adminCidrs.length === 0) {
+    return ['adminCidrs should name who may reach the console when console is true, got []'];
+  }
+  if (!open && adminCidrs.length > 0) {
+    return ['console should be true when adminCidrs is given: without it port 8080 stays closed to everyone'];
+  }
+  return [];
+}
+
+function contextProblems({ maxTokens, contextSize }: ResolvedProps): string[] {
+  return maxTokens > contextSize
+    ? [`maxTokens should be at most contextSize, ${contextSize}, got ${maxTokens}`]
+    : [];
+}
+
+const PRIVATE_RANGES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'];
+
+function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: ResolvedProps): string[] {
+  const problems: string[] = [];
+  if (availabilityZone !== undefined && availabilityZone.slice(0, -1) !== region) {
+    problems.push(`availabilityZone should be a zone of region ${region}, got '${availabilityZone}'`);
+  }
+  if (!PRIVATE_RANGES.some((range) => cidrContains(range, vpcCidr))) {
+    problems.push(`vpcCidr should lie in a private range (${PRIVATE_RANGES.join(', ')}), got '${vpcCidr}'`);
+  }
+  const ranges = allowedCidrs.filter((range) => range !== MY_ADDRESS && range !== '0.0.0.0/0');
+  for (const range of ranges.filter((candidate) => cidrsOverlap(candidate, vpcCidr))) {
+    problems.push(
+      `allowedCidrs should be public ranges of your users, got '${range}', which is inside the machine's own network ${vpcCidr}`,
+    );
+  }
+  return problems;
+}
+
+/** AWS keeps the prefix for itself, and the stack its own names. */
+function tagProblems({ tags }: ResolvedProps): string[] {
+  return Object.keys(tags)
+    .filter((key) => key === 'Name' || key.length > 128 || /^(aws:|botstack:)/i.test(key))
+    .map(
+      (key) =>
+        `tags should not have the key ${shown(key)}: Name, aws: and botstack: are taken, and 128 characters is the limit`,
+    );
+}

@@ -1,0 +1,54 @@
+/** Kinds of values that props take. Each refuses with a message that says what is allowed and what it got. */
+import { closest, distance } from 'fastest-levenshtein';
+import { z } from 'zod';
+
+import { isIpv4Cidr } from '../cidr';
+
+/** How a value is shown in a message: as it would be written in main.ts, cut where it is long. */
+export function shown(value: unknown): string {
+  const text = typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+export function valid<T>(allowed: string, check: (value: unknown) => boolean) {
+  return z.custom<T>(check, { error: ({ input }) => `should be ${allowed}, got ${shown(input)}` });
+}
+
+export function wholeNumber(min: number, max: number) {
+  return valid<number>(
+    `a whole number from ${min} to ${max}`,
+    (value) => Number.isInteger(value) && Number(value) >= min && Number(value) <= max,
+  );
+}
+
+export function matching(pattern: RegExp, allowed: string) {
+  return valid<string>(allowed, (value) => typeof value === 'string' && pattern.test(value));
+}
+
+export function ipv4Range(min: number, max: number, allowed: string, also?: string) {
+  return valid<string>(
+    allowed,
+    (value) => typeof value === 'string' && (value === also || isIpv4Cidr(value, { min, max })),
+  );
+}
+
+/** Names a near miss: `us-esat-1` was meant to be us-east-1. */
+export function oneOf(names: readonly string[], allowed: string) {
+  return z.custom<string>((value) => typeof value === 'string' && names.includes(value), {
+    error: ({ input }) =>
+      `should be ${allowed}, got ${shown(input)}${typeof input === 'string' ? suggestion(input, names) : ''}`,
+  });
+}
+
+export function list<T extends z.ZodType>(entry: T, allowed: string) {
+  return z.array(entry, { error: ({ input }) => `should be ${allowed}, got ${shown(input)}` });
+}
+
+/** Each range becomes a rule of its own, named by it. */
+export const withoutRepeats = (ranges: readonly string[]): string[] => [...new Set(ranges)];
+
+/** `; did you mean x?` when one of the known names is near. */
+export function suggestion(given: string, known: readonly string[]): string {
+  const nearest = closest(given, [...known]);
+  return distance(given, nearest) <= Math.max(2, given.length / 3) ? `; did you mean ${nearest}?` : '';
+}

@@ -1,0 +1,38 @@
+import type { z } from 'zod';
+
+import { ProblemsError } from '../problems';
+import type { BotProps, ResolvedProps } from '../props';
+import { contradictions } from './contradictions';
+import { suggestion } from './kinds';
+import { schema } from './schema';
+
+/**
+ * Checks props and fills in the defaults.
+ *
+ * @throws ProblemsError listing every problem, one line each: the prop, what is allowed, what was given.
+ */
+export function resolveProps(given: BotProps): ResolvedProps {
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    throw new ProblemsError(parsed.error.issues.flatMap(describe));
+  }
+  const { data } = parsed;
+  const props = { ...data, maxTokens: data.maxTokens ?? Math.min(2048, data.contextSize) };
+  const problems = contradictions(props);
+  if (problems.length > 0) {
+    throw new ProblemsError(problems);
+  }
+  return props;
+}
+
+function describe(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'unrecognized_keys' && issue.path.length === 0) {
+    const known = Object.keys(schema.shape);
+    return issue.keys.map(
+      (key) => `${key} is not a prop${suggestion(key, known) || `; props are ${known.join(', ')}`}`,
+    );
+  }
+  const [prop, ...rest] = issue.path;
+  const entry = rest.map((key) => (typeof key === 'number' ? `[${key}]` : `['${String(key)}']`)).join('');
+  return [`${String(prop)}${entry} ${issue.message}`];
+}

@@ -1,0 +1,61 @@
+/** What each prop may be, and its default. */
+import { z } from 'zod';
+
+import { REGIONS } from '../regions';
+import { INSTANCE_TYPES } from '../sizing';
+import { DEFAULT_MODEL, MY_ADDRESS } from './constants';
+import { ipv4Range, list, matching, oneOf, shown, valid, wholeNumber, withoutRepeats } from './kinds';
+
+const INSTANCE_NAMES = INSTANCE_TYPES.map((type) => type.name);
+
+const port = () => wholeNumber(1, 65535);
+
+const allowedRange = ipv4Range(0, 32, `an IPv4 range such as 203.0.113.0/24, or '${MY_ADDRESS}'`, MY_ADDRESS);
+
+const adminRange = ipv4Range(
+  16,
+  32,
+  'an IPv4 range from /16 to /32: the console is for administrators, never for everyone',
+);
+
+export const schema = z.strictObject({
+  name: matching(
+    /^[a-z][a-z0-9-]{0,19}$/,
+    '1 to 20 lower-case letters, digits and hyphens that start with a letter',
+  ).default('bot'),
+  region: oneOf(REGIONS, 'an AWS region').default('us-east-1'),
+  instanceType: oneOf(INSTANCE_NAMES, `one of ${INSTANCE_NAMES.join(', ')}`).default('c7a.large'),
+  diskGiB: wholeNumber(8, 16384).default(50),
+  model: matching(/\S/, 'a path to a GGUF file or a source such as hf:owner/repository/file.gguf').default(
+    DEFAULT_MODEL,
+  ),
+  contextSize: wholeNumber(256, 131072).default(4096),
+  sequences: wholeNumber(1, 32).default(4),
+  maxTokens: wholeNumber(1, 131072).optional(),
+  temperature: valid<number>(
+    'a number from 0 to 2',
+    (value) => typeof value === 'number' && value >= 0 && value <= 2,
+  ).default(0.7),
+  allowedCidrs: list(allowedRange, 'a list of IPv4 ranges')
+    .min(1, `should name at least one range: nobody could reach the endpoint, got []`)
+    .transform(withoutRepeats)
+    .default([MY_ADDRESS]),
+  console: valid<boolean>('true or false', (value) => typeof value === 'boolean').default(false),
+  adminCidrs: list(adminRange, 'a list of IPv4 ranges').transform(withoutRepeats).default([]),
+  externalPort: port().default(18789),
+  internalPort: wholeNumber(1024, 65535).default(8000),
+  vpcCidr: ipv4Range(16, 25, 'a private IPv4 range from /16 to /25 such as 10.20.0.0/24').default(
+    '10.20.0.0/24',
+  ),
+  amiId: matching(/^ami-[0-9a-f]{8,17}$/, 'an image id such as ami-0123456789abcdef0').optional(),
+  availabilityZone: matching(
+    // Not a Local Zone (us-east-1-bos-1a): those lack most of what the stack uses.
+    /^[a-z]{2}(-[a-z]+)+-\d[a-z]$/,
+    'an availability zone such as us-east-1a',
+  ).optional(),
+  tags: z
+    .record(z.string(), matching(/^.{0,256}$/u, 'a text of at most 256 characters'), {
+      error: ({ input }) => `should be an object of texts, got ${shown(input)}`,
+    })
+    .default({}),
+});
