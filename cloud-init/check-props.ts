@@ -48,6 +48,7 @@ export function checkUserDataProps(props: UserDataProps): void {
   text('modelKey', OBJECT_KEY, 'an object key of letters, digits and _ . - /');
   text('modelSha256', SHA256, '64 hex digits in lower case');
   text('modelFile', MODEL_FILE, 'a file name of letters, digits and _ . - that ends in .gguf');
+  text('filesPrefix', PREFIX, 'a key prefix that ends in /');
   text('reportPrefix', PREFIX, 'a key prefix that ends in /');
   if (props.publicAddress !== undefined) text('publicAddress', NAME, 'an IPv4 address');
   for (const prop of ['externalPort', 'internalPort'] as const) {

@@ -1,15 +1,14 @@
 /**
- * Renders the machine's user-data: a `#cloud-config` that lays down the files of `cloud-init/files` and starts the
- * bootstrap. Pure: the same props give the same text, byte for byte, on every machine, because another text means
+ * Renders the machine's user-data: a `#cloud-config` that lays down the bootstrap with its values and starts it; the
+ * other files of `cloud-init/files` come from S3, because EC2 takes no more than 16 KiB here. Pure: the same props give the same text, byte for byte, on every machine, because another text means
  * another instance.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { gzipSync, strToU8 } from 'fflate';
 import { dump } from 'js-yaml';
 
 import { checkUserDataProps } from './check-props';
+import { packMachineFiles } from './machine-files';
+import { readMachineFile } from './machine-file';
 
 /** What EC2 takes, in bytes before base64. */
 export const USER_DATA_LIMIT_BYTES = 16_384;
@@ -17,13 +16,9 @@ export const USER_DATA_LIMIT_BYTES = 16_384;
 /** Where the bootstrap and its files lie on the machine. */
 const LIBRARY = '/usr/local/lib/bot';
 
-/** Laid down beside bootstrap.sh, which puts them where they belong. */
-const CONFIG_FILES = ['bot.service', 'nginx.conf', 'nftables.conf', 'logrotate.conf', 'journald.conf'];
+/** What has to be there before S3 can be asked for the rest, or when it cannot be: see machine-files.ts. */
 const SCRIPTS = ['bootstrap.sh', 'aws.py', 'session-agent.sh'];
 const UNITS = ['bot-bootstrap.service', 'bot-session-agent.service'];
-
-/** nginx waits that much longer than the service's longest request, so that it is the service that ends it. */
-const READ_TIMEOUT_MARGIN_SECONDS = 30;
 
 export interface UserDataProps {
   /** AWS region of bucket and secret. */
@@ -46,6 +41,9 @@ export interface UserDataProps {
 
   /** The model's name in /opt/bot/models, without a folder. */
   readonly modelFile: string;
+
+  /** Where the machine's files lie in the bucket: `<filesPrefix><SHA-256>.zip`. Ends with a slash. */
+  readonly filesPrefix: string;
 
   /** Where the bootstrap's report goes in the bucket: `<reportPrefix><instance-id>.json`. Ends with a slash. */
   readonly reportPrefix: string;
@@ -85,21 +83,6 @@ export interface UserDataProps {
  */
 export function renderUserData(props: UserDataProps): string {
   checkUserDataProps(props);
-  const values = {
-    EXTERNAL_PORT: props.externalPort,
-    INTERNAL_PORT: props.internalPort,
-    MEMORY_MAX: `${props.memoryMaxMiB}M`,
-    READ_TIMEOUT: longestRequestSeconds(props.config) + READ_TIMEOUT_MARGIN_SECONDS,
-    OPEN_PORTS: [443, props.externalPort, props.consolePort].filter((port) => port !== undefined).join(', '),
-    CONSOLE_SERVER: '',
-  };
-  if (props.consolePort !== undefined) {
-    values.CONSOLE_SERVER = fill('nginx-console.conf', {
-      ...values,
-      CONSOLE_PORT: props.consolePort,
-      CONSOLE_LOOPBACK_PORT: String(consoleLoopbackPort(props.config)),
-    });
-  }
   const document = {
     // Nobody logs in over SSH; one host key of the quick kind is enough for those who open port 22 themselves.
     ssh_genkeytypes: ['ed25519'],
@@ -107,9 +90,11 @@ export function renderUserData(props: UserDataProps): string {
       // These two stay plain text: they hold every value, and the placeholders that the stack fills in later.
       { path: `${LIBRARY}/bootstrap.env`, content: environmentFile(props) },
       { path: `${LIBRARY}/config.yaml`, content: toYaml(props.config), permissions: '0640' },
-      ...SCRIPTS.map((name) => ({ ...packed(`${LIBRARY}/${name}`, read(name)), permissions: '0755' })),
-      ...CONFIG_FILES.map((name) => packed(`${LIBRARY}/${name}`, fill(name, values))),
-      ...UNITS.map((name) => packed(`/etc/systemd/system/${name}`, read(name))),
+      ...SCRIPTS.map((name) => ({
+        ...packed(`${LIBRARY}/${name}`, readMachineFile(name)),
+        permissions: '0755',
+      })),
+      ...UNITS.map((name) => packed(`/etc/systemd/system/${name}`, readMachineFile(name))),
     ],
     runcmd: [['systemctl', 'enable', '--now', 'bot-bootstrap.service']],
   };
@@ -125,6 +110,7 @@ export function renderUserData(props: UserDataProps): string {
 
 /** What bootstrap.sh and aws.py read. The values are checked: none needs quoting in a shell. */
 function environmentFile(props: UserDataProps): string {
+  const files = packMachineFiles(props);
   const variables = {
     REGION: props.region,
     BUCKET: props.bucket,
@@ -133,6 +119,8 @@ function environmentFile(props: UserDataProps): string {
     MODEL_KEY: props.modelKey,
     MODEL_SHA256: props.modelSha256,
     MODEL_FILE: props.modelFile,
+    FILES_KEY: `${props.filesPrefix}${files.sha256}.zip`,
+    FILES_SHA256: files.sha256,
     REPORT_PREFIX: props.reportPrefix,
     PUBLIC_ADDRESS: props.publicAddress ?? '',
     EXTERNAL_PORT: props.externalPort,
@@ -140,15 +128,6 @@ function environmentFile(props: UserDataProps): string {
   return Object.entries(variables)
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');
-}
-
-/** The file without its comments, with its `@NAME@`s filled in. */
-function fill(name: string, values: Readonly<Record<string, string | number>>): string {
-  return read(name).replace(/@([A-Z_]+)@/g, (placeholder, key: string) => {
-    const value = values[key];
-    if (value === undefined) throw new Error(`cloud-init/files/${name}: nothing fills ${placeholder}`);
-    return String(value);
-  });
 }
 
 /**
@@ -162,22 +141,4 @@ function packed(path: string, content: string) {
 
 function toYaml(value: object): string {
   return dump(value, { lineWidth: -1, noArrayIndent: true, noRefs: true });
-}
-
-/** A file of this room, less what only its readers in the repository need. */
-function read(name: string): string {
-  return withoutComments(readFileSync(join(__dirname, 'files', name), 'utf8'));
-}
-
-/** Drops whole-line comments but a `#!`, and empty lines. Every language in files/ writes comments with `#`. */
-function withoutComments(text: string): string {
-  return text.replace(/^[ \t]*#(?!!).*\n/gm, '').replace(/\n{2,}/g, '\n');
-}
-
-function consoleLoopbackPort(config: { network?: { console_port?: number } }): number | undefined {
-  return config.network?.console_port;
-}
-
-function longestRequestSeconds(config: { limits?: { max_request_seconds?: number } }): number {
-  return config.limits?.max_request_seconds ?? 300;
 }

@@ -9,7 +9,7 @@ import { Identity } from './constructs/identity';
 import { Network } from './constructs/network';
 import { type GateProgram, Readiness } from './constructs/readiness';
 import { Server } from './constructs/server';
-import { bootText } from './machine-config';
+import { bootText, machineFiles } from './machine-config';
 import { describeOutputs } from './outputs';
 import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, type ResolvedProps } from './props';
 import { findInstanceType } from './sizing';
@@ -54,12 +54,17 @@ export class BotStack extends TerraformStack {
       vpcId: network.vpcId,
       openings: openings(props),
     });
-    const artifacts = new Artifacts(this, 'artifacts', { name, bundle, model });
+    const artifacts = new Artifacts(this, 'artifacts', {
+      name,
+      bundle,
+      model,
+      machineFiles: machineFiles({ props, instanceType, model }),
+    });
     const apiKey = new ApiKey(this, 'api-key', { name });
     const identity = new Identity(this, 'identity', {
       name,
       secretArn: apiKey.secretArn,
-      readableArns: [artifacts.bundle.arn, artifacts.model.arn],
+      readableArns: [artifacts.bundle.arn, artifacts.model.arn, artifacts.machineFiles.arn],
       reportArns: `${artifacts.bucketArn}/${REPORT_PREFIX}*`,
     });
     const server = new Server(this, 'server', {

@@ -1,8 +1,9 @@
 /** The text that the machine boots from: cloud-init's rendering, made safe for Terraform. */
 import { basename } from 'node:path';
 
+import { type MachineFileProps, packMachineFiles, type PackedFiles } from '../cloud-init/machine-files';
 import { renderUserData } from '../cloud-init/user-data';
-import { REPORT_PREFIX } from './constructs/artifacts';
+import { FILES_PREFIX, REPORT_PREFIX } from './constructs/artifacts';
 import { CONSOLE_PORT, consoleLoopbackPort, type ResolvedProps } from './props';
 import { type InstanceType, memoryMaxMiB } from './sizing';
 import { VERSION } from './version';
@@ -29,6 +30,26 @@ const SECRET_STAND_IN = 'secret'.padEnd(
   '-',
 );
 
+type ConfigValues = Pick<BootValues, 'props' | 'instanceType'> & {
+  readonly model: { readonly path: string };
+};
+
+/** What the machine fetches beside its user-data. */
+export function machineFiles(values: ConfigValues): PackedFiles {
+  return packMachineFiles(machineFileProps(values));
+}
+
+function machineFileProps(values: ConfigValues): MachineFileProps {
+  const { props } = values;
+  return {
+    externalPort: props.externalPort,
+    internalPort: props.internalPort,
+    consolePort: props.console ? CONSOLE_PORT : undefined,
+    memoryMaxMiB: memoryMaxMiB(values.instanceType),
+    config: serviceConfig(values, SECRET_STAND_IN),
+  };
+}
+
 /** User-data with Terraform's tokens in it and everything else escaped. */
 export function bootText(values: BootValues): string {
   const { props, bundle, model } = values;
@@ -40,13 +61,10 @@ export function bootText(values: BootValues): string {
     modelKey: model.key,
     modelSha256: model.sha256,
     modelFile: modelFileName(model.path),
+    filesPrefix: FILES_PREFIX,
     reportPrefix: REPORT_PREFIX,
     publicAddress: ADDRESS_STAND_IN,
-    externalPort: props.externalPort,
-    internalPort: props.internalPort,
-    consolePort: props.console ? CONSOLE_PORT : undefined,
-    memoryMaxMiB: memoryMaxMiB(values.instanceType),
-    config: serviceConfig(values, SECRET_STAND_IN),
+    ...machineFileProps(values),
   });
   return escapeForTerraform(text)
     .replaceAll(BUCKET_STAND_IN, () => values.bucket)
@@ -55,7 +73,7 @@ export function bootText(values: BootValues): string {
 }
 
 /** `/etc/bot/config.yaml`; the runtime's schema (runtime/src/config/schema.ts) is its definition. */
-export function serviceConfig({ props, instanceType, model }: BootValues, secretArn: string): object {
+export function serviceConfig({ props, instanceType, model }: ConfigValues, secretArn: string): object {
   return {
     service: { name: props.name, version: VERSION },
     network: {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 
 import { describeOutputs } from '../../stacks/outputs';
 import { ROOT } from '../../stacks/version';
@@ -105,10 +106,13 @@ describe('the bucket', () => {
     ]);
   });
 
-  it('holds bundle and model under their hashes, after versioning is on', () => {
+  it("holds bundle, model and the machine's files under their hashes, after versioning is on", () => {
     const objects = stack.all('aws_s3_object');
+    const files = objects.find(({ content_base64: content }) => content !== undefined);
+    const bytes = Buffer.from(String(files?.['content_base64']), 'base64');
     expect(objects.map(({ key }) => key).sort()).toEqual([
       `bundles/${BUNDLE.sha256}.tar.gz`,
+      `files/${createHash('sha256').update(bytes).digest('hex')}.zip`,
       `models/${MODEL.sha256}.gguf`,
     ]);
     for (const object of objects) {
@@ -123,11 +127,15 @@ describe("the machine's role", () => {
     Statement: Statement[];
   };
 
-  it('may read one secret and two objects, write its report, open sessions, and nothing more', () => {
+  it('may read one secret and three objects, write its report, open sessions, and nothing more', () => {
     const bucket = expect.stringMatching(/^\$\{aws_s3_bucket\.[^}]+\.arn\}/) as unknown;
     expect(statements).toEqual([
       expect.objectContaining({ Effect: 'Allow', Action: 'secretsmanager:GetSecretValue' }),
-      expect.objectContaining({ Effect: 'Allow', Action: 's3:GetObject', Resource: [bucket, bucket] }),
+      expect.objectContaining({
+        Effect: 'Allow',
+        Action: 's3:GetObject',
+        Resource: [bucket, bucket, bucket],
+      }),
       expect.objectContaining({ Effect: 'Allow', Action: 's3:PutObject', Resource: bucket }),
       {
         Sid: 'OpenSessions',
@@ -147,6 +155,7 @@ describe("the machine's role", () => {
     expect(objects).toEqual([
       expect.stringMatching(/\}\/bundles\/b{64}\.tar\.gz$/),
       expect.stringMatching(/\}\/models\/d{64}\.gguf$/),
+      expect.stringMatching(/\}\/files\/[0-9a-f]{64}\.zip$/),
     ]);
     expect(report).toMatch(/\}\/reports\/\*$/);
   });

@@ -71,7 +71,7 @@ start_session_agent() {
   systemctl start --no-block bot-session-agent.service || say WRN 'no shell through SSM: bot-session-agent.service does not start'
 }
 
-# --- downloads: both start at once and run beside apt ---------------------------------------------------------------
+# --- downloads: all start at once and run beside apt ----------------------------------------------------------------
 
 # A release is unpacked beside its place and renamed, so its folder is either whole or not there.
 fetch_bundle() {
@@ -90,6 +90,15 @@ fetch_model() {
   local file=/opt/bot/models/$MODEL_FILE
   mkdir -p /opt/bot/models
   echo "$MODEL_SHA256  $file" | sha256sum --check --status 2>/dev/null || "$LIB/aws.py" get "$MODEL_KEY" "$MODEL_SHA256" "$file"
+}
+
+# Unpacked before it has its name, so that one that was cut off is fetched again.
+fetch_files() {
+  local archive=$LIB/files.zip
+  ! echo "$FILES_SHA256  $archive" | sha256sum --check --status 2>/dev/null || return 0
+  "$LIB/aws.py" get "$FILES_KEY" "$FILES_SHA256" "$archive.new"
+  python3 -m zipfile -e "$archive.new" "$LIB"
+  mv "$archive.new" "$archive"
 }
 
 start_download() {
@@ -155,6 +164,7 @@ put() {
 }
 
 step_configure() {
+  await_download files
   put config.yaml /etc/bot/config.yaml 0640 bot
   put bot.service /etc/systemd/system/bot.service 0644 root
   put nginx.conf /etc/nginx/conf.d/bot.conf 0644 root
@@ -242,8 +252,7 @@ INSTANCE_ID=$(</var/lib/cloud/data/instance-id)
 export INSTANCE_ID
 mkdir -p "$STATE"
 touch "$STATE/changed"
-start_download bundle
-start_download model
+for name in files bundle model; do start_download "$name"; done
 for name in packages user bundle model configure tls services ready; do
   step "$name"
   [ "$name" != packages ] || start_session_agent

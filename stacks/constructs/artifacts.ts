@@ -8,6 +8,8 @@ import { S3Object } from '@cdktf/provider-aws/lib/s3-object';
 import type { ITerraformDependable } from 'cdktf';
 import { Construct } from 'constructs';
 
+import type { PackedFiles } from '../../cloud-init/machine-files';
+
 /** A file on the deploying machine whose content is known by its hash. */
 export interface LocalFile {
   /** Absolute. */
@@ -20,6 +22,8 @@ export interface ArtifactsProps {
   readonly name: string;
   readonly bundle: LocalFile;
   readonly model: LocalFile;
+  /** What the machine needs beside its user-data: an archive of text files, a few KiB. */
+  readonly machineFiles: PackedFiles;
 }
 
 /** A stored file that one role may read. */
@@ -29,20 +33,24 @@ export interface StoredFile {
   readonly sha256: string;
 }
 
+/** The machine's files lie here, named by the archive's hash. */
+export const FILES_PREFIX = 'files/';
+
 /** Reports of the bootstrap lie here, one object for each instance. */
 export const REPORT_PREFIX = 'reports/';
 
 /**
- * The private bucket of the deployment: the runtime's bundle and the model, named by their hashes, and the reports of
- * the bootstrap. About 0.023 USD a month for each GB.
+ * The private bucket of the deployment: the runtime's bundle and the model and the machine's
+ * files, named by their hashes, and the reports of the bootstrap. About 0.023 USD a month for each GB.
  */
 export class Artifacts extends Construct {
   readonly bucketName: string;
   readonly bucketArn: string;
   readonly bundle: StoredFile;
   readonly model: StoredFile;
+  readonly machineFiles: StoredFile;
 
-  constructor(scope: Construct, id: string, { name, bundle, model }: ArtifactsProps) {
+  constructor(scope: Construct, id: string, { name, bundle, model, machineFiles }: ArtifactsProps) {
     super(scope, id);
 
     const bucket = new S3Bucket(this, 'bucket', {
@@ -58,6 +66,12 @@ export class Artifacts extends Construct {
     const ready = this.secure(bucket);
     this.bundle = this.store('bundle', bucket, `bundles/${bundle.sha256}.tar.gz`, bundle, ready);
     this.model = this.store('model', bucket, `models/${model.sha256}.gguf`, model, ready);
+    this.machineFiles = this.storeBytes(
+      bucket,
+      `${FILES_PREFIX}${machineFiles.sha256}.zip`,
+      machineFiles,
+      ready,
+    );
   }
 
   private secure(bucket: S3Bucket): ITerraformDependable[] {
@@ -121,5 +135,23 @@ export class Artifacts extends Construct {
       },
     });
     return { key, arn: `${bucket.arn}/${key}`, sha256: file.sha256 };
+  }
+
+  /** Straight from the plan: no file on the deploying machine has to be there for it. */
+  private storeBytes(
+    bucket: S3Bucket,
+    key: string,
+    { bytes, sha256 }: PackedFiles,
+    dependsOn: ITerraformDependable[],
+  ): StoredFile {
+    new S3Object(this, 'files', {
+      bucket: bucket.id,
+      key,
+      contentBase64: Buffer.from(bytes).toString('base64'),
+      checksumAlgorithm: 'SHA256',
+      dependsOn,
+      lifecycle: { createBeforeDestroy: true },
+    });
+    return { key, arn: `${bucket.arn}/${key}`, sha256 };
   }
 }

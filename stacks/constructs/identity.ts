@@ -21,7 +21,7 @@ const SESSION_ACTIONS = [
   'ssmmessages:OpenDataChannel',
 ];
 
-/** Who the machine is: a role that reads one secret and two objects, writes its report, and opens SSM sessions. */
+/** Who the machine is: a role that reads one secret and three objects, writes its report, and opens SSM sessions. */
 export class Identity extends Construct {
   readonly instanceProfileName: string;
 
@@ -51,7 +51,7 @@ export class Identity extends Construct {
             Action: 'secretsmanager:GetSecretValue',
             Resource: secretArn,
           },
-          { Sid: 'ReadBundleAndModel', Effect: 'Allow', Action: 's3:GetObject', Resource: [...readableArns] },
+          { Sid: 'ReadArtifacts', Effect: 'Allow', Action: 's3:GetObject', Resource: [...readableArns] },
           // The whole prefix, because the role is there before the instance has an id. So while one machine replaces
           // another, each could overwrite the other's report; no machine outside the deployment has the role.
           { Sid: 'WriteReport', Effect: 'Allow', Action: 's3:PutObject', Resource: reportArns },

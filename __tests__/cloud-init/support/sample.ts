@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 
 import { load } from 'js-yaml';
 
+import { machineFiles } from '../../../cloud-init/machine-files';
 import { renderUserData, type UserDataProps } from '../../../cloud-init/user-data';
 
 const HASH = '0123456789abcdef'.repeat(4);
@@ -18,6 +19,7 @@ export function sampleProps(changes: Partial<UserDataProps> = {}): UserDataProps
     modelKey: `models/${HASH}/${modelFile}`,
     modelSha256: HASH,
     modelFile,
+    filesPrefix: 'files/',
     reportPrefix: 'reports/',
     publicAddress: '203.0.113.255',
     externalPort: 18789,
@@ -73,9 +75,15 @@ export function writtenFiles(userData: string): ReadonlyMap<string, string> {
   );
 }
 
+/** Every file that the machine gets: by cloud-init, or from S3. */
+export function allFiles(changes?: Partial<UserDataProps>): ReadonlyMap<string, string> {
+  const props = sampleProps(changes);
+  return new Map([...writtenFiles(renderUserData(props)), ...machineFiles(props)]);
+}
+
 /** One file of the sample. */
 export function renderedFile(name: string, changes?: Partial<UserDataProps>): string {
-  const content = writtenFiles(renderUserData(sampleProps(changes))).get(name);
-  if (content === undefined) throw new Error(`the user-data has no file ${name}`);
+  const content = allFiles(changes).get(name);
+  if (content === undefined) throw new Error(`the machine gets no file ${name}`);
   return content;
 }
