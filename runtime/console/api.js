@@ -28,7 +28,7 @@ import { session } from './session.js';
  * @property {number} limits.max_request_seconds
  * @property {number} limits.max_tokens of a request that names none
  * @property {number} limits.temperature of a request that names none
- * @property {readonly string[]} log oldest first
+ * @property {readonly string[] | 'all'} scopes what the credential that asked may do
  */
 
 /** What the service, or the way to it, answered instead of a result. */
@@ -79,6 +79,9 @@ async function messageOf(response) {
  * @returns {Promise<Status>}
  */
 export const fetchStatus = async (token) => (await request('/admin/status', { token })).json();
+
+/** @returns {Promise<readonly string[]>} the log's last lines, oldest first */
+export const fetchLog = async () => (await (await request('/admin/logs')).json()).lines;
 
 /** @returns {Promise<string>} */
 export const fetchMetrics = async () => (await request('/metrics')).text();

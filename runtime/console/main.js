@@ -1,15 +1,16 @@
 // @ts-check
 
-import { ApiError, fetchMetrics, fetchStatus } from './api.js';
+import { ApiError, fetchLog, fetchMetrics, fetchStatus } from './api.js';
 import { byId, setText } from './dom.js';
-import { cleanToken, describeToken } from './lib/token.js';
+import { allows, cleanToken, describeToken } from './lib/token.js';
 import { session } from './session.js';
 import { clearChat, showModel, startChat } from './views/chat.js';
 import { clearLog, followEnd, showLog, startLogs } from './views/logs.js';
 import { clearStatus, showMetrics, showStatus, startStatus } from './views/status.js';
 
 const refreshEveryMs = 2000;
-const views = ['chat', 'status', 'logs'];
+/** The views, and the scope that each one needs. */
+const views = { chat: 'chat', status: '', logs: 'logs:read' };
 
 const signIn = byId('sign-in', HTMLElement);
 const app = byId('app', HTMLElement);
@@ -21,6 +22,8 @@ const offline = byId('offline', HTMLElement);
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
+/** What the session's credential may do. @type {import('./api.js').Status['scopes']} */
+let scopes = [];
 
 /** @param {string} [message] why the session ended */
 function showSignIn(message = '') {
@@ -29,6 +32,7 @@ function showSignIn(message = '') {
   clearChat();
   clearLog();
   clearStatus();
+  scopes = [];
   app.hidden = true;
   signIn.hidden = false;
   showSignInError(message);
@@ -77,10 +81,15 @@ async function refresh() {
   clearTimeout(timer);
   const used = session.token;
   try {
-    const [status, metrics] = await Promise.all([fetchStatus(), fetchMetrics()]);
+    const [status, metrics, log] = await Promise.all([
+      fetchStatus(),
+      allows(scopes, 'metrics:read') ? fetchMetrics() : undefined,
+      allows(scopes, 'logs:read') ? fetchLog() : undefined,
+    ]);
     if (used !== session.token) return;
     show(status);
-    showMetrics(metrics, performance.now() / 1000);
+    if (metrics !== undefined) showMetrics(metrics, performance.now() / 1000);
+    if (log !== undefined) showLog(log);
     offline.hidden = true;
   } catch (error) {
     if (used !== session.token || endsSession(error)) return;
@@ -101,7 +110,9 @@ function showUnreachable() {
 function show(status) {
   showStatus(status);
   showModel(status.model.id, status.limits);
-  showLog(status.log);
+  if (String(scopes) === String(status.scopes)) return;
+  scopes = status.scopes;
+  showView();
 }
 
 /**
@@ -117,9 +128,11 @@ function endsSession(error) {
 
 function showView() {
   const asked = location.hash.slice(1);
-  const name = views.includes(asked) ? asked : 'chat';
-  for (const view of views) byId(`view-${view}`, HTMLElement).hidden = view !== name;
+  const open = Object.entries(views).flatMap(([view, scope]) => (allows(scopes, scope) ? [view] : []));
+  const name = open.includes(asked) ? asked : (open[0] ?? 'status');
+  for (const view of Object.keys(views)) byId(`view-${view}`, HTMLElement).hidden = view !== name;
   for (const link of document.querySelectorAll('nav a')) {
+    if (link instanceof HTMLElement) link.hidden = !open.includes(link.getAttribute('href')?.slice(1) ?? '');
     if (link.getAttribute('href') === `#${name}`) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }

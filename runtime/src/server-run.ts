@@ -3,8 +3,9 @@ import { join } from 'node:path';
 
 import { ApiKeys } from './access/api-keys.js';
 import { keySource } from './access/key-source.js';
+import { TokenRegister } from './access/token-register.js';
 import type { Environment } from './config/environment.js';
-import { checkPaths, ConfigError } from './config/load.js';
+import { checkPaths, ConfigError, stateDirectory } from './config/load.js';
 import type { BotConfig } from './config/schema.js';
 import type { Engine } from './engine/engine.js';
 import { createLogger, type Logger } from './log/logger.js';
@@ -51,8 +52,11 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
     const keys = await ApiKeys.open({ source, refreshIntervalMs, onProblem });
     cleanUp.push(() => keys.close());
 
+    const register = await openRegister(config, keys, log);
+    if (register !== undefined) cleanUp.push(() => register.close());
+
     const engine = await options.createEngine(config, log);
-    const server = await startServer({ ...options, engine, keys, log, ring });
+    const server = await startServer({ ...options, engine, keys, register, log, ring });
     const manager = connectServiceManager(options.env, onProblem);
     cleanUp.push(() => manager.close());
 
@@ -133,6 +137,26 @@ async function isWell(server: RunningServer, engine: Engine): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+async function openRegister(
+  config: BotConfig,
+  keys: ApiKeys,
+  log: Logger,
+): Promise<TokenRegister | undefined> {
+  const directory = stateDirectory(config);
+  if (directory === undefined) {
+    log.log('WRN', 'no folder to keep anything in (`state_directory`): access tokens cannot be revoked');
+    return undefined;
+  }
+  const register = await TokenRegister.open({
+    directory,
+    encryption: config.security.encryption,
+    keys,
+    log: (level, text) => log.log(level, text),
+  });
+  register.follow();
+  return register;
 }
 
 function consoleNote(server: RunningServer): string {

@@ -1,6 +1,8 @@
 /** The HTTP service around an engine: opens the ports, says whether it is ready, drains. */
 import { ApiKeys } from './access/api-keys.js';
+import { bearerAuth } from './access/bearer-auth.js';
 import { FailedLogins } from './access/failed-logins.js';
+import type { TokenRegister } from './access/token-register.js';
 import { Admission } from './api/admission.js';
 import { createApiApp, createConsoleApp } from './api/apps.js';
 import type { ApiParts } from './api/router.js';
@@ -15,6 +17,7 @@ export interface ServerOptions {
   readonly config: BotConfig;
   readonly engine: Engine;
   readonly keys: ApiKeys;
+  readonly register?: TokenRegister | undefined;
   readonly log: Logger;
   readonly ring: LogRing;
   readonly version: string;
@@ -38,7 +41,7 @@ export interface RunningServer {
 
 /** Listens at once: until the engine is ready, chats get 503 and probes tell the truth. @throws PortError */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, engine, keys, log, ring, version, consoleDirectory } = options;
+  const { config, engine, keys, register, log, ring, version, consoleDirectory } = options;
   let closing = false;
   const isReady = () => !closing && engine.status().state === 'ready';
 
@@ -46,8 +49,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const parts: ApiParts = {
     config,
     engine,
-    keys,
-    failures: new FailedLogins(),
+    authenticate: bearerAuth({ keys, register, failures: new FailedLogins() }),
+    register,
     admission,
     metrics: createMetrics({ engine, version }),
     log,

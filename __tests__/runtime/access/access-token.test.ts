@@ -27,11 +27,13 @@ const CLAIMS = { sub: 'ada', iss: 'botstack', iat: now, exp: now + 60, jti: '1',
 
 describe('access tokens', () => {
   test('carry user, scope and expiry', async () => {
-    const { token, expiresAt } = await signAccessToken(CURRENT, 'ada', 86400);
+    const { token, id, issuedAt, expiresAt } = await signAccessToken(CURRENT, 'ada', 86400);
     expect(looksLikeAccessToken(token)).toBe(true);
     expect(await verifyAccessToken(token, keys(CURRENT))).toEqual({
       ok: true,
       user: 'ada',
+      id,
+      issuedAt,
       scopes: ['chat'],
     });
     expect(Math.abs(expiresAt.getTime() - Date.now() - 86_400_000)).toBeLessThan(2000);

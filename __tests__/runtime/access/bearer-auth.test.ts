@@ -1,5 +1,5 @@
 import { ApiKeys } from '../../../runtime/src/access/api-keys';
-import { signAccessToken, type Scope } from '../../../runtime/src/access/access-token';
+import { signAccessToken } from '../../../runtime/src/access/access-token';
 import { API_KEY, literalKeys, startTestService, stopTestServices, until } from '../support/test-service';
 
 stopTestServices();
@@ -55,7 +55,7 @@ describe('authentication', () => {
 
   test('refuses a token whose scope is another, with 403', async () => {
     const service = await startTestService();
-    const { token } = await signAccessToken(API_KEY, 'ada', 60, 'metrics' as Scope);
+    const { token } = await signAccessToken(API_KEY, 'ada', 60, ['metrics:read']);
     const response = await models(service.url, `Bearer ${token}`);
     expect(response.status).toBe(403);
     expect(response.headers.get('www-authenticate')).toContain('error="insufficient_scope", scope="chat"');
@@ -85,6 +85,21 @@ describe('authentication', () => {
     expect(await codeOf(locked)).toBe('too_many_failed_logins');
     expect((await from('203.0.113.10', API_KEY)).status).toBe(200);
     await until(() => service.logged().some((line) => /\[SEC\].* 429 /.test(line)));
+  });
+
+  test('lets those in who share a guesser’s address and hold what guessing cannot find', async () => {
+    const generated = 'sk-0123456789abcdef0123456789abcdef';
+    const service = await startTestService({ keys: await literalKeys(generated) });
+    const { token } = await signAccessToken(generated, 'ada', 60);
+    const lock = async () => {
+      for (let time = 0; time < 11; time++) await models(service.url, `Bearer guess-${time}`);
+    };
+    await lock();
+    expect((await models(service.url, `Bearer ${generated}`)).status).toBe(200);
+    expect((await models(service.url, `Bearer ${token}`)).status).toBe(200);
+    // What guesses go on with stays behind the lock, however long it is.
+    expect((await models(service.url, `Bearer ${generated}x`)).status).toBe(429);
+    expect((await models(service.url, 'Bearer short')).status).toBe(429);
   });
 
   test('at the console, believes what is said about the address only behind nginx', async () => {

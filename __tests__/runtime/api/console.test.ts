@@ -47,7 +47,12 @@ describe('the console’s port', () => {
       model: { id: 'test-model', context_size: 4096, sequences: 2, notes: ['scripted'] },
       engine: { state: 'restarting', reason: 'killed by signal 9', running: 0, waiting: 0, restarts: 3 },
       limits: { max_queue: 16, max_request_seconds: 300, max_tokens: 2048, requests_allowed: 18 },
-      log: expect.arrayContaining([expect.stringMatching(/GET \/admin\/status 401/)]),
+      scopes: 'all',
+    });
+    const log = await fetch(`${consoleUrl}/admin/logs`, authorized);
+    expect(log.headers.get('cache-control')).toBe('no-store');
+    expect(await log.json()).toEqual({
+      lines: expect.arrayContaining([expect.stringMatching(/GET \/admin\/status 401/)]),
     });
   });
 

@@ -65,9 +65,67 @@ describe('bot token', () => {
     ['--user', 'a b'],
     ['--user', '-x'],
     ['--users', 'x'],
+    ['--scope', 'root'],
+    ['--scope', ''],
   ])('refuses %s %j', async (...flags) => {
     await expect(bot('token', '--config', config, ...flags)).rejects.toThrow(CommanderError);
     expect(output).toBe('');
+  });
+});
+
+describe('bot token issue, list, revoke', () => {
+  const list = async () => {
+    output = '';
+    return JSON.parse(await bot('token', 'list', '--json', '--config', config)) as { id: string }[];
+  };
+  beforeEach(() => {
+    writeFileSync(config, `api_key: ${API_KEY}\nmodel_path: ${config}\nstate_directory: ${folder()}\n`);
+  });
+
+  test('issue prints the id too, and what the token is for stands in it', async () => {
+    const text = await bot(
+      'token',
+      'issue',
+      '--user',
+      'ada',
+      '--scope',
+      'chat,metrics:read',
+      '--config',
+      config,
+    );
+    const [, token, id] = /^Generated Access Token: (\S+)\nToken Expiry: \S+\nToken ID: (\S+)\n$/.exec(text)!;
+    const keys = (await literalKeys(API_KEY)).current();
+    expect(await verifyAccessToken(token!, keys)).toMatchObject({ id, scopes: ['chat', 'metrics:read'] });
+    expect(await list()).toMatchObject([{ id, user: 'ada', scopes: ['chat', 'metrics:read'] }]);
+  });
+
+  test('tokens of generate_token.sh are in the register too, and its output is not changed by it', async () => {
+    const text = await bot('token', '--user', 'ada', '--config', config);
+    expect(text).toMatch(/^Generated Access Token: \S+\nToken Expiry: \S+\n$/);
+    expect(await list()).toMatchObject([{ user: 'ada' }]);
+  });
+
+  test('list is a table, and says which are revoked', async () => {
+    expect(await bot('token', 'list', '--config', config)).toBe('no tokens\n');
+    await bot('token', '--user', 'ada', '--config', config);
+    const [first] = await list();
+    await bot('token', 'revoke', first!.id, '--config', config);
+    await bot('token', '--user', 'bob', '--config', config);
+    output = '';
+    const [heading, newest, oldest] = (await bot('token', 'list', '--config', config)).split('\n');
+    expect(heading).toMatch(/^ID +USER {2}SCOPES {2}ISSUED +EXPIRES +STATE$/);
+    expect(newest).toMatch(/ bob {3}chat .* valid$/);
+    expect(oldest).toMatch(/ ada {3}chat .* revoked \d{4}-/);
+  });
+
+  test('revoke takes an id or a user, and not both or none', async () => {
+    await bot('token', '--user', 'ada', '--config', config);
+    output = '';
+    expect(await bot('token', 'revoke', '--user', 'ada', '--config', config)).toBe(
+      'revoked all tokens of ada (1 in the register)\n',
+    );
+    await expect(bot('token', 'revoke', '--config', config)).rejects.toThrow('either');
+    await expect(bot('token', 'revoke', 'x', '--user', 'ada', '--config', config)).rejects.toThrow('either');
   });
 });
 

@@ -37,7 +37,10 @@ export async function spawnService(
   const [internal, console] = [await freePort(), await freePort()];
   const configFile = join(folder, 'config.yaml');
   const network = { internal_port: internal, console_port: console };
-  writeFileSync(configFile, JSON.stringify({ security: { api_key: '${TEST_KEY}' }, network, ...config }));
+  writeFileSync(
+    configFile,
+    JSON.stringify({ security: { api_key: '${TEST_KEY}' }, network, state_directory: folder, ...config }),
+  );
 
   const child = spawn(process.execPath, [BOT, 'serve', '--config', configFile], {
     env: { PATH: process.env['PATH'], TEST_KEY: API_KEY, ...env },

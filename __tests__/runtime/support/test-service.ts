@@ -1,7 +1,8 @@
 /** A real HTTP service on free ports, around a scripted engine. */
 import { ApiKeys } from '../../../runtime/src/access/api-keys';
+import { TokenRegister, type TokenRegisterOptions } from '../../../runtime/src/access/token-register';
 import { configSchema, type BotConfig } from '../../../runtime/src/config/schema';
-import { createLogger } from '../../../runtime/src/log/logger';
+import { createLogger, type Logger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
 import { startServer, type RunningServer } from '../../../runtime/src/server';
 import { ScriptedEngine } from './scripted-engine';
@@ -23,14 +24,18 @@ export interface TestServiceOptions {
   readonly engine?: ScriptedEngine;
   readonly config?: object;
   readonly keys?: ApiKeys;
+  /** Keeps a register of tokens here. */
+  readonly stateDirectory?: string;
   readonly consoleDirectory?: string;
 }
 
 const running: RunningServer[] = [];
+const registers: TokenRegister[] = [];
 
 /** Call at the top of a test file that uses `startTestService`. */
 export function stopTestServices(): void {
   afterEach(async () => {
+    for (const register of registers.splice(0)) register.close();
     await Promise.all(running.splice(0).map((server) => server.close(0)));
   });
 }
@@ -42,11 +47,15 @@ export function testConfig(overrides: object = {}): BotConfig {
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   const engine = options.engine ?? new ScriptedEngine();
   const ring = createLogRing();
+  const keys = options.keys ?? (await literalKeys(API_KEY));
+  const log = createLogger([ring]);
+  const register = await openRegister(options.stateDirectory, keys, log);
   const server = await startServer({
     config: testConfig(options.config),
     engine,
-    keys: options.keys ?? (await literalKeys(API_KEY)),
-    log: createLogger([ring]),
+    keys,
+    register,
+    log,
     ring,
     version: '0.0.0-test',
     consoleDirectory: options.consoleDirectory ?? __dirname,
@@ -67,6 +76,15 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
         headers: { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json', ...init?.headers },
       }),
   };
+}
+
+async function openRegister(directory: string | undefined, keys: ApiKeys, logger: Logger) {
+  if (directory === undefined) return undefined;
+  const log: TokenRegisterOptions['log'] = (level, text) => logger.log(level, text);
+  const register = await TokenRegister.open({ directory, encryption: 'AES-256-GCM', keys, log });
+  register.follow();
+  registers.push(register);
+  return register;
 }
 
 export function literalKeys(...keys: readonly string[]): Promise<ApiKeys> {

@@ -32,3 +32,12 @@ export function describeToken(token) {
     return {};
   }
 }
+
+/**
+ * Whether a credential with these scopes may do what needs `scope`; for display only, the server decides.
+ *
+ * @param {readonly string[] | 'all'} scopes
+ * @param {string} scope empty for what everybody may
+ */
+export const allows = (scopes, scope) =>
+  scope === '' || scopes === 'all' || scopes.includes('admin') || scopes.includes(scope);

@@ -1,28 +1,39 @@
 /**
- * Access tokens: JWTs (HS256) signed with a key that is derived from the API key, so that the service needs no store
- * of tokens and a rotation of the API key ends, one rotation later, every token signed under it.
+ * Access tokens: JWTs (HS256) signed with a key that is derived from the API key, so that a token proves itself, and a
+ * rotation of the API key ends, one rotation later, every token signed under it. The register (token-register.ts)
+ * takes validity away earlier.
  */
 import { hkdfSync, randomUUID } from 'node:crypto';
 
 import { errors, jwtVerify, SignJWT } from 'jose';
 
 import type { ApiKey } from './api-keys.js';
+import { DEFAULT_SCOPES, type Scope } from './scopes.js';
 
 const ISSUER = 'botstack';
 const ALGORITHM = 'HS256';
 /** Names what the derived key is for: the API key itself never signs. */
 const KEY_CONTEXT = 'botstack jwt v1';
 
-/** What a token may be used for. */
-export type Scope = 'chat';
-
 export interface AccessToken {
   readonly token: string;
+  /** Names the token where the token itself must not stand: the claim `jti`. */
+  readonly id: string;
+  /** Unix time in seconds. */
+  readonly issuedAt: number;
   readonly expiresAt: Date;
 }
 
+export interface TokenClaims {
+  readonly user: string;
+  readonly id: string;
+  /** Unix time in seconds. */
+  readonly issuedAt: number;
+  readonly scopes: readonly string[];
+}
+
 export type TokenVerdict =
-  | { readonly ok: true; readonly user: string; readonly scopes: readonly string[] }
+  | ({ readonly ok: true } & TokenClaims)
   /** `unknown_signature` may become valid when the keys are read again. */
   | { readonly ok: false; readonly reason: 'expired' | 'unknown_signature' | 'invalid_claims' };
 
@@ -31,19 +42,20 @@ export async function signAccessToken(
   apiKey: string,
   user: string,
   expirySeconds: number,
-  scope: Scope = 'chat',
+  scopes: readonly Scope[] = DEFAULT_SCOPES,
 ): Promise<AccessToken> {
   const issuedAt = Math.floor(Date.now() / 1000);
+  const id = randomUUID();
   const expiresAt = issuedAt + expirySeconds;
-  const token = await new SignJWT({ scope })
+  const token = await new SignJWT({ scope: scopes.join(' ') })
     .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
     .setSubject(user)
     .setIssuer(ISSUER)
     .setIssuedAt(issuedAt)
     .setExpirationTime(expiresAt)
-    .setJti(randomUUID())
+    .setJti(id)
     .sign(signingKey(apiKey));
-  return { token, expiresAt: new Date(expiresAt * 1000) };
+  return { token, id, issuedAt, expiresAt: new Date(expiresAt * 1000) };
 }
 
 /** Checks signature, algorithm, issuer and time against each valid key. */
@@ -55,9 +67,9 @@ export async function verifyAccessToken(token: string, keys: readonly ApiKey[]):
         issuer: ISSUER,
         requiredClaims: ['sub', 'iat', 'exp', 'jti', 'scope'],
       });
-      const scope = payload['scope'];
+      const { sub = '', jti = '', iat = 0, scope } = payload;
       if (typeof scope !== 'string') return { ok: false, reason: 'invalid_claims' };
-      return { ok: true, user: payload.sub ?? '', scopes: scope.split(' ') };
+      return { ok: true, user: sub, id: jti, issuedAt: iat, scopes: scope.split(' ') };
     } catch (error) {
       if (error instanceof errors.JWTExpired) return { ok: false, reason: 'expired' };
       if (error instanceof errors.JWTClaimValidationFailed) return { ok: false, reason: 'invalid_claims' };

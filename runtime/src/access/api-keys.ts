@@ -29,6 +29,7 @@ export class ApiKeys {
   #timer: NodeJS.Timeout | undefined;
   #lastReadAt = Date.now();
   #reading: Promise<boolean> | undefined;
+  readonly #listeners = new Set<() => void>();
 
   private constructor(options: Required<ApiKeysOptions>, keys: readonly ApiKey[]) {
     this.#options = options;
@@ -64,6 +65,17 @@ export class ApiKeys {
     return this.#read();
   }
 
+  /** Reads the keys again now. Resolves to whether they changed. */
+  async refresh(): Promise<boolean> {
+    return this.#options.refreshIntervalMs === 0 ? false : this.#read();
+  }
+
+  /** Called after the keys changed. Returns a function that unsubscribes. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }
@@ -76,7 +88,9 @@ export class ApiKeys {
       .then((values) => {
         const before = this.#keys;
         this.#keys = toKeys(values);
-        return before.map((key) => key.value).join('\n') !== values.join('\n');
+        const isChanged = before.map((key) => key.value).join('\n') !== values.join('\n');
+        if (isChanged) for (const listener of this.#listeners) listener();
+        return isChanged;
       })
       .catch((error: unknown) => {
         this.#options.onProblem(`the API key could not be read again: ${(error as Error).message}`);

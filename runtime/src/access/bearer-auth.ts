@@ -1,71 +1,99 @@
-/** Who sent this request? Accepts `Authorization: Bearer` with an API key or an access token. */
-import type { RequestHandler, Response } from 'express';
+/** Who sent this request, and may they? Accepts `Authorization: Bearer` with an API key or an access token. */
+import type { RequestHandler } from 'express';
 
 import { contextOf } from '../api/request-context.js';
 import { ApiError } from '../errors/api-error.js';
-import { looksLikeAccessToken, verifyAccessToken, type Scope } from './access-token.js';
+import type { ErrorCode } from '../errors/catalog.js';
+import { looksLikeAccessToken, verifyAccessToken } from './access-token.js';
 import type { ApiKeys } from './api-keys.js';
 import { FailedLogins } from './failed-logins.js';
+import { allows, type Scope } from './scopes.js';
+import type { TokenRegister } from './token-register.js';
 
 export interface BearerAuthOptions {
   readonly keys: ApiKeys;
-  /** What a token must be good for. API keys are good for everything. */
-  readonly scope: Scope;
+  /** Knows the tokens that were revoked. Without it none is. */
+  readonly register?: TokenRegister | undefined;
   /** Shared by all routes, so that an attacker gets one allowance and not one for each. */
   readonly failures: FailedLogins;
 }
 
-const REALM = 'Bearer realm="botstack"';
-
-export function bearerAuth({ keys, scope, failures }: BearerAuthOptions): RequestHandler {
-  return async function bearerAuthHandler(req, res, next) {
-    const address = req.ip ?? 'unknown';
-    const credential = bearerCredential(req.get('authorization'));
-    if (credential === undefined) {
-      throw new ApiError('missing_api_key', { headers: { 'WWW-Authenticate': REALM } });
-    }
-    const seconds = await failures.lockedFor(address);
-    if (seconds > 0)
-      throw new ApiError('too_many_failed_logins', { values: { seconds }, retryAfter: seconds });
-
-    let verdict = await check(credential, keys);
-    // The key may have been rotated since it was read last.
-    if (verdict === 'unknown' && (await keys.refreshForUnknownKey())) verdict = await check(credential, keys);
-
-    if (verdict === 'unknown') {
-      await failures.record(address);
-      throw unauthorized('invalid_api_key', 'the key or token is not valid');
-    }
-    // Well signed once: nobody is guessing, so it does not count as a failure.
-    if (verdict === 'expired') throw unauthorized('token_expired', 'the token has expired');
-
-    identify(res, verdict.user);
-    if (verdict.scopes !== 'all' && !verdict.scopes.includes(scope)) {
-      const challenge = `${REALM}, error="insufficient_scope", scope="${scope}"`;
-      throw new ApiError('insufficient_scope', {
-        values: { scope },
-        headers: { 'WWW-Authenticate': challenge },
-      });
-    }
-    next();
-  };
-}
-
-interface Identity {
+/** Who sent a request. */
+export interface Identity {
+  /** The token's user; `api-key` for an API key. */
   readonly user: string;
+  /** Undefined for an API key. */
+  readonly tokenId?: string;
+  /** API keys are good for everything. */
   readonly scopes: readonly string[] | 'all';
 }
 
-async function check(credential: string, keys: ApiKeys): Promise<Identity | 'unknown' | 'expired'> {
+/** Makes the guard of one route: lets those pass who have one of the scopes. */
+export type Authenticate = (...scopes: readonly [Scope, ...Scope[]]) => RequestHandler;
+
+const REALM = 'Bearer realm="botstack"';
+
+/** Nobody finds a key of this length by trying: 128 bits and more, written in hexadecimal. */
+const UNGUESSABLE_LENGTH = 32;
+
+export function bearerAuth({ keys, register, failures }: BearerAuthOptions): Authenticate {
+  return (...scopes) =>
+    async function bearerAuthHandler(req, res, next) {
+      const address = req.ip ?? 'unknown';
+      const credential = bearerCredential(req.get('authorization'));
+      if (credential === undefined) {
+        throw new ApiError('missing_api_key', { headers: { 'WWW-Authenticate': REALM } });
+      }
+      const lockSeconds = await failures.lockedFor(address);
+      if (lockSeconds > 0 && isGuessable(credential)) throw lockedOut(lockSeconds);
+
+      let verdict = await check(credential, keys, register);
+      if (verdict === 'unknown' && lockSeconds > 0) throw lockedOut(lockSeconds);
+      // The key may have been rotated since it was read last.
+      if (verdict === 'unknown' && (await keys.refreshForUnknownKey())) {
+        verdict = await check(credential, keys, register);
+      }
+
+      if (verdict === 'unknown') {
+        await failures.record(address);
+        throw unauthorized('invalid_api_key', 'the key or token is not valid');
+      }
+      // Well signed once: nobody is guessing, so these do not count as failures.
+      if (verdict === 'expired') throw unauthorized('token_expired', 'the token has expired');
+      if (verdict === 'revoked') throw unauthorized('token_revoked', 'the token was revoked');
+      if (verdict === 'unavailable') throw new ApiError('token_register_unavailable', { retryAfter: 30 });
+
+      Object.assign(contextOf(res), { user: verdict.user, identity: verdict });
+      if (!allows(verdict.scopes, scopes)) {
+        throw new ApiError('insufficient_scope', {
+          values: { scope: scopes.join('` or `') },
+          headers: {
+            'WWW-Authenticate': `${REALM}, error="insufficient_scope", scope="${scopes.join(' ')}"`,
+          },
+        });
+      }
+      next();
+    };
+}
+
+type Verdict = Identity | 'unknown' | 'expired' | 'revoked' | 'unavailable';
+
+async function check(credential: string, keys: ApiKeys, register?: TokenRegister): Promise<Verdict> {
   if (keys.has(credential)) return { user: 'api-key', scopes: 'all' };
   if (!looksLikeAccessToken(credential)) return 'unknown';
   const verdict = await verifyAccessToken(credential, keys.current());
-  if (verdict.ok) return { user: verdict.user, scopes: verdict.scopes };
-  return verdict.reason === 'expired' ? 'expired' : 'unknown';
+  if (!verdict.ok) return verdict.reason === 'expired' ? 'expired' : 'unknown';
+  const state = register?.verdict(verdict) ?? 'valid';
+  return state === 'valid' ? { user: verdict.user, tokenId: verdict.id, scopes: verdict.scopes } : state;
 }
 
-function identify(res: Response, user: string): void {
-  contextOf(res).user = user;
+/**
+ * A lockout slows down guessing. It must not keep out those who share the guesser's address (a company's NAT) and hold
+ * something that guessing cannot find: a token's signature has 256 bits, and so has a generated key. A short key that
+ * somebody made up stays locked out, or trying would go on behind the lock.
+ */
+function isGuessable(credential: string): boolean {
+  return credential.length < UNGUESSABLE_LENGTH;
 }
 
 /** The scheme's name is case-insensitive (RFC 9110); the rest is one token of RFC 6750's characters. */
@@ -73,7 +101,11 @@ function bearerCredential(header: string | undefined): string | undefined {
   return header === undefined ? undefined : /^Bearer +([\w.~+/=-]+) *$/i.exec(header)?.[1];
 }
 
-function unauthorized(code: 'invalid_api_key' | 'token_expired', description: string): ApiError {
+function lockedOut(seconds: number): ApiError {
+  return new ApiError('too_many_failed_logins', { values: { seconds }, retryAfter: seconds });
+}
+
+function unauthorized(code: ErrorCode, description: string): ApiError {
   const challenge = `${REALM}, error="invalid_token", error_description="${description}"`;
   return new ApiError(code, { headers: { 'WWW-Authenticate': challenge } });
 }

@@ -1,9 +1,10 @@
-/** What the console shows: how the service is, and the end of its log. */
+/** What the console shows: how the service is, and, with a scope of its own, the end of its log. */
 import type { RequestHandler } from 'express';
 
+import { contextOf } from './request-context.js';
 import type { ApiParts } from './router.js';
 
-export function adminStatus({ config, engine, admission, ring, version, isReady }: ApiParts): RequestHandler {
+export function adminStatus({ config, engine, admission, version, isReady }: ApiParts): RequestHandler {
   return function adminStatusHandler(_req, res) {
     const { id, contextSize, sequences, notes } = engine.model;
     const { state, reason, running, waiting, restarts } = engine.status();
@@ -22,7 +23,13 @@ export function adminStatus({ config, engine, admission, ring, version, isReady 
         requests_inside: admission.inside,
         requests_allowed: admission.capacity,
       },
-      log: ring.lines(),
+      scopes: contextOf(res).identity?.scopes ?? [],
     });
+  };
+}
+
+export function adminLogs({ ring }: ApiParts): RequestHandler {
+  return function adminLogsHandler(_req, res) {
+    res.set('Cache-Control', 'no-store').json({ lines: ring.lines() });
   };
 }

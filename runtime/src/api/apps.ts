@@ -2,9 +2,8 @@
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 
-import { bearerAuth } from '../access/bearer-auth.js';
-import { adminStatus } from './admin-status.js';
-import { errorHandler, notFound, onlyMethods } from './error-handler.js';
+import { ADMIN_ROUTES, adminRouter } from './admin-router.js';
+import { errorHandler, notFound } from './error-handler.js';
 import { requestContext } from './request-context.js';
 import { API_ROUTES, apiRouter, type ApiParts } from './router.js';
 
@@ -26,12 +25,9 @@ export function createConsoleApp(parts: ApiParts, directory: string): Express {
     helmet({ ...COMMON_HEADERS, contentSecurityPolicy: { useDefaults: false, directives: CONSOLE_POLICY } }),
   );
   app.use(apiRouter(parts));
-  app
-    .route('/admin/status')
-    .get(bearerAuth({ keys: parts.keys, failures: parts.failures, scope: 'chat' }), adminStatus(parts))
-    .all(onlyMethods('GET', 'HEAD'));
+  app.use(adminRouter(parts));
   app.use(express.static(directory, { cacheControl: true, maxAge: 0, redirect: false }));
-  app.use(notFound([...API_ROUTES, 'GET /admin/status', 'GET /']));
+  app.use(notFound([...API_ROUTES, ...ADMIN_ROUTES, 'GET /']));
   app.use(errorHandler(parts.log));
   return app;
 }

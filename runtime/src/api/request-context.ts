@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { RequestHandler, Response } from 'express';
 
+import type { Identity } from '../access/bearer-auth.js';
 import type { LogLevel, Logger } from '../log/logger.js';
 import type { Metrics } from '../metrics.js';
 
@@ -11,8 +12,10 @@ export interface RequestContext {
   readonly id: string;
   /** performance.now() at arrival. */
   readonly arrivedAt: number;
-  /** Who sent it, once that is known. */
+  /** Who sent it, once that is known: for the log. */
   user?: string;
+  /** Who sent it, and what they may do. */
+  identity?: Identity;
   /** Code of the error it was answered with, also of one in the middle of a stream. */
   errorCode?: string;
   /** Counts and times of a generation, `name=value` each. */
@@ -28,7 +31,7 @@ const CLIENT_LEFT = 499;
 const NO_ROUTE = 'other';
 
 /** Probes, scrapes and what the console reads that went well are counted but not logged: they would be most of the log. */
-const QUIET_ROUTES = new Set(['/health', '/readyz', '/metrics', '/admin/status', NO_ROUTE]);
+const QUIET_ROUTES = new Set(['/health', '/readyz', '/metrics', '/admin/status', '/admin/logs', NO_ROUTE]);
 
 const contexts = new WeakMap<Response, RequestContext>();
 

@@ -1,9 +1,8 @@
 /** Every route of the API. The console's app mounts the same router, so that both ports behave alike. */
 import { Router, type Request } from 'express';
 
-import type { ApiKeys } from '../access/api-keys.js';
-import { bearerAuth } from '../access/bearer-auth.js';
-import { FailedLogins } from '../access/failed-logins.js';
+import type { Authenticate } from '../access/bearer-auth.js';
+import type { TokenRegister } from '../access/token-register.js';
 import type { BotConfig } from '../config/schema.js';
 import type { Engine } from '../engine/engine.js';
 import { ENGINE_RETRY_SECONDS } from '../errors/from-engine.js';
@@ -20,8 +19,10 @@ import { jsonBody } from './json-body.js';
 export interface ApiParts {
   readonly config: BotConfig;
   readonly engine: Engine;
-  readonly keys: ApiKeys;
-  readonly failures: FailedLogins;
+  /** Guards a route: who sent the request, and may they? */
+  readonly authenticate: Authenticate;
+  /** Undefined where the service has no folder to keep it in. */
+  readonly register: TokenRegister | undefined;
   readonly admission: Admission;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -44,9 +45,10 @@ export const API_ROUTES = [
 ] as const;
 
 export function apiRouter(parts: ApiParts): Router {
-  const { config, engine, keys, failures } = parts;
+  const { config, engine } = parts;
   const router = Router();
-  const authenticated = bearerAuth({ keys, failures, scope: 'chat' });
+  const authenticated = parts.authenticate('chat');
+  const mayReadMetrics = parts.authenticate('metrics:read');
 
   const chatOptions: Omit<ChatOptions, 'modelRequired'> = {
     engine,
@@ -107,7 +109,7 @@ export function apiRouter(parts: ApiParts): Router {
     .route('/metrics')
     .get(
       // A scraper on this machine needs no key; what comes through a proxy does.
-      (req, res, next) => (isLocalScraper(req) ? next() : authenticated(req, res, next)),
+      (req, res, next) => (isLocalScraper(req) ? next() : mayReadMetrics(req, res, next)),
       async (_req, res) => {
         res.type(parts.metrics.registry.contentType).send(await parts.metrics.registry.metrics());
       },

@@ -8,6 +8,7 @@ import { fillFromEnvironment, type Environment } from './environment.js';
 import { configSchema, knownKeys, type BotConfig } from './schema.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/bot/config.yaml';
+const DEFAULT_STATE_DIRECTORY = '/var/lib/bot';
 
 /** The configuration cannot be used. `problems` are whole sentences, one each. */
 export class ConfigError extends Error {
@@ -56,7 +57,22 @@ export function checkPaths(file: string, config: BotConfig): void {
         'create it for the user that runs the service, or remove the key to log to standard output only',
     );
   }
+  const state = config.state_directory;
+  if (state !== undefined && !isWritableDirectory(state)) {
+    problems.push(
+      `\`state_directory\` names ${state}, which is not a writable folder; ` +
+        'create it for the user that runs the service, or remove the key to keep nothing',
+    );
+  }
   if (problems.length > 0) throw new ConfigError(file, problems);
+}
+
+/** Where the service keeps things: as configured, else the usual folder, if this machine has it. */
+export function stateDirectory(config: BotConfig): string | undefined {
+  if (config.state_directory !== undefined) return config.state_directory;
+  return statSync(DEFAULT_STATE_DIRECTORY, { throwIfNoEntry: false })?.isDirectory() === true
+    ? DEFAULT_STATE_DIRECTORY
+    : undefined;
 }
 
 function readText(file: string): string {

@@ -46,7 +46,7 @@ const security = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9_:.-]+$/, { error: 'an AWS region such as us-east-1' })
     .optional(),
-  /** The cipher for what the service stores. It stores no conversations, so nothing uses it so far. */
+  /** The cipher for what the service stores (the register of tokens): GCM, or CBC with an HMAC-SHA256. */
   encryption: oneOf(['AES-256-GCM', 'AES-256-CBC']).default('AES-256-GCM'),
 });
 
@@ -113,6 +113,11 @@ export const configSchema = z
     limits: limits.prefault({}),
     remote_service: remoteService.optional(),
     logging: logging.prefault({}),
+    /**
+     * Folder of what the service keeps: the register of tokens and the access policy. Default: /var/lib/bot where it is
+     * there; without one, tokens cannot be revoked and the policy not be changed.
+     */
+    state_directory: text(4096).optional(),
   })
   .superRefine((config, context) => {
     const complain = (path: string[], message: string) =>

@@ -81,17 +81,31 @@ export const API_ERRORS = {
     message: 'The access token has expired; make a new one with generate_token.sh',
     help: 'Access tokens live 24 hours unless `--expiry` says otherwise.',
   },
+  token_revoked: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'The access token was revoked; ask an administrator for a new one',
+    help: 'By `bot token revoke` or in the console. `bot token list` says when.',
+  },
   insufficient_scope: {
     status: 403,
     type: 'permission_error',
     message: 'The access token is not allowed to do this: it needs the scope `{scope}`',
-    help: 'Ask for a token with that scope.',
+    help:
+      'Ask for a token with that scope: `generate_token.sh --scope admin` for all of the console, ' +
+      '`--scope chat,metrics:read` for more than one.',
   },
   not_found: {
     status: 404,
     type: 'invalid_request_error',
     message: 'There is no {path} here; the routes are {routes}',
     help: 'The base URL for OpenAI clients ends in `/v1`.',
+  },
+  token_not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    message: 'There is no token {id} in the register; `GET /admin/tokens` lists those that are',
+    help: 'Ended tokens are dropped from the register a week later.',
   },
   model_not_found: {
     status: 404,
@@ -159,6 +173,18 @@ export const API_ERRORS = {
     type: 'server_error',
     message: 'The model’s process ended while it worked on this answer; send the request again',
     help: 'The process is restarted by itself; the log says why it ended.',
+  },
+  token_register_unavailable: {
+    status: 503,
+    type: 'server_error',
+    message: 'Access tokens cannot be checked now; an API key still works. The log says why',
+    help: 'The register that tells which tokens were revoked is damaged, or sealed under an unknown key.',
+  },
+  no_state_directory: {
+    status: 503,
+    type: 'server_error',
+    message: 'The service has no folder to keep this in: set `state_directory` in its configuration',
+    help: 'On an instance it is `/var/lib/bot`, and there without being set.',
   },
   queue_timeout: {
     status: 503,

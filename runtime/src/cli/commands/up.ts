@@ -141,7 +141,7 @@ async function runService(run: ServiceRun): Promise<Ending> {
 async function greet({ port, consolePort, folder, started }: ServiceRun, apiKey: string): Promise<void> {
   const { signAccessToken } = await import('../../access/access-token.js');
   const { greeting } = await import('../up/greeting.js');
-  const token = await signAccessToken(apiKey, 'local', TOKEN_EXPIRY);
+  const token = await signAccessToken(apiKey, 'local', TOKEN_EXPIRY, ['admin']);
   const seconds = (performance.now() - started) / 1000;
   const model = await servedModel(port, token.token);
   process.stdout.write(

@@ -24,17 +24,23 @@ export function createRunFolder(service: LocalService, env: NodeJS.ProcessEnv): 
   // The runtime directory is the user's own and in memory, where there is one. mkdtemp makes it 0700.
   const path = mkdtempSync(join(env['XDG_RUNTIME_DIR'] || tmpdir(), 'botstack-up-'));
   const configFile = join(path, 'config.yaml');
-  writeFileSync(configFile, renderConfig(service), { mode: 0o600 });
+  writeFileSync(configFile, renderConfig({ ...service, stateDirectory: path }), { mode: 0o600 });
   return { path, configFile, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
 /** The same format as /etc/bot/config.yaml on an instance. */
-export function renderConfig({ port, consolePort, modelPath }: LocalService): string {
+export function renderConfig({
+  port,
+  consolePort,
+  modelPath,
+  stateDirectory,
+}: LocalService & { readonly stateDirectory: string }): string {
   const config = {
     service: { name: 'botstack-local' },
     network: { internal_port: port, console_port: consolePort, ...unusedExternalPort(port, consolePort) },
     security: { api_key: `\${${KEY_VARIABLE}}` },
     model_path: modelPath,
+    state_directory: stateDirectory,
   };
   return `# Written by \`bot up\` for one run. The key is made anew each time and stands in no file.\n${dump(config)}`;
 }

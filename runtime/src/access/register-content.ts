@@ -1,0 +1,84 @@
+/** What the register of access tokens holds, and how it changes. Pure: no files, no clock of its own. */
+import { z } from 'zod';
+
+const seconds = z.int().nonnegative();
+
+const recordSchema = z.strictObject({
+  /** The token's `jti`. The token itself is never stored. */
+  id: z.string().min(1).max(128),
+  user: z.string().max(128),
+  scopes: z.array(z.string()),
+  issuedAt: seconds,
+  expiresAt: seconds,
+  revokedAt: seconds.optional(),
+  /** Who asked for it: a user of the console, or absent for the command line. */
+  issuedBy: z.string().max(128).optional(),
+});
+
+export const contentSchema = z.strictObject({
+  version: z.literal(1),
+  tokens: z.array(recordSchema),
+  /** Tokens of these users that stand in no register are void if issued at or before `before`. */
+  cutoffs: z.array(z.strictObject({ user: z.string(), before: seconds })),
+});
+
+/** One access token. Times are Unix seconds. */
+export type TokenRecord = Readonly<z.infer<typeof recordSchema>>;
+export type RegisterContent = Readonly<z.infer<typeof contentSchema>>;
+
+export const EMPTY: RegisterContent = { version: 1, tokens: [], cutoffs: [] };
+
+/** No token lives longer. */
+export const MAX_EXPIRY_SECONDS = 90 * 24 * 3600;
+/** How long a token that has ended is still listed. */
+const KEEP_ENDED_SECONDS = 7 * 24 * 3600;
+
+export function withToken(content: RegisterContent, record: TokenRecord): RegisterContent {
+  return { ...content, tokens: [...content.tokens, record] };
+}
+
+/** Revokes one token, also one that was signed elsewhere and is not in the register. */
+export function withRevoked(content: RegisterContent, id: string, now: number): RegisterContent {
+  const known = content.tokens.find((token) => token.id === id);
+  if (known?.revokedAt !== undefined) return content;
+  if (known === undefined) {
+    const stranger = { id, user: '', scopes: [], issuedAt: now, expiresAt: now + MAX_EXPIRY_SECONDS };
+    return withToken(content, { ...stranger, revokedAt: now });
+  }
+  const tokens = content.tokens.map((token) => (token === known ? { ...token, revokedAt: now } : token));
+  return { ...content, tokens };
+}
+
+/** Revokes all tokens that a user has now; ones issued from now on are not touched. */
+export function withUserRevoked(content: RegisterContent, user: string, now: number): RegisterContent {
+  const tokens = content.tokens.map((token) =>
+    token.user === user && token.revokedAt === undefined ? { ...token, revokedAt: now } : token,
+  );
+  const others = content.cutoffs.filter((cutoff) => cutoff.user !== user);
+  return { ...content, tokens, cutoffs: [...others, { user, before: now }] };
+}
+
+/** Drops what can no longer matter: a token that has ended is refused by its own date. */
+export function withoutEnded(content: RegisterContent, now: number): RegisterContent {
+  return {
+    ...content,
+    tokens: content.tokens.filter((token) => token.expiresAt + KEEP_ENDED_SECONDS > now),
+    cutoffs: content.cutoffs.filter((cutoff) => cutoff.before + MAX_EXPIRY_SECONDS > now),
+  };
+}
+
+/** Looks tokens up fast: this is asked for each request. */
+export function createRevocationCheck({ tokens, cutoffs }: RegisterContent) {
+  const byId = new Map(tokens.map((token) => [token.id, token]));
+  const byUser = new Map(cutoffs.map(({ user, before }) => [user, before]));
+  return function isRevoked(token: {
+    readonly id: string;
+    readonly user: string;
+    readonly issuedAt: number;
+  }) {
+    const record = byId.get(token.id);
+    if (record !== undefined) return record.revokedAt !== undefined;
+    const before = byUser.get(token.user);
+    return before !== undefined && token.issuedAt <= before;
+  };
+}

@@ -1,0 +1,267 @@
+/**
+ * The register of access tokens: which were issued, to whom, which are revoked. One sealed file, changed by the
+ * service and by the `bot token` commands; the service notices a change within half a second.
+ *
+ * A token needs no entry to be valid (its signature says so); the register is what takes validity away.
+ */
+import { unwatchFile, watchFile } from 'node:fs';
+import { readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { writeAtomically } from '../files/atomic-write.js';
+import { withFileLock } from '../files/file-lock.js';
+import type { LogLevel } from '../log/logger.js';
+import { signAccessToken, type AccessToken } from './access-token.js';
+import type { ApiKeys } from './api-keys.js';
+import {
+  contentSchema,
+  createRevocationCheck,
+  EMPTY,
+  withoutEnded,
+  withRevoked,
+  withToken,
+  withUserRevoked,
+  type RegisterContent,
+  type TokenRecord,
+} from './register-content.js';
+import type { Scope } from './scopes.js';
+import { seal, unseal, type Encryption } from './sealed.js';
+
+const FILE_NAME = 'tokens.sealed';
+const PURPOSE = 'token register';
+/** Well under the second in which a revocation must work. */
+const WATCH_INTERVAL_MS = 400;
+
+/** The register cannot be used; the message says why and what to do. */
+export class RegisterError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'RegisterError';
+  }
+}
+
+export interface TokenRegisterOptions {
+  /** Where the file lies; must exist. */
+  readonly directory: string;
+  readonly encryption: Encryption;
+  readonly keys: ApiKeys;
+  readonly log: (level: LogLevel, text: string) => void;
+}
+
+export interface IssueOrder {
+  readonly user: string;
+  readonly scopes: readonly Scope[];
+  readonly expirySeconds: number;
+  readonly issuedBy?: string;
+}
+
+type Verdict = 'valid' | 'revoked' | 'unavailable';
+
+export class TokenRegister {
+  readonly #options: TokenRegisterOptions;
+  readonly #file: string;
+  #content = EMPTY;
+  #isRevoked = createRevocationCheck(EMPTY);
+  /** Why revocations are not known. Tokens are refused then: one of them may be revoked. */
+  #problem: string | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  #stopListening = () => {};
+
+  private constructor(options: TokenRegisterOptions) {
+    this.#options = options;
+    this.#file = join(options.directory, FILE_NAME);
+  }
+
+  /** Reads the register once. A file that cannot be used is a problem to report, not a reason not to start. */
+  static async open(options: TokenRegisterOptions): Promise<TokenRegister> {
+    const register = new TokenRegister(options);
+    await register.#read({ mayBeginAnew: true });
+    return register;
+  }
+
+  /** For the service: follows changes that commands make, and seals the file anew when the API key changes. */
+  follow(): void {
+    watchFile(this.#file, { persistent: false, interval: WATCH_INTERVAL_MS }, this.#onChange);
+    this.#stopListening = this.#options.keys.onChange(this.#onChange);
+  }
+
+  close(): void {
+    unwatchFile(this.#file, this.#onChange);
+    this.#stopListening();
+  }
+
+  /** Why the register cannot be used now. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  verdict(token: { readonly id: string; readonly user: string; readonly issuedAt: number }): Verdict {
+    if (this.#problem !== undefined) return 'unavailable';
+    return this.#isRevoked(token) ? 'revoked' : 'valid';
+  }
+
+  /** Newest first. @throws RegisterError */
+  list(): readonly TokenRecord[] {
+    if (this.#problem !== undefined) throw new RegisterError(this.#problem);
+    return [...this.#content.tokens].reverse();
+  }
+
+  /** Signs a token and enters it. @throws RegisterError */
+  async issue({ user, scopes, expirySeconds, issuedBy }: IssueOrder): Promise<AccessToken> {
+    const [apiKey] = this.#options.keys.current();
+    if (apiKey === undefined) throw new RegisterError('there is no API key to sign with');
+    const token = await signAccessToken(apiKey.value, user, expirySeconds, scopes);
+    const { id, issuedAt, expiresAt } = token;
+    const record: TokenRecord = {
+      id,
+      user,
+      scopes: [...scopes],
+      issuedAt,
+      expiresAt: Math.floor(expiresAt.getTime() / 1000),
+      ...(issuedBy === undefined ? {} : { issuedBy }),
+    };
+    await this.#change((content) => withToken(content, record));
+    return token;
+  }
+
+  /** Resolves to the token's record as it stood; undefined for one that the register does not know. @throws RegisterError */
+  async revoke(id: string): Promise<TokenRecord | undefined> {
+    let known: TokenRecord | undefined;
+    await this.#change((content) => {
+      known = content.tokens.find((token) => token.id === id);
+      return withRevoked(content, id, unixNow());
+    });
+    return known;
+  }
+
+  /** Revokes everything that was issued to a user so far. Resolves to the number of entries. @throws RegisterError */
+  async revokeUser(user: string): Promise<number> {
+    let count = 0;
+    await this.#change((content) => {
+      count = content.tokens.filter((token) => token.user === user && token.revokedAt === undefined).length;
+      return withUserRevoked(content, user, unixNow());
+    });
+    return count;
+  }
+
+  /** Reads the file again. Never rejects: a problem is kept and logged. */
+  refresh(): Promise<void> {
+    // One after the other, so that an older reading never overtakes a newer one.
+    this.#reading = this.#reading.then(() => this.#read({ mayBeginAnew: false }));
+    return this.#reading;
+  }
+
+  readonly #onChange = (): void => void this.refresh();
+
+  async #read({ mayBeginAnew }: { readonly mayBeginAnew: boolean }): Promise<void> {
+    try {
+      const { content, isStale } = await this.#load(mayBeginAnew);
+      this.#take(content);
+      if (isStale) await this.#sealAnew();
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      if (this.#problem !== text) this.#options.log('SEC', text);
+      this.#problem = text;
+    }
+  }
+
+  /** After a rotation, while the previous key still opens the file. */
+  async #sealAnew(): Promise<void> {
+    try {
+      await this.#change((same) => same);
+      this.#options.log('INF', `${this.#file} is sealed under the current API key now`);
+    } catch (error) {
+      // What it holds is known; the next change, or the next start, tries again.
+      this.#options.log('WRN', `${this.#file} could not be sealed anew: ${(error as Error).message}`);
+    }
+  }
+
+  async #change(edit: (content: RegisterContent) => RegisterContent): Promise<void> {
+    const { keys, encryption } = this.#options;
+    await withFileLock(this.#file, async () => {
+      const { content } = await this.#load(false);
+      const next = withoutEnded(edit(content), unixNow());
+      const [apiKey] = keys.current();
+      if (apiKey === undefined) throw new RegisterError('there is no API key to seal the register with');
+      await writeAtomically(
+        this.#file,
+        seal(Buffer.from(JSON.stringify(next)), apiKey.value, encryption, PURPOSE),
+      );
+      this.#take(next);
+    });
+  }
+
+  #take(content: RegisterContent): void {
+    if (this.#problem !== undefined) this.#options.log('INF', `${this.#file} can be used again`);
+    this.#problem = undefined;
+    this.#content = content;
+    this.#isRevoked = createRevocationCheck(content);
+  }
+
+  async #load(mayBeginAnew: boolean): Promise<{ content: RegisterContent; isStale: boolean }> {
+    const { keys, encryption } = this.#options;
+    const sealed = await readIfThere(this.#file);
+    if (sealed === undefined) return { content: EMPTY, isStale: false };
+    const open = () =>
+      unseal(
+        sealed,
+        keys.current().map((key) => key.value),
+        encryption,
+        PURPOSE,
+      );
+    let opened = open();
+    // A command may have heard of a new key before this process.
+    if (!opened.ok && opened.reason === 'unknown_key' && (await keys.refresh())) opened = open();
+    if (opened.ok) return { content: parse(this.#file, opened.content), isStale: opened.isStale };
+    if (opened.reason === 'damaged') throw damaged(this.#file);
+    if (!mayBeginAnew) {
+      throw new RegisterError(
+        `${this.#file} is sealed under an API key that this process does not know: access tokens are refused, ` +
+          'API keys go on. Restart the service, so that it reads its configuration again',
+      );
+    }
+    return this.#beginAnew();
+  }
+
+  /**
+   * Sealed under a key that is neither current nor previous: every token that the file can speak of was signed under
+   * that key or an older one, and is refused for that. So nothing is lost.
+   */
+  async #beginAnew(): Promise<{ content: RegisterContent; isStale: boolean }> {
+    const aside = `${this.#file}.${unixNow()}`;
+    await rename(this.#file, aside);
+    this.#options.log(
+      'SEC',
+      `${this.#file} was sealed under an API key that is no longer valid; kept as ${aside}, begun anew`,
+    );
+    return { content: EMPTY, isStale: false };
+  }
+}
+
+async function readIfThere(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    const remedy = code === 'EACCES' ? 'run as the user `bot`, or with sudo' : 'check the disk';
+    throw new RegisterError(`the token register cannot be read: ${message}; ${remedy}`);
+  }
+}
+
+function parse(file: string, content: Buffer): RegisterContent {
+  const parsed = contentSchema.safeParse(JSON.parse(content.toString('utf8')));
+  if (parsed.success) return parsed.data;
+  throw new RegisterError(`${file} was written by another version of bot; go back to it, or remove the file`);
+}
+
+function damaged(file: string): RegisterError {
+  return new RegisterError(
+    `${file} is damaged or was tampered with: access tokens are refused, API keys go on. ` +
+      'Restore it from a backup, or rotate the API key twice and remove it: removed alone, revoked tokens are valid again',
+  );
+}
+
+function unixNow(): number {
+  return Math.floor(Date.now() / 1000);
+}
