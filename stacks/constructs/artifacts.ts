@@ -1,4 +1,5 @@
 import { S3Bucket } from '@cdktf/provider-aws/lib/s3-bucket';
+import { S3BucketLifecycleConfiguration } from '@cdktf/provider-aws/lib/s3-bucket-lifecycle-configuration';
 import { S3BucketOwnershipControls } from '@cdktf/provider-aws/lib/s3-bucket-ownership-controls';
 import { S3BucketPolicy } from '@cdktf/provider-aws/lib/s3-bucket-policy';
 import { S3BucketPublicAccessBlock } from '@cdktf/provider-aws/lib/s3-bucket-public-access-block';
@@ -38,6 +39,9 @@ export const FILES_PREFIX = 'files/';
 
 /** Reports of the bootstrap lie here, one object for each instance. */
 export const REPORT_PREFIX = 'reports/';
+
+/** How long a replaced or deleted object can be brought back; its storage is paid for that long. */
+const KEPT_DAYS = 30;
 
 /**
  * The private bucket of the deployment: the runtime's bundle and the model and the machine's
@@ -86,6 +90,20 @@ export class Artifacts extends Construct {
     const versioning = new S3BucketVersioningA(this, 'versioning', {
       bucket: bucket.id,
       versioningConfiguration: { status: 'Enabled' },
+    });
+    // What destroy would take with it anyway, but a deployment may stand for years.
+    new S3BucketLifecycleConfiguration(this, 'tidy', {
+      bucket: bucket.id,
+      rule: [
+        {
+          id: 'tidy',
+          status: 'Enabled',
+          filter: [{ prefix: '' }],
+          abortIncompleteMultipartUpload: [{ daysAfterInitiation: 1 }],
+          noncurrentVersionExpiration: [{ noncurrentDays: KEPT_DAYS }],
+        },
+      ],
+      dependsOn: [versioning],
     });
     const block = new S3BucketPublicAccessBlock(this, 'private', {
       bucket: bucket.id,

@@ -1,0 +1,207 @@
+/** An AWS account emulated on loopback, and the real Terraform to deploy into it. No machine boots here: that is e2e's. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { buildApp } from '../../../stacks/app';
+import type { BotProps } from '../../../stacks/props';
+import { ROOT } from '../../../stacks/version';
+import { Account } from '../../e2e/box/account';
+import { findProviderMirror, terraformEnvironment } from '../../e2e/box/terraform-configuration';
+
+const REGION = 'us-east-1';
+const START_PATIENCE_MS = 60_000;
+
+export interface Outcome {
+  readonly status: number;
+  /** Standard output and standard error. */
+  readonly output: string;
+}
+
+/** What is not here of what this needs; empty when all is. */
+export function lacking(): string {
+  const runs = (program: string, ...args: string[]) => spawnSync(program, args).status === 0;
+  if (!runs('terraform', 'version')) return 'no terraform';
+  if (findProviderMirror() === undefined) return 'no mirror of the AWS provider';
+  return runs('python3', '-c', 'import moto.server, boto3')
+    ? ''
+    : "no moto: pip install 'moto[server]==5.2.1'";
+}
+
+export class EmulatedAccount {
+  readonly #account: Account;
+
+  private constructor(
+    readonly url: string,
+    readonly folder: string,
+    readonly process: ChildProcess,
+  ) {
+    this.#account = new Account(url, REGION);
+  }
+
+  static async start(): Promise<EmulatedAccount> {
+    const folder = mkdtempSync(join(tmpdir(), 'botstack-deployed-'));
+    const port = await freePort();
+    const emulator = join(ROOT, '__tests__', 'e2e', 'box', 'emulator.py');
+    const child = spawn('python3', [emulator, '127.0.0.1', String(port), REGION], {
+      env: {
+        ...process.env,
+        MOTO_IAM_LOAD_MANAGED_POLICIES: 'true',
+        MOTO_EC2_LOAD_DEFAULT_AMIS: 'false',
+      },
+      stdio: 'ignore',
+    });
+    const account = new EmulatedAccount(`http://127.0.0.1:${port}`, folder, child);
+    await account.#answers();
+    return account;
+  }
+
+  /** Variables of whoever works in the account: SDKs, Terraform. */
+  get environment(): NodeJS.ProcessEnv {
+    return {
+      ...this.#account.environment,
+      ...terraformEnvironment(join(this.folder, 'terraform.rc')),
+      AWS_MAX_ATTEMPTS: '3',
+    };
+  }
+
+  /** Everything that exists, one line each. */
+  inventory(): Promise<string[]> {
+    return this.#account.inventory();
+  }
+
+  deployment(name: string): Deployment {
+    const folder = join(this.folder, name);
+    mkdirSync(folder);
+    return new Deployment(folder, this.environment);
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.process.once('exit', resolve));
+    if (this.process.kill('SIGKILL')) await ended;
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #answers(): Promise<void> {
+    const deadline = Date.now() + START_PATIENCE_MS;
+    while (Date.now() < deadline && this.process.exitCode === null) {
+      try {
+        if ((await fetch(`${this.url}/moto-api/`)).ok) return;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+    await this.stop();
+    throw new Error('the AWS emulator did not start');
+  }
+}
+
+/** One app, synthesised and applied, with its state beside it. */
+export class Deployment {
+  constructor(
+    readonly folder: string,
+    readonly environment: NodeJS.ProcessEnv,
+  ) {}
+
+  /** @returns where the synthesised files lie */
+  async synth(props: BotProps): Promise<string> {
+    const artifact = (name: string, digit: string) => {
+      const path = join(this.folder, name);
+      writeFileSync(path, name);
+      return { path, sha256: digit.repeat(64), sizeBytes: name.length };
+    };
+    process.env['CDKTF_OUTDIR'] = join(this.folder, 'cdktf.out');
+    try {
+      const app = await buildApp(
+        { allowedCidrs: ['203.0.113.0/24'], ...props },
+        {
+          artifacts: {
+            bundle: artifact('bundle.tar.gz', 'b'),
+            model: artifact('model.gguf', 'd'),
+            problemsOfFit: () => [],
+          },
+          statePath: join(this.folder, 'terraform.tfstate'),
+          say: () => undefined,
+        },
+      );
+      app.synth();
+    } finally {
+      delete process.env['CDKTF_OUTDIR'];
+    }
+    const stack = join(this.folder, 'cdktf.out', 'stacks', 'bot');
+    openGate(join(stack, 'cdk.tf.json'));
+    return stack;
+  }
+
+  async apply(props: BotProps): Promise<Outcome> {
+    return this.#initialised(await this.synth(props), [
+      'apply',
+      '-auto-approve',
+      '-input=false',
+      '-no-color',
+    ]);
+  }
+
+  /** Status 0 when there is nothing to do, 2 when there is. */
+  async plan(props: BotProps): Promise<Outcome> {
+    const args = ['plan', '-detailed-exitcode', '-input=false', '-no-color'];
+    return this.#initialised(await this.synth(props), args);
+  }
+
+  async destroy(props: BotProps): Promise<Outcome> {
+    const args = ['destroy', '-auto-approve', '-input=false', '-no-color'];
+    return this.#initialised(await this.synth(props), args);
+  }
+
+  outputs(): Record<string, string> {
+    const { output } = this.#terraform(join(this.folder, 'cdktf.out', 'stacks', 'bot'), ['output', '-json']);
+    const values = JSON.parse(output) as Record<string, { value: string }>;
+    return Object.fromEntries(Object.entries(values).map(([name, { value }]) => [name, value]));
+  }
+
+  #initialised(stack: string, args: readonly string[]): Outcome {
+    const initialised = this.#terraform(stack, ['init', '-input=false', '-no-color', '-reconfigure']);
+    return initialised.status === 0 ? this.#terraform(stack, args) : initialised;
+  }
+
+  #terraform(cwd: string, args: readonly string[]): Outcome {
+    const { status, stdout, stderr } = spawnSync('terraform', args, {
+      cwd,
+      env: this.environment,
+      encoding: 'utf8',
+      timeout: 300_000,
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    return { status: status ?? 1, output: stdout + stderr };
+  }
+}
+
+/** The readiness gate waits for a machine, and here none boots: its program becomes one that succeeds. */
+function openGate(file: string): void {
+  const document = JSON.parse(readFileSync(file, 'utf8')) as {
+    resource: {
+      terraform_data: Record<
+        string,
+        { provisioner?: { 'local-exec': { environment: Record<string, string> } }[] }
+      >;
+    };
+  };
+  for (const { provisioner = [] } of Object.values(document.resource.terraform_data)) {
+    for (const { 'local-exec': command } of provisioner) command.environment['BOTSTACK_NODE'] = '/bin/true';
+  }
+  writeFileSync(file, JSON.stringify(document, null, 2));
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' ? address?.port : undefined;
+      server.close(() => (port === undefined ? reject(new Error('no port')) : resolve(port)));
+    });
+  });
+}

@@ -1,0 +1,15 @@
+/** The shapes a deployment can take: what holds for every one of them is tested on every one of them. */
+import type { BotProps } from '../../stacks/props';
+
+export const TOPOLOGIES: Readonly<Record<string, BotProps>> = {
+  defaults: {},
+  'burstable, with a console and a literal image': {
+    instanceType: 't3.medium',
+    console: true,
+    adminCidrs: ['192.0.2.0/24'],
+    amiId: 'ami-0123456789abcdef0',
+    availabilityZone: 'us-east-1c',
+    tags: { owner: 'me' },
+  },
+  graviton: { instanceType: 'c8g.large', region: 'eu-central-1' },
+};
