@@ -5,12 +5,14 @@ import { join, relative, resolve } from 'node:path';
 import { App, LocalBackend } from 'cdktf';
 
 import { BotStack } from './bot-stack';
+import { expectedDecode, findInstanceType } from './catalogue';
 import type { GateProgram } from './constructs/readiness';
+import { costLines } from './cost';
 import { askService, withMyAddress } from './my-address';
 import { checkTerraform, foresee } from './preflight';
 import { type Prepared, prepareArtifacts } from './prepare';
 import { listProblems, ProblemsError } from './problems';
-import { type BotProps, MY_ADDRESS, resolveProps } from './props';
+import { type BotProps, MY_ADDRESS, type ResolvedProps, resolveProps } from './props';
 import { ROOT } from './version';
 
 export interface BuildOptions {
@@ -46,6 +48,8 @@ export async function buildApp(given: BotProps, options: BuildOptions = {}): Pro
     throw new ProblemsError(problems);
   }
 
+  for (const line of estimate(props, artifacts)) say(line);
+
   const app = new App();
   const stack = new BotStack(app, STACK_ID, {
     props,
@@ -58,6 +62,17 @@ export async function buildApp(given: BotProps, options: BuildOptions = {}): Pro
   const statePath = resolve(options.statePath ?? `terraform.${props.name}.tfstate`);
   new LocalBackend(stack, { path: relative(resolve(app.outdir, 'stacks', STACK_ID), statePath) });
   return app;
+}
+
+/** What it will cost and how fast it will be, as far as anybody can know beforehand. */
+function estimate(props: ResolvedProps, { bundle, model }: Prepared): string[] {
+  const instance = findInstanceType(props.instanceType);
+  const decode = instance && expectedDecode(instance, model.sizeBytes);
+  const speed =
+    decode === undefined
+      ? `speed: nobody published figures of ${props.instanceType} for language models`
+      : `speed: about ${Math.round(decode)} tokens a second for one request (from Spare Cores' figures of ${props.instanceType})`;
+  return [...costLines(props, { bundleBytes: bundle.sizeBytes, modelBytes: model.sizeBytes }), speed];
 }
 
 function gateProgram(): GateProgram {

@@ -12,7 +12,7 @@ import { Server } from './constructs/server';
 import { bootText, machineFiles } from './machine-config';
 import { describeOutputs } from './outputs';
 import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, type ResolvedProps } from './props';
-import { findInstanceType } from './sizing';
+import { findInstanceType } from './catalogue';
 
 export interface BotStackProps {
   readonly props: ResolvedProps;

@@ -3,9 +3,10 @@ import { basename } from 'node:path';
 
 import { type MachineFileProps, packMachineFiles, type PackedFiles } from '../cloud-init/machine-files';
 import { renderUserData } from '../cloud-init/user-data';
+import type { InstanceType } from './catalogue';
 import { FILES_PREFIX, REPORT_PREFIX } from './constructs/artifacts';
 import { CONSOLE_PORT, consoleLoopbackPort, type ResolvedProps } from './props';
-import { type InstanceType, memoryMaxMiB } from './sizing';
+import { memoryMaxMiB } from './sizing';
 import { VERSION } from './version';
 
 export interface BootValues {

@@ -6,10 +6,11 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 
 import { buildBundle } from '../scripts/bundle';
+import { findInstanceType } from './catalogue';
 import type { LocalFile } from './constructs/artifacts';
 import { ProblemsError } from './problems';
 import type { ResolvedProps } from './props';
-import { findInstanceType, type ModelFacts, problemsOfFit } from './sizing';
+import { type ModelFacts, problemsOfFit } from './sizing';
 import { ROOT } from './version';
 
 export interface Prepared {

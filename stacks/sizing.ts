@@ -1,81 +1,12 @@
 /**
- * What machines there are, what they cost, and whether a model fits one.
+ * Whether a model fits a machine.
  *
  * The sums are made at synth, before anything is billed: a model that would be killed by the machine's memory limit
  * is refused, and the refusal names what would work instead.
  */
-
-export type Architecture = 'x64' | 'arm64';
-
-export interface InstanceType {
-  readonly name: string;
-  readonly architecture: Architecture;
-  readonly vcpus: number;
-  /**
-   * What one vCPU is. A `core` is a whole core; a `hyperthread` shares its core with another, and two of them decode
-   * little faster than one. (c7a, m7a and everything on Graviton have whole cores; Intel's and t3's are hyperthreads.)
-   */
-  readonly vcpuKind: 'core' | 'hyperthread';
-  readonly memoryMiB: number;
-  /** On demand, Linux, us-east-1, US dollars an hour, as listed on {@link PRICES_AS_OF}. Other regions differ. */
-  readonly usdPerHour: number;
-  /**
-   * A burstable type earns CPU credits at 20 % of each vCPU and is billed 0.05 USD for every vCPU-hour above that.
-   * Inference keeps the CPU busy, so a busy t3.medium costs about 0.12 USD an hour: more than a c7g.large.
-   */
-  readonly burstable: boolean;
-}
-
-export const PRICES_AS_OF = '2025-11';
+import { INSTANCE_TYPES, type InstanceType } from './catalogue';
 
 const GIB = 1024;
-
-function type(
-  name: string,
-  architecture: Architecture,
-  vcpuKind: InstanceType['vcpuKind'],
-  [vcpus, memoryGiB]: readonly [number, number],
-  usdPerHour: number,
-): InstanceType {
-  return {
-    name,
-    architecture,
-    vcpus,
-    vcpuKind,
-    memoryMiB: memoryGiB * GIB,
-    usdPerHour,
-    burstable: name.startsWith('t'),
-  };
-}
-
-/** Every instance type that the `instanceType` prop accepts, the cheapest first. */
-export const INSTANCE_TYPES: readonly InstanceType[] = [
-  type('t3.medium', 'x64', 'hyperthread', [2, 4], 0.0416),
-  type('c7g.large', 'arm64', 'core', [2, 4], 0.0725),
-  type('c8g.large', 'arm64', 'core', [2, 4], 0.07976),
-  type('m7g.large', 'arm64', 'core', [2, 8], 0.0816),
-  type('c7i.large', 'x64', 'hyperthread', [2, 4], 0.08925),
-  type('m8g.large', 'arm64', 'core', [2, 8], 0.08976),
-  type('m7i.large', 'x64', 'hyperthread', [2, 8], 0.1008),
-  type('c7a.large', 'x64', 'core', [2, 4], 0.10264),
-  type('c8a.large', 'x64', 'core', [2, 4], 0.10777),
-  type('m7a.large', 'x64', 'core', [2, 8], 0.11592),
-  type('m8a.large', 'x64', 'core', [2, 8], 0.12172),
-  type('c7g.xlarge', 'arm64', 'core', [4, 8], 0.145),
-  type('c8g.xlarge', 'arm64', 'core', [4, 8], 0.15952),
-  type('m7g.xlarge', 'arm64', 'core', [4, 16], 0.1632),
-  type('c7i.xlarge', 'x64', 'hyperthread', [4, 8], 0.1785),
-  type('m8g.xlarge', 'arm64', 'core', [4, 16], 0.17952),
-  type('m7i.xlarge', 'x64', 'hyperthread', [4, 16], 0.2016),
-  type('c7a.xlarge', 'x64', 'core', [4, 8], 0.20528),
-  type('c8a.xlarge', 'x64', 'core', [4, 8], 0.21554),
-  type('m7a.xlarge', 'x64', 'core', [4, 16], 0.23184),
-  type('m8a.xlarge', 'x64', 'core', [4, 16], 0.24344),
-];
-
-export function findInstanceType(name: string): InstanceType | undefined {
-  return INSTANCE_TYPES.find((candidate) => candidate.name === name);
-}
 
 /**
  * Memory, in MiB, that the service may not count on: what firmware and kernel keep (a 4 GiB instance shows about

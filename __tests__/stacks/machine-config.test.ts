@@ -3,7 +3,7 @@ import { load } from 'js-yaml';
 import { configSchema } from '../../runtime/src/config/schema';
 import { type BootValues, bootText, escapeForTerraform } from '../../stacks/machine-config';
 import { type BotProps, resolveProps } from '../../stacks/props';
-import { findInstanceType } from '../../stacks/sizing';
+import { findInstanceType } from '../../stacks/catalogue';
 
 const TOKENS = {
   bucket: '${aws_s3_bucket.b.bucket}',

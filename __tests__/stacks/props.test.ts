@@ -115,6 +115,13 @@ describe('resolveProps', () => {
     ]);
   });
 
+  it('refuses a machine with a GPU, which would idle', () => {
+    expect(problemsOf({ instanceType: 'g6.xlarge' })).toEqual([
+      "instanceType should be a type without a GPU, got 'g6.xlarge': the engine that is deployed runs on the CPU alone, " +
+        'and would leave the NVIDIA L4, 588 USD a month, idle',
+    ]);
+  });
+
   it('names the props when an unknown one resembles none of them', () => {
     expect(problemsOf({ colour: 'red' })).toEqual([
       expect.stringMatching(/^colour is not a prop; props are name, region, /),

@@ -1,11 +1,5 @@
-import {
-  findInstanceType,
-  type Fit,
-  INSTANCE_TYPES,
-  memoryMaxMiB,
-  type ModelFacts,
-  problemsOfFit,
-} from '../../stacks/sizing';
+import { findInstanceType } from '../../stacks/catalogue';
+import { type Fit, type ModelFacts, problemsOfFit } from '../../stacks/sizing';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -83,29 +77,5 @@ describe('problemsOfFit', () => {
     expect(problemsOfFit(fit({ inspect: modelOf(100), diskGiB: 8, modelFileBytes: 2.5 * GIB }))).toEqual([
       'diskGiB should be at least 9 for this model and the system, got 8',
     ]);
-  });
-});
-
-describe('the catalogue', () => {
-  it('leaves at least 640 MiB of every machine to the system', () => {
-    for (const instance of INSTANCE_TYPES) {
-      expect(instance.memoryMiB - memoryMaxMiB(instance)).toBeGreaterThanOrEqual(640);
-    }
-  });
-
-  it('has each machine once, the cheapest first, and marks the burstable ones', () => {
-    const names = INSTANCE_TYPES.map(({ name }) => name);
-    expect(new Set(names).size).toBe(names.length);
-    const prices = INSTANCE_TYPES.map(({ usdPerHour }) => usdPerHour);
-    expect(prices).toEqual([...prices].sort((a, b) => a - b));
-    expect(INSTANCE_TYPES.filter(({ burstable }) => burstable).map(({ name }) => name)).toEqual([
-      't3.medium',
-    ]);
-  });
-
-  it('knows Graviton by the g of its family', () => {
-    for (const { name, architecture } of INSTANCE_TYPES) {
-      expect(architecture).toBe(/^[a-z]\d+g\./.test(name) ? 'arm64' : 'x64');
-    }
   });
 });

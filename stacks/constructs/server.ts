@@ -4,7 +4,7 @@ import { Instance } from '@cdktf/provider-aws/lib/instance';
 import { DataResource, Fn, TerraformResource } from 'cdktf';
 import { Construct, type IConstruct } from 'constructs';
 
-import type { Architecture, InstanceType } from '../sizing';
+import type { Architecture, InstanceType } from '../catalogue';
 
 export interface ServerProps {
   readonly name: string;

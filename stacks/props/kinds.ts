@@ -32,10 +32,19 @@ export function ipv4Range(min: number, max: number, allowed: string, also?: stri
   );
 }
 
-/** Names a near miss: `us-esat-1` was meant to be us-east-1. */
-export function oneOf(names: readonly string[], allowed: string) {
+/**
+ * Names a near miss: `us-esat-1` was meant to be us-east-1.
+ *
+ * @param refusals what to say of values that deserve a message of their own
+ */
+export function oneOf(
+  names: readonly string[],
+  allowed: string,
+  refusals: ReadonlyMap<unknown, string> = new Map(),
+) {
   return z.custom<string>((value) => typeof value === 'string' && names.includes(value), {
     error: ({ input }) =>
+      refusals.get(input) ??
       `should be ${allowed}, got ${shown(input)}${typeof input === 'string' ? suggestion(input, names) : ''}`,
   });
 }

@@ -1,12 +1,21 @@
 /** What each prop may be, and its default. */
 import { z } from 'zod';
 
+import { GPU_INSTANCE_TYPES, INSTANCE_TYPES, monthlyUsd } from '../catalogue';
 import { REGIONS } from '../regions';
-import { INSTANCE_TYPES } from '../sizing';
 import { DEFAULT_MODEL, MY_ADDRESS } from './constants';
 import { ipv4Range, list, matching, oneOf, shown, valid, wholeNumber, withoutRepeats } from './kinds';
 
 const INSTANCE_NAMES = INSTANCE_TYPES.map((type) => type.name);
+
+/** Known, and still refused: better than `not one of`, for who has read that a GPU helps. */
+const GPU_REFUSALS = new Map(
+  GPU_INSTANCE_TYPES.map((type) => [
+    type.name,
+    `should be a type without a GPU, got '${type.name}': the engine that is deployed runs on the CPU alone, and would leave the ` +
+      `${type.gpu.name}, ${Math.round(monthlyUsd(type))} USD a month, idle`,
+  ]),
+);
 
 const port = () => wholeNumber(1, 65535);
 
@@ -24,7 +33,9 @@ export const schema = z.strictObject({
     '1 to 20 lower-case letters, digits and hyphens that start with a letter',
   ).default('bot'),
   region: oneOf(REGIONS, 'an AWS region').default('us-east-1'),
-  instanceType: oneOf(INSTANCE_NAMES, `one of ${INSTANCE_NAMES.join(', ')}`).default('c7a.large'),
+  instanceType: oneOf(INSTANCE_NAMES, `one of ${INSTANCE_NAMES.join(', ')}`, GPU_REFUSALS).default(
+    'c7a.large',
+  ),
   diskGiB: wholeNumber(8, 16384).default(50),
   model: matching(/\S/, 'a path to a GGUF file or a source such as hf:owner/repository/file.gguf').default(
     DEFAULT_MODEL,

@@ -1,0 +1,56 @@
+/** What a deployment costs in a month, item by item; printed at each synth, and the source of README's cost section. */
+import { findInstanceType, monthlyUsd } from './catalogue';
+import { HOURS_PER_MONTH, PRICE_REGION, PRICES, PRICES_AS_OF } from './prices';
+import type { ResolvedProps } from './props';
+
+export interface CostItem {
+  readonly what: string;
+  /** US dollars a month. */
+  readonly usd: number;
+}
+
+/** Sizes in bytes of what lies in the bucket. */
+export interface StoredSizes {
+  readonly bundleBytes: number;
+  readonly modelBytes: number;
+}
+
+/** What it takes of the disk, in GB, before anybody has used it: the system, the model, two releases of the runtime. */
+const USED_DISK_GB = 4;
+/** Blocks that change in a day (logs, packages), as a share of that. A guess, and said to be one. */
+const DAILY_CHANGE = 0.03;
+
+export function monthlyCost(props: ResolvedProps, { bundleBytes, modelBytes }: StoredSizes): CostItem[] {
+  const instance = findInstanceType(props.instanceType);
+  if (instance === undefined) {
+    throw new Error(`instanceType ${props.instanceType} is not in the catalogue: resolveProps checks that`);
+  }
+  const storedGB = (bundleBytes + modelBytes) / 1e9;
+  const items: CostItem[] = [
+    { what: `machine ${instance.name}`, usd: monthlyUsd(instance) },
+    { what: `disk of ${props.diskGiB} GiB`, usd: props.diskGiB * PRICES.diskGiBMonth },
+    { what: 'public IPv4 address', usd: PRICES.publicAddressHour * HOURS_PER_MONTH },
+    { what: 'secret', usd: PRICES.secretMonth },
+    { what: `bucket with ${storedGB.toFixed(1)} GB`, usd: storedGB * PRICES.objectGBMonth },
+  ];
+  return items;
+}
+
+export function total(items: readonly CostItem[]): number {
+  return items.reduce((sum, { usd }) => sum + usd, 0);
+}
+
+/** The estimate as it is printed: a line for each item, and what it leaves out. */
+export function costLines(props: ResolvedProps, sizes: StoredSizes): string[] {
+  const items = monthlyCost(props, sizes);
+  const place = props.region === PRICE_REGION ? '' : `; ${props.region} may differ by -5 to +60 %`;
+  return [
+    `cost: about ${Math.round(total(items))} USD a month (on demand, ${PRICE_REGION}, prices of ${PRICES_AS_OF}${place})`,
+    ...items.map(({ what, usd }) => `  ${dollars(usd).padStart(7)}  ${what}`),
+    `  traffic out beyond 100 GB a month comes on top, at ${PRICES.trafficGB} USD a GB`,
+  ];
+}
+
+export function dollars(usd: number): string {
+  return usd.toFixed(2);
+}
