@@ -66,13 +66,19 @@ describe('StepPlanner', () => {
   });
 
   it('keeps steps near the longest allowed on a slow machine, so that a newcomer is not kept waiting', () => {
-    const machine = new Machine(new StepPlanner({ batchSize: 256, longestStepMs: 500 }), () => 7, 25);
+    const machine = new Machine(new StepPlanner({ batchSize: 256, idleStepMs: 500 }), () => 3, 25);
     machine.add(0, 3000);
     for (let i = 0; i < 4; i++) machine.step();
     const before = machine.now;
     machine.step();
     expect(machine.now - before).toBeLessThanOrEqual(510);
     expect(machine.now - before).toBeGreaterThan(200);
+  });
+
+  it('reads slices of 128 tokens on a very slow machine when nobody decodes: smaller ones take much longer', () => {
+    const machine = new Machine(new StepPlanner({ batchSize: 256, idleStepMs: 500 }), () => 12, 60);
+    machine.add(0, 3000);
+    for (let i = 0; i < 4; i++) expect(tokens(machine.step())).toBe(128);
   });
 
   it('keeps the gaps of a running answer within the budget while a long prompt is read', () => {
@@ -102,7 +108,7 @@ describe('StepPlanner', () => {
     expect(share).toBeLessThan(0.35);
   });
 
-  it('reads at least 32 tokens a slice: smaller ones would double the time of the prompt', () => {
+  it('reads at least 16 tokens a slice: smaller ones would take several times as long', () => {
     const machine = new Machine(new StepPlanner({ batchSize: 256, gapMs: 150 }), () => 12, 60);
     machine.add(0, 40);
     for (let i = 0; i < 10; i++) machine.step();
@@ -112,7 +118,7 @@ describe('StepPlanner', () => {
       const step = machine.step();
       if (step.kind === 'prefill') slices.push(tokens(step));
     }
-    expect(Math.min(...slices.slice(0, -1))).toBe(32);
+    expect(Math.min(...slices.slice(0, -1))).toBe(16);
   });
 
   it('shares a slice equally, so that a short prompt gets through first', () => {

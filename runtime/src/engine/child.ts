@@ -32,12 +32,11 @@ function send(message: FromChild): void {
 async function load(settings: ModelSettings): Promise<void> {
   try {
     const batching = new BatchingStrategy();
-    // Made before loading: while one thread loads, it sees how much of the other processors is free.
-    let setThreads: (threads: number) => void = () => undefined;
-    const threads = new ThreadGovernor({ most: settings.threads, setThreads: (count) => setThreads(count) });
     const { model, context, sequences, notes } = await loadModel(settings, batching);
-    setThreads = (count) => (model.llama.maxThreads = count);
-    threads.begin();
+    const threads = new ThreadGovernor({
+      most: settings.threads,
+      setThreads: (count) => (model.llama.maxThreads = count),
+    });
     const prompts = new PromptRenderer(model);
     const planner = new StepPlanner({ batchSize: settings.batchSize });
     const scheduler = new Scheduler({

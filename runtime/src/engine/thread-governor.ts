@@ -17,14 +17,16 @@ const WINDOW_MS = 100;
 const CONTENDED = 0.7;
 /** A processor idle for this part of the time can be used. */
 const SPARE = 0.6;
+/** Windows in a row that show contention before a thread is let go: something short is over by then. */
+const STRIKES = 2;
 /** How often it is asked whether a processor is idle; doubles each time that adding a thread was a mistake. */
-const FIRST_HOLD_MS = 500;
+const FIRST_HOLD_MS = 250;
 const LONGEST_HOLD_MS = 8000;
 /**
  * How often a thread is added although no processor is idle: this process may have precedence over what keeps them
  * busy (systemd's CPUWeight), which only shows when it is tried. Doubles with each try in vain, that costs a second.
  */
-const FIRST_TRY_MS = 4000;
+const FIRST_TRY_MS = 1000;
 const LONGEST_TRY_MS = 64_000;
 
 /**
@@ -45,6 +47,7 @@ export class ThreadGovernor {
   #holdMs = FIRST_HOLD_MS;
   #tryMs = FIRST_TRY_MS;
   #changedAt: number;
+  #strikes = 0;
   #raisedAt = -Infinity;
 
   constructor(options: ThreadGovernorOptions) {
@@ -56,12 +59,6 @@ export class ThreadGovernor {
 
   get threads(): number {
     return this.#threads;
-  }
-
-  /** After loading, which one thread does: begins with as many as the machine has to spare. */
-  begin(): void {
-    const spare = this.#spareProcessors();
-    this.#set(spare === undefined ? this.#options.most : clamp(1 + Math.round(spare), 1, this.#options.most));
   }
 
   stepBegins(): void {
@@ -76,12 +73,14 @@ export class ThreadGovernor {
     if (this.#wantedMs < WINDOW_MS * this.#threads) return;
     const got = this.#usedMs / this.#wantedMs;
     this.#usedMs = this.#wantedMs = 0;
-    if (this.#threads > 1 && got < CONTENDED) this.#lower(got, now);
+    this.#strikes = got < CONTENDED ? this.#strikes + 1 : 0;
+    const soon = now - this.#raisedAt < 2 * this.#holdMs;
+    if (this.#threads > 1 && this.#strikes >= (soon ? 1 : STRIKES)) this.#lower(got, soon);
     else if (this.#threads < this.#options.most) this.#raiseIfPossible(now);
   }
 
-  #lower(got: number, now: number): void {
-    const soon = now - this.#raisedAt < 2 * this.#holdMs;
+  /** `soon`: after a thread was added, which then was a mistake. */
+  #lower(got: number, soon: boolean): void {
     this.#holdMs = soon ? Math.min(LONGEST_HOLD_MS, this.#holdMs * 2) : FIRST_HOLD_MS;
     this.#tryMs = soon ? Math.min(LONGEST_TRY_MS, this.#tryMs * 2) : FIRST_TRY_MS;
     this.#set(clamp(Math.round(this.#threads * got), 1, this.#threads - 1));
@@ -108,6 +107,7 @@ export class ThreadGovernor {
 
   #set(threads: number): void {
     this.#threads = threads;
+    this.#strikes = 0;
     this.#changedAt = this.#options.now();
     this.#usedMs = this.#wantedMs = 0;
     this.#options.setThreads(threads);
