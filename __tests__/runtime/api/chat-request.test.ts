@@ -78,6 +78,7 @@ describe('parseChatRequest accepts', () => {
     const neutral = {
       n: 1,
       logprobs: false,
+      stop: [],
       tools: [],
       tool_choice: 'auto',
       response_format: { type: 'text' },
@@ -166,7 +167,7 @@ describe('parseChatRequest refuses', () => {
     ['temperature "hot"', { ...BODY, temperature: 'hot' }, 'invalid_value', 'temperature', /got "hot"/],
     ['top_p 1.1', { ...BODY, top_p: 1.1 }, 'invalid_value', 'top_p', /from 0 to 1/],
     ['a penalty of 3', { ...BODY, presence_penalty: 3 }, 'invalid_value', 'presence_penalty', /from -2 to 2/],
-    ['five stops', { ...BODY, stop: ['a', 'b', 'c', 'd', 'e'] }, 'invalid_value', 'stop', /1 to 4 texts/],
+    ['five stops', { ...BODY, stop: ['a', 'b', 'c', 'd', 'e'] }, 'invalid_value', 'stop', /at most 4 texts/],
     ['an empty stop', { ...BODY, stop: '' }, 'invalid_value', 'stop', /none empty/],
     ['stream "yes"', { ...BODY, stream: 'yes' }, 'invalid_value', 'stream', /true or false/],
     [

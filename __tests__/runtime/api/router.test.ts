@@ -29,7 +29,7 @@ describe('bodies', () => {
   test.each([
     ['broken JSON', '{"model": ', 400, 'invalid_json'],
     ['no JSON at all', 'hello', 400, 'invalid_json'],
-    ['nothing', '', 400, 'missing_parameter'],
+    ['nothing', '', 400, 'invalid_json'],
     ['a JSON text', '"hello"', 400, 'invalid_value'],
   ])('with %s are refused', async (_what, body, status, code) => {
     const { call } = await startTestService();
@@ -37,10 +37,29 @@ describe('bodies', () => {
     expect([response.status, (await errorOf(response)).code]).toEqual([status, code]);
   });
 
-  test('that only claim to be compressed are refused', async () => {
+  test.each<[string, RequestInit['body'], string, RegExp]>([
+    ['of nothing', '', '', /it is empty$/],
+    ['that only claim to be compressed', 'plain', 'gzip', /says Content-Encoding: gzip, but it is not/],
+    [
+      'of bytes that are no UTF-8',
+      Buffer.from('7b226d6f64656c223a22c328227d', 'hex'),
+      '',
+      /it is not valid UTF-8$/,
+    ],
+  ])('%s are refused with the reason', async (_what, body, encoding, reason) => {
     const { call } = await startTestService();
-    const init = { method: 'POST', body: 'plain', headers: { 'Content-Encoding': 'gzip' } };
-    expect((await errorOf(await call(CHAT, undefined, init))).code).toBe('invalid_json');
+    const headers = encoding === '' ? {} : { 'Content-Encoding': encoding };
+    const response = await call(CHAT, undefined, { method: 'POST', body, headers });
+    const { code, message } = await errorOf(response);
+    expect([response.status, code]).toEqual([400, 'invalid_json']);
+    expect(message).toMatch(reason);
+  });
+
+  test('with a number that is too large to be read are refused with a word for it', async () => {
+    const { call } = await startTestService();
+    const body = '{"model":"test-model","messages":[{"role":"user","content":"x"}],"temperature":1e400}';
+    const { message } = await errorOf(await call(CHAT, undefined, { method: 'POST', body }));
+    expect(message).toMatch(/from 0 to 2, got "a number too large to be read"$/);
   });
 
   test.each([
@@ -48,6 +67,8 @@ describe('bodies', () => {
     'application/x-www-form-urlencoded',
     'application/jsonp',
     'application/json; charset=koi8-x',
+    'application/json; charset=utf-16',
+    '',
   ])('of type %s get 415', async (type) => {
     const { call } = await startTestService();
     const response = await call(CHAT, undefined, {

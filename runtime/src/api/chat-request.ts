@@ -38,7 +38,7 @@ const message = z.strictObject({
   content: z.union([z.string(), z.array(textPart).min(1, { error: CONTENT })], { error: CONTENT }),
 });
 
-const STOP = 'a text, or a list of 1 to 4 texts, none empty';
+const STOP = 'a text, or a list of at most 4 texts, none empty';
 const stopText = z.string({ error: STOP }).min(1, { error: STOP });
 
 function bodySchema(rules: ChatRequestRules) {
@@ -56,7 +56,7 @@ function bodySchema(rules: ChatRequestRules) {
     presence_penalty: numberBetween(-2, 2).optional(),
     seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
     stop: z
-      .union([stopText, z.array(stopText).min(1, { error: STOP }).max(4, { error: STOP })], { error: STOP })
+      .union([stopText, z.array(stopText).max(4, { error: STOP })], { error: STOP })
       .optional(),
     stream: flag().optional(),
     stream_options: z

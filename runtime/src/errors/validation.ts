@@ -87,7 +87,10 @@ function show(field: string, value: unknown): string {
 
 function toJson(value: unknown): string {
   try {
-    return JSON.stringify(value);
+    // JSON has numbers that are too large to be read, and no way to write what they are read as.
+    return JSON.stringify(value, (_key, part: unknown) =>
+      typeof part === 'number' && !Number.isFinite(part) ? 'a number too large to be read' : part,
+    );
   } catch {
     // Nested deeper than the stack.
     return 'a value too deep to show';
