@@ -1,0 +1,487 @@
+/**
+ * JSON schemas as grammars: what is generated under one is valid under the schema, always. A keyword that cannot be
+ * kept is refused, with its place; none is ignored.
+ */
+import { ANY_CHARACTER, complement, jsonCharacter } from './code-points.js';
+import { FORMATS } from './formats.js';
+import { either, literal, optional, repeat, Rules, sequence, type Expression } from './gbnf.js';
+import { decimalRange, integerRange } from './number-range.js';
+import { PatternError, patternExpression } from './pattern.js';
+import { SchemaError } from './schema-error.js';
+
+export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
+type SchemaObject = { readonly [keyword: string]: unknown };
+type Path = readonly (string | number)[];
+
+/** Keywords that say something about a value and demand nothing of it. */
+const ANNOTATIONS = new Set([
+  'title',
+  'description',
+  'default',
+  'examples',
+  'deprecated',
+  'readOnly',
+  'writeOnly',
+  '$schema',
+  '$id',
+  '$comment',
+  '$defs',
+  'definitions',
+]);
+const OF_TYPE: Readonly<Record<string, readonly string[]>> = {
+  object: ['properties', 'required', 'additionalProperties'],
+  array: ['items', 'prefixItems', 'minItems', 'maxItems'],
+  string: ['minLength', 'maxLength', 'pattern', 'format'],
+  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
+  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
+  boolean: [],
+  null: [],
+};
+const TYPES = Object.keys(OF_TYPE);
+const REMEDIES: Readonly<Record<string, string>> = {
+  oneOf: 'use `anyOf`',
+  allOf: 'write its parts into one schema',
+  multipleOf: 'use `type: "integer"`, or an `enum`',
+  nullable: 'use `type: ["string", "null"]`',
+};
+
+const MOST_DEPTH = 64;
+const MOST_RULES = 5000;
+const MOST_LENGTH = 10_000;
+const MOST_ITEMS = 1000;
+/** Beyond it doubles are not exact. */
+const LARGEST_BOUND = 1e15;
+
+/** One space at most after `:` and `,`: what models write on one line. White space without end would be an answer too. */
+const COMMA = sequence(literal(','), optional(literal(' ')));
+const COLON = sequence(literal(':'), optional(literal(' ')));
+
+export class SchemaGrammar {
+  readonly rules: Rules;
+  readonly #root: JsonSchema;
+  readonly #path: Path;
+  readonly #references = new Map<string, string>();
+
+  /** `path` is where the schema stands in the request: errors begin with it. */
+  constructor(root: unknown, path: Path = [], rules = new Rules()) {
+    this.#root = asSchema(root, path);
+    this.#path = path;
+    this.rules = rules;
+  }
+
+  /** What matches a value of the schema. @throws SchemaError */
+  expression(): Expression {
+    return this.#schema(this.#root, this.#path, [], 0);
+  }
+
+  /** `open`: references that are being followed without any text between them. */
+  #schema(schema: JsonSchema, path: Path, open: readonly string[], depth: number): Expression {
+    if (depth > MOST_DEPTH) throw new SchemaError(path, `is nested deeper than ${MOST_DEPTH} levels`);
+    if (this.rules.size > MOST_RULES) throw new SchemaError(this.#path, 'is too large; ask for less at once');
+    if (schema === false) throw new SchemaError(path, 'is `false`: no value is valid');
+    if (schema === true) return anyValue(this.rules);
+    const keywords = Object.keys(schema).filter((keyword) => !ANNOTATIONS.has(keyword));
+
+    if ('$ref' in schema)
+      return this.#only('$ref', keywords, path, () => this.#reference(schema, path, open, depth));
+    if ('anyOf' in schema) {
+      return this.#only('anyOf', keywords, path, () =>
+        either(
+          ...schemaList(schema['anyOf'], [...path, 'anyOf']).map((option, index) =>
+            this.#schema(option, [...path, 'anyOf', index], open, depth + 1),
+          ),
+        ),
+      );
+    }
+    const all = schema['allOf'];
+    if (Array.isArray(all) && all.length === 1) {
+      const place = [...path, 'allOf', 0];
+      return this.#only('allOf', keywords, path, () =>
+        this.#schema(asSchema(all[0], place), place, open, depth + 1),
+      );
+    }
+    if ('const' in schema || 'enum' in schema) return this.#values(schema, keywords, path);
+    if (keywords.length === 0) return anyValue(this.rules);
+    const types = typesOf(schema, keywords, path);
+    const known = new Set(['type', ...types.flatMap((type) => OF_TYPE[type] ?? [])]);
+    for (const keyword of keywords) if (!known.has(keyword)) throw unsupported(keyword, path, types);
+    return either(...types.map((type) => this.#ofType(type, schema, path, depth)));
+  }
+
+  #ofType(type: string, schema: SchemaObject, path: Path, depth: number): Expression {
+    switch (type) {
+      case 'object':
+        return this.#object(schema, path, depth);
+      case 'array':
+        return this.#array(schema, path, depth);
+      case 'string':
+        return this.#string(schema, path);
+      case 'integer':
+      case 'number':
+        return numberExpression(type, schema, path, this.rules);
+      case 'boolean':
+        return either(literal('true'), literal('false'));
+      default:
+        return literal('null');
+    }
+  }
+
+  /** Some keywords decide alone: what stands beside them would have to hold too. */
+  #only(keyword: string, keywords: readonly string[], path: Path, then: () => Expression): Expression {
+    const other = keywords.find((name) => name !== keyword);
+    if (other !== undefined) {
+      throw new SchemaError(
+        [...path, other],
+        `is not supported beside \`${keyword}\`; write it into what \`${keyword}\` names`,
+      );
+    }
+    return then();
+  }
+
+  #reference(schema: SchemaObject, path: Path, open: readonly string[], depth: number): Expression {
+    const reference = schema['$ref'];
+    const place = [...path, '$ref'];
+    if (typeof reference !== 'string') throw new SchemaError(place, 'should be a text');
+    if (open.includes(reference))
+      throw new SchemaError(place, 'leads back to itself without anything between');
+    const existing = this.#references.get(reference);
+    if (existing !== undefined) return existing;
+    const target = this.#resolve(reference, place);
+    const rule = this.rules.reserve();
+    this.#references.set(reference, rule.name);
+    // Errors are told where the definition stands.
+    const at = [...this.#path, ...reference.split('/').slice(1)];
+    // A reference to one that is still open is a loop only when nothing lies between: `open` tells.
+    rule.set(this.#schema(target, at, [...open, reference], depth + 1));
+    return rule.name;
+  }
+
+  #resolve(reference: string, place: Path): JsonSchema {
+    if (!reference.startsWith('#'))
+      throw new SchemaError(place, 'should begin with `#`: only this schema is read');
+    let target: unknown = this.#root;
+    for (const part of reference.split('/').slice(1)) {
+      const name = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~');
+      target = isRecord(target) && Object.hasOwn(target, name) ? target[name] : undefined;
+    }
+    if (target === undefined)
+      throw new SchemaError(place, `names ${reference.slice(0, 64)}, which is not in the schema`);
+    return asSchema(target, place);
+  }
+
+  #values(schema: SchemaObject, keywords: readonly string[], path: Path): Expression {
+    for (const keyword of keywords) {
+      if (!['const', 'enum', 'type'].includes(keyword)) throw unsupported(keyword, path, ['enum']);
+    }
+    const listed = 'enum' in schema ? schema['enum'] : [schema['const']];
+    if (!Array.isArray(listed) || listed.length === 0) {
+      throw new SchemaError([...path, 'enum'], 'should be a list of at least one value');
+    }
+    const types = 'type' in schema ? typesOf(schema, keywords, path) : TYPES;
+    const values = listed.filter((value) => types.some((type) => isOfType(value, type)));
+    const both = 'enum' in schema && 'const' in schema;
+    const wanted = both
+      ? values.filter((value) => JSON.stringify(value) === JSON.stringify(schema['const']))
+      : values;
+    if (wanted.length === 0) throw new SchemaError(path, 'allows no value at all');
+    return either(...wanted.map((value) => literal(JSON.stringify(value))));
+  }
+
+  #object(schema: SchemaObject, path: Path, depth: number): Expression {
+    const properties = schema['properties'] ?? {};
+    if (!isRecord(properties))
+      throw new SchemaError([...path, 'properties'], 'should be an object of schemas');
+    const required = schema['required'] ?? [];
+    if (!Array.isArray(required) || required.some((name) => typeof name !== 'string')) {
+      throw new SchemaError([...path, 'required'], 'should be a list of names');
+    }
+    const names = Object.keys(properties);
+    const undeclared = (required as string[]).filter((name) => !Object.hasOwn(properties, name));
+    const given = schema['additionalProperties'];
+    // Where properties are listed, only these are generated unless others are asked for: always valid, and shorter.
+    const others = given ?? names.length === 0;
+    if (undeclared.length > 0 && others === false) {
+      throw new SchemaError(
+        [...path, 'required'],
+        `names \`${undeclared[0]}\`, which is not among the properties`,
+      );
+    }
+    const below = (name: string): Path => [...path, 'properties', name];
+    const members = names.map((name) => ({
+      required: (required as string[]).includes(name),
+      pair: this.rules.add(this.#pair(literal(JSON.stringify(name)), properties[name], below(name), depth)),
+    }));
+    for (const name of undeclared) {
+      const pair = this.rules.add(
+        this.#pair(literal(JSON.stringify(name)), others, [...path, 'additionalProperties'], depth),
+      );
+      members.push({ required: true, pair });
+    }
+    let tail: Expression = '""';
+    let head: Expression = '""';
+    if (others !== false) {
+      const pair = this.rules.add(
+        this.#pair(
+          keyExcept([...names, ...undeclared], this.rules),
+          others,
+          [...path, 'additionalProperties'],
+          depth,
+        ),
+      );
+      tail = repeat(sequence(COMMA, pair), 0);
+      head = optional(sequence(pair, tail));
+    }
+    // From the last to the first: what may follow a member, and what an object may begin with.
+    for (const { required: isRequired, pair } of members.reverse()) {
+      const begin = sequence(pair, tail);
+      const goOn = sequence(COMMA, pair, tail);
+      head = this.rules.add(isRequired ? begin : either(begin, head));
+      tail = this.rules.add(isRequired ? goOn : either(goOn, tail));
+    }
+    return sequence(literal('{'), head, literal('}'));
+  }
+
+  #pair(key: Expression, schema: unknown, path: Path, depth: number): Expression {
+    return sequence(key, COLON, this.#schema(asSchema(schema, path), path, [], depth + 1));
+  }
+
+  #array(schema: SchemaObject, path: Path, depth: number): Expression {
+    const first = 'prefixItems' in schema ? schemaList(schema['prefixItems'], [...path, 'prefixItems']) : [];
+    const min = count(schema, 'minItems', path, MOST_ITEMS) ?? 0;
+    const max = count(schema, 'maxItems', path, MOST_ITEMS);
+    if (max !== undefined && max < min)
+      throw new SchemaError([...path, 'maxItems'], 'should be at least `minItems`');
+    const tuple = first.map((item, index) =>
+      this.#schema(item, [...path, 'prefixItems', index], [], depth + 1),
+    );
+    if (tuple.length > 0) {
+      const more = schema['items'] ?? false;
+      if (more !== false || min > tuple.length || (max ?? tuple.length) < tuple.length) {
+        throw new SchemaError(
+          [...path, 'prefixItems'],
+          'is supported for lists of just these items: set `items` to false',
+        );
+      }
+      return sequence(
+        literal('['),
+        ...tuple.flatMap((item, index) => (index === 0 ? [item] : [COMMA, item])),
+        literal(']'),
+      );
+    }
+    if (max === 0 || schema['items'] === false) {
+      if (min > 0) throw new SchemaError([...path, 'minItems'], 'asks for items that are not allowed');
+      return literal('[]');
+    }
+    const item = this.rules.add(
+      this.#schema(asSchema(schema['items'] ?? true, [...path, 'items']), [...path, 'items'], [], depth + 1),
+    );
+    const list = sequence(
+      item,
+      repeat(sequence(COMMA, item), Math.max(0, min - 1), max === undefined ? undefined : max - 1),
+    );
+    return sequence(literal('['), min === 0 ? optional(list) : list, literal(']'));
+  }
+
+  #string(schema: SchemaObject, path: Path): Expression {
+    const min = count(schema, 'minLength', path, MOST_LENGTH);
+    const max = count(schema, 'maxLength', path, MOST_LENGTH);
+    const { pattern, format } = schema;
+    const given = (['pattern', 'format'] as const).filter((keyword) => keyword in schema);
+    if (given.length > 1 || (given.length === 1 && (min ?? max) !== undefined)) {
+      throw new SchemaError(
+        [...path, given[0] ?? 'pattern'],
+        'is not supported together with another rule for the same text',
+      );
+    }
+    if (given.length === 0) {
+      if (max !== undefined && max < (min ?? 0))
+        throw new SchemaError([...path, 'maxLength'], 'should be at least `minLength`');
+      return quoted(repeat(anyCharacter(this.rules), min ?? 0, max));
+    }
+    if (format !== undefined && (typeof format !== 'string' || !Object.hasOwn(FORMATS, format))) {
+      throw new SchemaError(
+        [...path, 'format'],
+        `is not supported: ${JSON.stringify(format)}; known are ${Object.keys(FORMATS).join(', ')}`,
+      );
+    }
+    const text = pattern ?? FORMATS[format as string];
+    if (typeof text !== 'string') throw new SchemaError([...path, 'pattern'], 'should be a text');
+    try {
+      return this.rules.add(quoted(patternExpression(text)));
+    } catch (error) {
+      if (error instanceof PatternError) throw new SchemaError([...path, 'pattern'], error.message);
+      throw error;
+    }
+  }
+}
+
+/** Any JSON object: `response_format: {"type": "json_object"}`. */
+export function anyObject(rules: Rules): Expression {
+  anyValue(rules);
+  return 'object';
+}
+
+function anyValue(rules: Rules): Expression {
+  return rules.named('value', () => {
+    const text = quoted(repeat(anyCharacter(rules), 0));
+    rules.named('string', () => text);
+    rules.named('number', () => '"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?');
+    rules.named('object', () => `"{" (string ${COLON} value (${COMMA} string ${COLON} value)*)? "}"`);
+    rules.named('array', () => `"[" (value (${COMMA} value)*)? "]"`);
+    return 'object | array | string | number | "true" | "false" | "null"';
+  });
+}
+
+/** A character as JSON writes it. `\u` is left out: whatever can be generated can be written as itself. */
+function anyCharacter(rules: Rules): Expression {
+  return rules.named('char', () => jsonCharacter(ANY_CHARACTER) ?? '""');
+}
+
+function quoted(inside: Expression): Expression {
+  return sequence(literal('"'), inside, literal('"'));
+}
+
+/** A key that is none of `names`: at each character, either it leaves all of them, or it goes on along some. */
+function keyExcept(names: readonly string[], rules: Rules): Expression {
+  if (names.length === 0) return quoted(repeat(anyCharacter(rules), 0));
+  const rest = repeat(anyCharacter(rules), 0);
+  const after = (prefix: string): Expression => {
+    const following = [
+      ...new Set(
+        names
+          .filter((name) => name.startsWith(prefix) && name !== prefix)
+          .map((name) => [...name.slice(prefix.length)][0] ?? ''),
+      ),
+    ];
+    const taken = following.map((char) => char.codePointAt(0) ?? 0);
+    const leaves =
+      jsonCharacter(complement([...taken, 0x22, 0x5c].map((point) => [point, point] as const))) ?? '""';
+    const options = [
+      sequence(leaves, rest),
+      ...following
+        .filter((char) => char !== '"' && char !== '\\')
+        .map((char) => sequence(literal(char), rules.add(after(prefix + char)))),
+    ];
+    const ended = names.includes(prefix) ? [] : ['""'];
+    return either(...options, ...ended);
+  };
+  return quoted(after(''));
+}
+
+function numberExpression(
+  type: 'integer' | 'number',
+  schema: SchemaObject,
+  path: Path,
+  rules: Rules,
+): Expression {
+  const min = bound(schema, 'minimum', path);
+  const max = bound(schema, 'maximum', path);
+  const above = bound(schema, 'exclusiveMinimum', path);
+  const below = bound(schema, 'exclusiveMaximum', path);
+  const low =
+    above !== undefined && (min === undefined || above >= min)
+      ? { value: above, strict: true }
+      : { value: min, strict: false };
+  const high =
+    below !== undefined && (max === undefined || below <= max)
+      ? { value: below, strict: true }
+      : { value: max, strict: false };
+  let expression: Expression | undefined;
+  if (type === 'integer') {
+    const from =
+      low.value === undefined ? undefined : low.strict ? Math.floor(low.value) + 1 : Math.ceil(low.value);
+    const to =
+      high.value === undefined ? undefined : high.strict ? Math.ceil(high.value) - 1 : Math.floor(high.value);
+    expression = from !== undefined && to !== undefined && from > to ? undefined : integerRange(from, to);
+  } else {
+    expression = decimalRange({
+      ...(low.value === undefined ? {} : { min: low.value, minExclusive: low.strict }),
+      ...(high.value === undefined ? {} : { max: high.value, maxExclusive: high.strict }),
+    });
+  }
+  if (expression === undefined) throw new SchemaError(path, 'allows no number at all');
+  return rules.add(expression);
+}
+
+function bound(schema: SchemaObject, keyword: string, path: Path): number | undefined {
+  const value = schema[keyword];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || Math.abs(value) > LARGEST_BOUND) {
+    throw new SchemaError(
+      [...path, keyword],
+      `should be a number from -${LARGEST_BOUND} to ${LARGEST_BOUND}`,
+    );
+  }
+  return value;
+}
+
+function count(schema: SchemaObject, keyword: string, path: Path, most: number): number | undefined {
+  const value = schema[keyword];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > most) {
+    throw new SchemaError([...path, keyword], `should be an integer from 0 to ${most}`);
+  }
+  return value;
+}
+
+/** The types that `type` names; without it, those that the keywords are about. */
+function typesOf(schema: SchemaObject, keywords: readonly string[], path: Path): readonly string[] {
+  const given = schema['type'];
+  if (given === undefined) {
+    const meant = TYPES.filter(
+      (type) => type !== 'integer' && keywords.some((keyword) => OF_TYPE[type]?.includes(keyword)),
+    );
+    const [first] = keywords;
+    if (meant.length === 0 && first !== undefined) throw unsupported(first, path, []);
+    if (meant.length > 1)
+      throw new SchemaError([...path, 'type'], 'is missing: the other keywords are about several types');
+    return meant;
+  }
+  const list: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (list.length === 0 || list.some((type) => typeof type !== 'string' || !TYPES.includes(type))) {
+    throw new SchemaError([...path, 'type'], `should be one of ${TYPES.join(', ')}, or a list of these`);
+  }
+  return list as string[];
+}
+
+function unsupported(keyword: string, path: Path, types: readonly string[]): SchemaError {
+  const remedy = REMEDIES[keyword];
+  if (remedy !== undefined) return new SchemaError([...path, keyword], `is not supported; ${remedy}`);
+  const belongs = TYPES.some((type) => OF_TYPE[type]?.includes(keyword));
+  return new SchemaError(
+    [...path, keyword],
+    belongs && types.length > 0
+      ? `is not supported for ${types.join(' and ')}`
+      : 'is not supported by this service',
+  );
+}
+
+function isOfType(value: unknown, type: string): boolean {
+  switch (type) {
+    case 'object':
+      return isRecord(value) && !Array.isArray(value);
+    case 'array':
+      return Array.isArray(value);
+    case 'integer':
+      return Number.isInteger(value);
+    case 'null':
+      return value === null;
+    default:
+      return typeof value === type;
+  }
+}
+
+function schemaList(given: unknown, path: Path): readonly JsonSchema[] {
+  if (!Array.isArray(given) || given.length === 0)
+    throw new SchemaError(path, 'should be a list of at least one schema');
+  return given.map((schema, index) => asSchema(schema, [...path, index]));
+}
+
+function asSchema(given: unknown, path: Path): JsonSchema {
+  if (typeof given === 'boolean' || (isRecord(given) && !Array.isArray(given))) return given as JsonSchema;
+  throw new SchemaError(path, 'should be a JSON schema: an object, true or false');
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
