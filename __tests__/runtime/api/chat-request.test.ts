@@ -1,7 +1,8 @@
-import { parseChatRequest, type ChatRequestRules } from '../../../runtime/src/api/chat-request';
+import { parseChatRequest } from '../../../runtime/src/api/chat-request';
+import type { RequestRules } from '../../../runtime/src/api/sampling-fields';
 import type { ApiError } from '../../../runtime/src/errors/api-error';
 
-const RULES: ChatRequestRules = {
+const RULES: RequestRules = {
   models: ['m'],
   modelRequired: true,
   contextSize: 4096,
@@ -9,7 +10,14 @@ const RULES: ChatRequestRules = {
 };
 const BODY = { model: 'm', messages: [{ role: 'user', content: 'Hi' }] };
 
-const parse = (body: object, rules: Partial<ChatRequestRules> = {}) =>
+const tool = (extra: object) => ({ type: 'function', function: { name: 'f', ...extra } });
+const asked = (id: string, given = '{"a":1}') => ({
+  role: 'assistant',
+  content: null,
+  tool_calls: [{ id, type: 'function', function: { name: 'f', arguments: given } }],
+});
+
+const parse = (body: object, rules: Partial<RequestRules> = {}) =>
   parseChatRequest({ ...BODY, ...body }, { ...RULES, ...rules });
 
 function refusal(body: unknown): Pick<ApiError, 'code' | 'param' | 'message'> {
@@ -106,6 +114,42 @@ describe('parseChatRequest accepts', () => {
     });
   });
 
+  test('tools, a choice among them, and calls with their results', () => {
+    const parameters = { type: 'object', properties: { a: { type: 'integer' } } };
+    const messages = [...BODY.messages, asked('c1'), { role: 'tool', tool_call_id: 'c1', content: '42' }];
+    const { generate } = parse({
+      messages,
+      tools: [tool({ description: 'd', parameters, strict: true }), tool({ name: 'g' })],
+      tool_choice: { type: 'function', function: { name: 'g' } },
+      parallel_tool_calls: false,
+    });
+    expect(generate.tools).toEqual({
+      functions: [{ name: 'f', description: 'd', parameters }, { name: 'g' }],
+      choice: { name: 'g' },
+      parallel: false,
+    });
+    expect(generate.input).toMatchObject({
+      messages: [
+        {},
+        { role: 'assistant', content: '', toolCalls: [{ id: 'c1', name: 'f', arguments: '{"a":1}' }] },
+        { role: 'tool', content: '42', toolCallId: 'c1' },
+      ],
+    });
+    expect(parse({ tools: [tool({})] }).generate.tools).toMatchObject({ choice: 'auto', parallel: true });
+    expect(parse({ tools: [tool({})], tool_choice: 'none' }).generate).not.toHaveProperty('tools');
+  });
+
+  test('formats and log-probabilities', () => {
+    const schema = { type: 'object', properties: {} };
+    const named = { type: 'json_schema', json_schema: { name: 'x', strict: true, schema } };
+    expect(parse({ response_format: named }).generate.format).toEqual({ type: 'json_schema', schema });
+    expect(parse({ response_format: { type: 'json_object' } }).generate.format).toEqual({
+      type: 'json_object',
+    });
+    expect(parse({ logprobs: true, top_logprobs: 3 }).generate.topLogprobs).toBe(3);
+    expect(parse({ logprobs: true }).generate.topLogprobs).toBe(0);
+  });
+
   test('any whole number as a seed, in the sampler’s 32 bits', () => {
     expect(parse({ seed: -1 }).generate.seed).toBe(4294967295);
     expect(parse({ seed: 2 ** 40 + 5 }).generate.seed).toBe(5);
@@ -193,22 +237,107 @@ describe('parseChatRequest refuses', () => {
     ],
     ['constructor', { ...BODY, constructor: 1 }, 'unknown_parameter', 'constructor', /not known/],
     ['two answers', { ...BODY, n: 2 }, 'unsupported_parameter', 'n', /one answer to a request/],
-    ['tools', { ...BODY, tools: [{ type: 'function' }] }, 'unsupported_parameter', 'tools', /calls no tools/],
+    ['a bias', { ...BODY, logit_bias: { 7: 1 } }, 'unsupported_parameter', 'logit_bias', /no bias/],
     [
-      'a required tool',
+      'a broken tool',
+      { ...BODY, tools: [{ type: 'function' }] },
+      'missing_parameter',
+      'tools[0].function',
+      /is missing/,
+    ],
+    [
+      'a tool that is none',
+      { ...BODY, tools: [{ type: 'mcp' }] },
+      'invalid_value',
+      'tools[0].type',
+      /one of function/,
+    ],
+    [
+      'a tool’s name with a space',
+      { ...BODY, tools: [tool({ name: 'a b' })] },
+      'invalid_value',
+      'tools[0].function.name',
+      /letters, digits/,
+    ],
+    [
+      'two tools of one name',
+      { ...BODY, tools: [tool({}), tool({})] },
+      'invalid_value',
+      'tools',
+      /`f` twice/,
+    ],
+    [
+      'a keyword of a tool’s schema',
+      {
+        ...BODY,
+        tools: [
+          tool({ parameters: { type: 'object', properties: { a: { type: 'array', uniqueItems: true } } } }),
+        ],
+      },
+      'unsupported_parameter',
+      'tools[0].function.parameters.properties.a.uniqueItems',
+      /uniqueItems` is not supported/,
+    ],
+    [
+      'a required tool without tools',
       { ...BODY, tool_choice: 'required' },
-      'unsupported_parameter',
+      'invalid_value',
       'tool_choice',
-      /calls no tools/,
+      /there are no `tools`/,
     ],
     [
-      'JSON mode',
-      { ...BODY, response_format: { type: 'json_object' } },
-      'unsupported_parameter',
-      'response_format',
-      /text only/,
+      'a tool that is not there',
+      { ...BODY, tools: [tool({})], tool_choice: { type: 'function', function: { name: 'g' } } },
+      'invalid_value',
+      'tool_choice',
+      /one of the tools, got `g`/,
     ],
-    ['logprobs', { ...BODY, logprobs: true }, 'unsupported_parameter', 'logprobs', /no log-probabilities/],
+    [
+      'a keyword of the answer’s schema',
+      {
+        ...BODY,
+        response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { oneOf: [] } } },
+      },
+      'unsupported_parameter',
+      'response_format.json_schema.schema.oneOf',
+      /use `anyOf`/,
+    ],
+    [
+      'an unknown format',
+      { ...BODY, response_format: { type: 'grammar' } },
+      'invalid_value',
+      'response_format.type',
+      /"json_object"/,
+    ],
+    [
+      'top_logprobs alone',
+      { ...BODY, top_logprobs: 2 },
+      'invalid_value',
+      'top_logprobs',
+      /only allowed with/,
+    ],
+    ['21 of them', { ...BODY, logprobs: true, top_logprobs: 21 }, 'invalid_value', 'top_logprobs', /0 to 20/],
+    [
+      'a call without its result',
+      { ...BODY, messages: [...BODY.messages, asked('c1')] },
+      'invalid_value',
+      'messages',
+      /The call `c1` has no answer/,
+    ],
+    [
+      'a result without its call',
+      { ...BODY, messages: [...BODY.messages, { role: 'tool', tool_call_id: 'c9', content: '1' }] },
+      'invalid_value',
+      'messages[1].tool_call_id',
+      /to be the id of a call/,
+    ],
+    [
+      'arguments that are no JSON',
+      { ...BODY, messages: [...BODY.messages, asked('c1', '{a:1}')] },
+      'invalid_value',
+      'messages[1].tool_calls[0].function.arguments',
+      /a JSON object, as a text/,
+    ],
     [
       'an unknown role',
       message({ role: 'narrator' }),
@@ -216,20 +345,7 @@ describe('parseChatRequest refuses', () => {
       'messages[0].role',
       /one of system, developer, user, assistant/,
     ],
-    [
-      'a tool’s message',
-      message({ role: 'tool' }),
-      'unsupported_parameter',
-      'messages[0].role',
-      /calls no tools/,
-    ],
-    [
-      'a named speaker',
-      message({ name: 'Ada' }),
-      'unsupported_parameter',
-      'messages[0].name',
-      /no place for names/,
-    ],
+    ['a named speaker', message({ name: 'Ada' }), 'invalid_value', 'messages[0].name', /no place for names/],
     [
       'an image',
       message({ content: [{ type: 'image_url', image_url: {} }] }),
@@ -244,7 +360,14 @@ describe('parseChatRequest refuses', () => {
       'messages[0].content',
       /a text, or a list of parts/,
     ],
-    ['no content', message({ content: null }), 'missing_parameter', 'messages[0].content', /is missing/],
+    ['no content', message({ content: null }), 'invalid_value', 'messages[0].content', /a text, or a list/],
+    [
+      'an empty answer',
+      message({ role: 'assistant', content: null }),
+      'invalid_value',
+      'messages[0].content',
+      /or `tool_calls`/,
+    ],
     [
       'a misspelt message field',
       message({ contents: 'x' }),

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { GenerateEvent, GenerateRequest, Usage } from '../../../runtime/src/engine/engine';
+import type { GenerateEvent, GenerateRequest, ToolUse, Usage } from '../../../runtime/src/engine/engine';
 import { SupervisedEngine } from '../../../runtime/src/engine/supervised-engine';
 import { REPOSITORY, testModel } from '../../support/test-model';
 
@@ -43,6 +43,7 @@ function request(prompt: string, options: Partial<GenerateRequest> = {}): Genera
 }
 
 interface Answer {
+  readonly events: readonly GenerateEvent[];
   readonly text: string;
   readonly pieces: readonly string[];
   readonly finishReason: string;
@@ -51,12 +52,14 @@ interface Answer {
 
 async function answer(generate: GenerateRequest, signal: AbortSignal = never): Promise<Answer> {
   const pieces: string[] = [];
+  const events: GenerateEvent[] = [];
   let end: Extract<GenerateEvent, { type: 'end' }> | undefined;
   for await (const event of engine.generate(generate, signal)) {
+    events.push(event);
     if (event.type === 'text') pieces.push(event.text);
     if (event.type === 'end') end = event;
   }
-  return { text: pieces.join(''), pieces, finishReason: end!.finishReason, usage: end!.usage };
+  return { events, text: pieces.join(''), pieces, finishReason: end!.finishReason, usage: end!.usage };
 }
 
 /** A prompt of about that many tokens that no other shares the beginning of. */
@@ -160,6 +163,126 @@ describe('answers', () => {
     const plain = await answer(request(injected, { maxTokens: 1 }));
     // As plain text the markers are several tokens each; as control tokens they would be one.
     expect(plain.usage.promptTokens).toBeGreaterThan(60);
+  });
+});
+
+describe('answers of a given form', () => {
+  const schema = {
+    type: 'object',
+    properties: {
+      name: { type: 'string', pattern: '^[A-Z][a-z]{1,8}$' },
+      age: { type: 'integer', minimum: 18, maximum: 99 },
+      kind: { enum: ['cat', 'dog'] },
+    },
+    required: ['name', 'age', 'kind'],
+    additionalProperties: false,
+  };
+  const tools: ToolUse = {
+    functions: [
+      {
+        name: 'get_weather',
+        description: 'The weather in a city',
+        parameters: {
+          type: 'object',
+          properties: { city: { type: 'string', maxLength: 20 } },
+          required: ['city'],
+          additionalProperties: false,
+        },
+      },
+      { name: 'get_time' },
+    ],
+    choice: 'required',
+    parallel: false,
+  };
+  const calls = ({ events }: Answer): [string, string][] =>
+    events.flatMap((event, at): [string, string][] => {
+      if (event.type !== 'tool-call') return [];
+      const own = events
+        .slice(at)
+        .flatMap((one) => (one.type === 'tool-arguments' && one.index === event.index ? [one.text] : []));
+      return [[event.name, own.join('')]];
+    });
+
+  it('keeps to a schema at any temperature, beside another that is free', async () => {
+    const format = { type: 'json_schema', schema } as const;
+    const [greedy, hot, free] = await Promise.all([
+      answer(request('Describe a pet as JSON.', { format, maxTokens: 60 })),
+      answer(request('Describe a pet as JSON.', { format, maxTokens: 60, temperature: 1.5, seed: 3 })),
+      answer(request('Describe a pet as JSON.', { maxTokens: 20 })),
+    ]);
+    for (const { text, finishReason } of [greedy, hot]) {
+      const pet = JSON.parse(text) as { name: string; age: number; kind: string };
+      expect(Object.keys(pet)).toEqual(['name', 'age', 'kind']);
+      expect(pet.name).toMatch(/^[A-Z][a-z]{1,8}$/);
+      expect(pet.age).toBeGreaterThanOrEqual(18);
+      expect(['cat', 'dog']).toContain(pet.kind);
+      expect(finishReason).toBe('stop');
+    }
+    expect(free.text).not.toBe(greedy.text);
+  });
+
+  it('begins every free JSON answer as an object', async () => {
+    const { text } = await answer(request('Say hello.', { format: { type: 'json_object' } }));
+    expect(text).toMatch(/^\{/);
+  });
+
+  it('calls a tool when it must, and the one that is named', async () => {
+    const required = await answer(request('What is the weather in Paris?', { tools, maxTokens: 60 }));
+    expect(required.finishReason).toBe('tool_calls');
+    expect(calls(required)).toHaveLength(1);
+    const [name, given] = calls(required)[0]!;
+    expect(['get_weather', 'get_time']).toContain(name);
+    expect(JSON.parse(given)).toBeInstanceOf(Object);
+    const named = await answer(
+      request('What is the weather in Paris?', {
+        tools: { ...tools, choice: { name: 'get_time' } },
+        maxTokens: 60,
+      }),
+    );
+    expect(calls(named)).toEqual([['get_time', '{}']]);
+    expect(named.text).toBe('');
+  });
+
+  it('is held to the form from the moment it begins a call of its own accord', async () => {
+    // What a model does that was trained on tools: this one goes on where the text stands.
+    const begun = 'I will call a tool now. <tool_call>';
+    const prompt = `user: weather in Rome?\n${begun}\nuser: weather in Oslo?\n${begun}\nuser: weather in Bern?\nI will call a tool now.`;
+    const auto = { ...tools, choice: 'auto' } as const;
+    const result = await answer(request('', { input: { prompt }, tools: auto, maxTokens: 80 }));
+    expect(calls(result)).toHaveLength(1);
+    expect(['get_weather', 'get_time']).toContain(calls(result)[0]![0]);
+    expect(JSON.parse(calls(result)[0]![1])).toBeInstanceOf(Object);
+    expect(result.text).not.toMatch(/tool_call/);
+    expect(result.finishReason).toBe('tool_calls');
+  });
+
+  it('tells the log-probabilities of what it says, whatever the sampling', async () => {
+    const asked = request('The capital of France?', { topLogprobs: 5, maxTokens: 6 });
+    const plain = await answer(request('The capital of France?', { maxTokens: 6 }));
+    const [greedy, hot] = await Promise.all([
+      answer(asked),
+      answer({ ...asked, temperature: 2, topP: 0.5, seed: 1 }),
+    ]);
+    const tokens = ({ events }: Answer) =>
+      events.flatMap((event) => (event.type === 'text' ? (event.logprobs ?? []) : []));
+    expect(greedy.text).toBe(plain.text);
+    expect(
+      tokens(greedy)
+        .map(({ text }) => text)
+        .join(''),
+    ).toBe(greedy.text);
+    for (const { text, logprob, top } of tokens(greedy)) {
+      // Greedy takes the likeliest.
+      expect(top[0]).toEqual({ text, logprob });
+      expect(top).toHaveLength(5);
+      expect(top.every((one, at) => at === 0 || one.logprob <= top[at - 1]!.logprob)).toBe(true);
+      const sum = top.reduce((total, one) => total + Math.exp(one.logprob), 0);
+      expect(sum).toBeGreaterThan(0.05);
+      expect(sum).toBeLessThanOrEqual(1.0001);
+    }
+    // The first token's distribution does not depend on how it is sampled from.
+    const [first, second] = [tokens(greedy)[0]!.top, tokens(hot)[0]!.top];
+    first.forEach((one, at) => expect(second[at]!.logprob).toBeCloseTo(one.logprob, 1));
   });
 });
 

@@ -1,5 +1,6 @@
 import { SchemaError } from '../../../runtime/src/grammar/schema-error';
-import { SchemaGrammar, type JsonSchema } from '../../../runtime/src/grammar/schema-grammar';
+import { SchemaGrammar } from '../../../runtime/src/grammar/schema-grammar';
+import type { JsonSchema } from '../../../runtime/src/grammar/schema-reading';
 import { matchesOf } from '../support/grammar-checker';
 
 function grammarOf(schema: unknown): string {
@@ -248,6 +249,31 @@ test.each<[string, unknown, string, RegExp]>([
   ],
   ['a negative length', { type: 'string', minLength: -1 }, 'minLength', /from 0 to/],
   ['no schema', 'x', '', /JSON schema/],
+  [
+    'a thousand and one values',
+    { enum: Array.from({ length: 1001 }, (_, at) => at) },
+    'enum',
+    /at most 1000/,
+  ],
+  ['a long pattern', { type: 'string', pattern: '('.repeat(100_000) }, 'pattern', /at most 1000/],
+  [
+    'very many names',
+    {
+      type: 'object',
+      properties: Object.fromEntries(
+        Array.from({ length: 300 }, (_, at) => [`${at}-${'x'.repeat(200)}`, true]),
+      ),
+      additionalProperties: true,
+    },
+    '',
+    /too large/,
+  ],
+  [
+    'a very long name',
+    { type: 'object', properties: { ['x'.repeat(100_000)]: true }, additionalProperties: true },
+    'properties',
+    /at most 256/,
+  ],
   ['great depth', JSON.parse('{"items":'.repeat(100) + 'true' + '}'.repeat(100)), 'items', /deeper/],
 ])('%s is refused, with its place', (_what, schema, place, reason) => {
   let refusal: SchemaError | undefined;

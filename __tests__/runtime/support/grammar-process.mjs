@@ -1,3 +1,4 @@
+// @ts-nocheck -- it uses what node-llama-cpp keeps to itself
 /** Reads questions `[{grammar, texts}]` from standard input; writes which texts llama.cpp lets through. */
 import { getLlama } from '../../../runtime/node_modules/node-llama-cpp/dist/index.js';
 

@@ -1,12 +1,16 @@
 /** Reads the body of a chat request: what OpenAI's API allows and this service does, and a refusal by name else. */
-import { z } from 'zod';
-
-import { flag, integer, numberBetween, oneOf, text } from '../config/fields.js';
-import type { ChatMessage, GenerateRequest } from '../engine/engine.js';
-import { ApiError } from '../errors/api-error.js';
-import type { ErrorCode } from '../errors/catalog.js';
-import { explainIssues, type Complaint } from '../errors/validation.js';
-import { refuseUnsupported, withoutEmptyFields } from './chat-unsupported.js';
+import type { ChatMessage, GenerateRequest, ToolCall } from '../engine/engine.js';
+import {
+  chatBody,
+  FOREIGN_PARTS,
+  type ChatBody,
+  type GivenContent,
+  type GivenMessage,
+} from './chat-schema.js';
+import { invalid, readBody, requireModel, unsupported } from './read-body.js';
+import { toSampling, type RequestRules } from './sampling-fields.js';
+import { toFormat, toToolUse } from './tool-fields.js';
+import { CHAT_UNSUPPORTED } from './unsupported.js';
 
 export interface ChatRequest {
   readonly stream: boolean;
@@ -15,133 +19,145 @@ export interface ChatRequest {
   readonly generate: Omit<GenerateRequest, 'id'>;
 }
 
-export interface ChatRequestRules {
-  /** The models served here; the first is the default. */
-  readonly models: readonly string[];
-  /** OpenAI's route demands `model`; /api/v1/chat does not. */
-  readonly modelRequired: boolean;
-  /** Tokens of context: no answer can be longer. */
-  readonly contextSize: number;
-  /** Used where the request names none. */
-  readonly defaults: { readonly maxTokens: number; readonly temperature: number };
-}
-
-const textPart = z.strictObject({
-  type: z.literal('text', { error: '"text" (this service reads no images, sound or files)' }),
-  text: z.string({ error: 'a text' }),
-});
-
-const CONTENT = 'a text, or a list of parts {"type": "text", "text": "…"}';
-
-const message = z.strictObject({
-  role: oneOf(['system', 'developer', 'user', 'assistant']),
-  content: z.union([z.string(), z.array(textPart).min(1, { error: CONTENT })], { error: CONTENT }),
-});
-
-const STOP = 'a text, or a list of at most 4 texts, none empty';
-const stopText = z.string({ error: STOP }).min(1, { error: STOP });
-
-function bodySchema(rules: ChatRequestRules) {
-  const model = text(256);
-  return z.strictObject({
-    model: rules.modelRequired ? model : model.optional(),
-    messages: z
-      .array(message, { error: 'a list of messages {"role": …, "content": …}' })
-      .min(1, { error: 'a list of at least one message' }),
-    max_tokens: integer(1, rules.contextSize).optional(),
-    max_completion_tokens: integer(1, rules.contextSize).optional(),
-    temperature: numberBetween(0, 2).optional(),
-    top_p: numberBetween(0, 1).optional(),
-    frequency_penalty: numberBetween(-2, 2).optional(),
-    presence_penalty: numberBetween(-2, 2).optional(),
-    seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
-    stop: z
-      .union([stopText, z.array(stopText).max(4, { error: STOP })], { error: STOP })
-      .optional(),
-    stream: flag().optional(),
-    stream_options: z
-      .strictObject({ include_usage: flag().optional() }, { error: '{"include_usage": true or false}' })
-      .optional(),
-    /** Names of OpenAI's for who asks; they do not change the answer. */
-    user: text(512).optional(),
-    safety_identifier: text(512).optional(),
-  });
-}
-
-type Body = z.output<ReturnType<typeof bodySchema>>;
-
 /** @throws ApiError 400 with the first thing that is wrong, or 404 for a model that is not served. */
-export function parseChatRequest(input: unknown, rules: ChatRequestRules): ChatRequest {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw new ApiError('invalid_value', { values: { detail: 'Expected the body to be a JSON object' } });
-  }
-  const given = refuseUnsupported(withoutEmptyFields(input));
-  const schema = bodySchema(rules);
-  const result = schema.safeParse(given);
-  if (!result.success) {
-    const keysAt = (path: readonly PropertyKey[]) => (path.length === 0 ? Object.keys(schema.shape) : []);
-    throw refusal(explainIssues(result.error, given, keysAt)[0]);
-  }
-  const body = result.data;
-  if (body.model !== undefined && !rules.models.includes(body.model)) {
-    const values = { model: body.model.slice(0, 128), available: rules.models.join(', ') };
-    throw new ApiError('model_not_found', { values, param: 'model' });
-  }
-  if (body.stream_options !== undefined && body.stream !== true) {
-    throw invalid('stream_options', '`stream_options` is only allowed with `stream: true`');
-  }
+export function parseChatRequest(input: unknown, rules: RequestRules): ChatRequest {
+  refuseForeignParts(input);
+  const body = readBody(chatBody(rules), input, CHAT_UNSUPPORTED) as ChatBody;
+  requireModel(body.model, rules.models);
+  const stream = body.stream ?? false;
+  requireStreamForOptions(body, stream);
   return {
-    stream: body.stream ?? false,
+    stream,
     includeUsage: body.stream_options?.include_usage ?? false,
     generate: toGenerateRequest(body, rules),
   };
 }
 
-function toGenerateRequest(body: Body, rules: ChatRequestRules): ChatRequest['generate'] {
+export function requireStreamForOptions(body: { readonly stream_options?: unknown }, stream: boolean): void {
+  if (body.stream_options !== undefined && body.stream_options !== null && !stream) {
+    throw invalid('stream_options', '`stream_options` is only allowed with `stream: true`');
+  }
+}
+
+function toGenerateRequest(body: ChatBody, rules: RequestRules): ChatRequest['generate'] {
   const { max_tokens: older, max_completion_tokens: newer } = body;
-  if (older !== undefined && newer !== undefined && older !== newer) {
+  if (older != null && newer != null && older !== newer) {
     throw invalid('max_tokens', '`max_tokens` and `max_completion_tokens` mean the same; set one of them');
   }
+  if (body.top_logprobs != null && body.logprobs !== true) {
+    throw invalid('top_logprobs', '`top_logprobs` is only allowed with `logprobs: true`');
+  }
+  const choice = body.tool_choice ?? undefined;
+  const tools = toToolUse(
+    (body.tools ?? []).map((tool) => tool.function),
+    typeof choice === 'object' ? choice.function : choice,
+    body.parallel_tool_calls ?? true,
+    (index) => ['tools', index, 'function', 'parameters'],
+  );
+  const wanted = body.response_format;
+  const format = toFormat(
+    wanted?.type === 'json_schema' ? { type: wanted.type, schema: wanted.json_schema.schema } : wanted,
+    ['response_format', 'json_schema', 'schema'],
+  );
   return {
-    input: { messages: body.messages.map(toChatMessage) },
-    maxTokens: newer ?? older ?? Math.min(rules.defaults.maxTokens, rules.contextSize),
-    temperature: body.temperature ?? rules.defaults.temperature,
-    topP: body.top_p ?? 1,
-    frequencyPenalty: body.frequency_penalty ?? 0,
-    presencePenalty: body.presence_penalty ?? 0,
-    stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
-    ...(body.seed === undefined ? {} : { seed: toUint32(body.seed) }),
+    input: { messages: toMessages(body.messages) },
+    ...toSampling(body, newer ?? older, rules),
+    ...(tools === undefined ? {} : { tools }),
+    ...(format === undefined ? {} : { format }),
+    ...(body.logprobs === true ? { topLogprobs: body.top_logprobs ?? 0 } : {}),
   };
 }
 
-function toChatMessage(given: z.output<typeof message>): ChatMessage {
-  return {
-    // OpenAI's newer name for the same; chat templates know only `system`.
-    role: given.role === 'developer' ? 'system' : given.role,
-    content:
-      typeof given.content === 'string' ? given.content : given.content.map((part) => part.text).join('\n'),
-  };
+/** Calls and their results have to fit together: templates write them in one place. */
+export function toMessages(
+  given: readonly GivenMessage[],
+  placeOf = (index: number): string => `messages[${index}]`,
+): ChatMessage[] {
+  let unanswered = new Set<string>();
+  const messages = given.map((message, index): ChatMessage => {
+    const place = placeOf(index);
+    if (message.role === 'tool') {
+      if (!unanswered.delete(message.tool_call_id)) {
+        throw invalid(
+          `${place}.tool_call_id`,
+          `Expected \`${place}.tool_call_id\` to be the id of a call in the assistant's message before it that has no answer yet`,
+        );
+      }
+      return { role: 'tool', content: toText(message.content), toolCallId: message.tool_call_id };
+    }
+    requireAnswers(unanswered, place);
+    if (message.role !== 'assistant') {
+      // `developer` is OpenAI's newer name for the same; chat templates know only `system`.
+      return {
+        role: message.role === 'developer' ? 'system' : message.role,
+        content: toText(message.content),
+      };
+    }
+    const calls = (message.tool_calls ?? []).map((call, at) => toCall(call, `${place}.tool_calls[${at}]`));
+    if (calls.length === 0 && message.content == null) {
+      throw invalid(`${place}.content`, `Expected \`${place}\` to have \`content\` or \`tool_calls\``);
+    }
+    unanswered = new Set(calls.map(({ id }) => id));
+    if (unanswered.size < calls.length)
+      throw invalid(`${place}.tool_calls`, 'Expected each call to have an id of its own');
+    const content = message.content == null ? '' : toText(message.content);
+    return { role: 'assistant', content, ...(calls.length === 0 ? {} : { toolCalls: calls }) };
+  });
+  requireAnswers(unanswered, placeOf(-1).replace('[-1]', ''));
+  return messages;
 }
 
-/** Samplers take 32 bits. */
-function toUint32(seed: number): number {
-  return Number(BigInt.asUintN(32, BigInt(seed)));
+function requireAnswers(unanswered: ReadonlySet<string>, place: string): void {
+  const [id] = unanswered;
+  if (id === undefined) return;
+  throw invalid(
+    place,
+    `The call \`${id}\` has no answer: after an assistant's message with \`tool_calls\` comes a message of the role "tool" for each`,
+  );
 }
 
-const CODE_OF_KIND: Record<Complaint['kind'], ErrorCode> = {
-  unknown: 'unknown_parameter',
-  missing: 'missing_parameter',
-  invalid: 'invalid_value',
-};
+export function toCall(
+  call: { readonly id: string; readonly function: { readonly name: string; readonly arguments: string } },
+  place: string,
+): ToolCall {
+  const { name, arguments: given } = call.function;
+  if (!isJsonObject(given)) {
+    throw invalid(
+      `${place}.function.arguments`,
+      `Expected \`${place}.function.arguments\` to be a JSON object, as a text`,
+    );
+  }
+  return { id: call.id, name, arguments: given };
+}
 
-function refusal(complaint: Complaint | undefined): ApiError {
-  if (complaint === undefined) throw new Error('zod refused a body without saying why');
-  return new ApiError(CODE_OF_KIND[complaint.kind], {
-    values: { detail: complaint.text },
-    ...(complaint.field === '' ? {} : { param: complaint.field }),
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+function toText(content: GivenContent): string {
+  return typeof content === 'string' ? content : content.map((part) => part.text).join('\n');
+}
+
+function refuseForeignParts(input: unknown): void {
+  const messages = isRecord(input) ? input['messages'] : undefined;
+  if (!Array.isArray(messages)) return;
+  messages.forEach((message: unknown, index) => {
+    const content = isRecord(message) ? message['content'] : undefined;
+    if (!Array.isArray(content)) return;
+    content.forEach((part: unknown, at) => {
+      const type = isRecord(part) ? part['type'] : undefined;
+      if (FOREIGN_PARTS.has(type)) {
+        throw unsupported(`messages[${index}].content[${at}].type`, 'its model reads text only');
+      }
+    });
   });
 }
 
-function invalid(param: string, detail: string): ApiError {
-  return new ApiError('invalid_value', { values: { detail }, param });
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,64 +1,117 @@
-/** OpenAI's shapes of an answer, whole and in pieces. */
-import { randomBytes } from 'node:crypto';
+/** OpenAI's shapes of a chat answer, whole and in pieces. */
+import type { ChosenLogprob, GenerateEvent, TokenLogprob, Usage } from '../engine/engine.js';
+import type { ApiError } from '../errors/api-error.js';
+import { AnswerParts, newId, unixTime, type AnswerWriter, type StreamPiece } from './answer.js';
 
-import type { FinishReason, Usage } from '../engine/engine.js';
-
-/** What all pieces of one answer share. */
-export interface AnswerHead {
-  readonly id: string;
-  /** Unix time in seconds. */
-  readonly created: number;
+export interface ChatAnswerOptions {
   readonly model: string;
+  readonly includeUsage: boolean;
+  /** Log-probabilities were asked for. */
+  readonly logprobs: boolean;
 }
 
-export function newAnswerHead(model: string): AnswerHead {
-  return { id: `chatcmpl-${randomBytes(12).toString('hex')}`, created: Math.floor(Date.now() / 1000), model };
-}
+export class ChatAnswer implements AnswerWriter {
+  readonly #options: ChatAnswerOptions;
+  readonly #id = newId('chatcmpl-');
+  readonly #created = unixTime();
+  readonly #parts = new AnswerParts();
 
-export function completion(head: AnswerHead, content: string, finishReason: FinishReason, usage: Usage) {
-  return {
-    id: head.id,
-    object: 'chat.completion',
-    created: head.created,
-    model: head.model,
-    choices: [
-      {
-        index: 0,
-        message: { role: 'assistant', content, refusal: null },
-        logprobs: null,
-        finish_reason: finishReason,
+  constructor(options: ChatAnswerOptions) {
+    this.#options = options;
+  }
+
+  write(event: GenerateEvent): readonly StreamPiece[] {
+    this.#parts.add(event);
+    switch (event.type) {
+      case 'start':
+        return [this.#chunk({ role: 'assistant', content: '' })];
+      case 'text':
+        return [this.#chunk({ content: event.text }, this.#logprobs(event.logprobs))];
+      case 'tool-call': {
+        const { id, name } = this.#parts.call(event.index);
+        const call = { index: event.index, id, type: 'function', function: { name, arguments: '' } };
+        return [this.#chunk({ tool_calls: [call] })];
+      }
+      case 'tool-arguments':
+        return [this.#chunk({ tool_calls: [{ index: event.index, function: { arguments: event.text } }] })];
+      case 'end': {
+        const last = this.#chunk({}, null, event.finishReason);
+        const usage = {
+          data: { ...this.#head('chat.completion.chunk'), choices: [], usage: usageBody(event.usage) },
+        };
+        return [last, ...(this.#options.includeUsage ? [usage] : []), { data: '[DONE]' }];
+      }
+    }
+  }
+
+  whole(): object {
+    const { text, calls, logprobs, finishReason, usage } = this.#parts;
+    const toolCalls = calls.map(({ id, name, arguments: given }) => ({
+      id,
+      type: 'function',
+      function: { name, arguments: given },
+    }));
+    return {
+      ...this.#head('chat.completion'),
+      choices: [
+        {
+          index: 0,
+          message: {
+            role: 'assistant',
+            content: text === '' && calls.length > 0 ? null : text,
+            refusal: null,
+            ...(calls.length === 0 ? {} : { tool_calls: toolCalls }),
+          },
+          logprobs: this.#logprobs(logprobs),
+          finish_reason: finishReason,
+        },
+      ],
+      usage: usageBody(usage),
+    };
+  }
+
+  failure(error: ApiError): StreamPiece {
+    return { data: error.toBody() };
+  }
+
+  #head(object: string) {
+    return { id: this.#id, object, created: this.#created, model: this.#options.model };
+  }
+
+  /** With `includeUsage`, OpenAI sends `usage: null` in all but the last. */
+  #chunk(delta: object, logprobs: object | null = null, finishReason: string | null = null): StreamPiece {
+    return {
+      data: {
+        ...this.#head('chat.completion.chunk'),
+        choices: [{ index: 0, delta, logprobs, finish_reason: finishReason }],
+        ...(this.#options.includeUsage ? { usage: null } : {}),
       },
-    ],
-    usage: usageBody(usage),
-  };
+    };
+  }
+
+  #logprobs(given: readonly ChosenLogprob[] = []): object | null {
+    if (!this.#options.logprobs) return null;
+    return {
+      content: given.map((token) => ({ ...logprobBody(token), top_logprobs: token.top.map(logprobBody) })),
+      refusal: null,
+    };
+  }
 }
 
-type Delta = { readonly role?: 'assistant'; readonly content?: string };
+/** Far below what a float can tell from never; JSON has no minus infinity. */
+const LEAST_LOGPROB = -9999;
 
-/** One piece of a streamed answer. With `includeUsage`, OpenAI sends `usage: null` in all but the last. */
-export function chunk(
-  head: AnswerHead,
-  delta: Delta,
-  finishReason: FinishReason | null,
-  includeUsage: boolean,
-) {
-  return {
-    ...chunkHead(head),
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
-    ...(includeUsage ? { usage: null } : {}),
-  };
+function logprobBody({ text, logprob }: TokenLogprob) {
+  // A part of a character has no text of its own, and its bytes are not known.
+  const bytes = text.includes('\uFFFD') ? null : [...Buffer.from(text)];
+  return { token: text, logprob: finiteLogprob(logprob), bytes };
 }
 
-/** The last chunk of a stream that asked for the usage: no choices. */
-export function usageChunk(head: AnswerHead, usage: Usage) {
-  return { ...chunkHead(head), choices: [], usage: usageBody(usage) };
+export function finiteLogprob(logprob: number): number {
+  return Math.max(LEAST_LOGPROB, logprob);
 }
 
-function chunkHead(head: AnswerHead) {
-  return { id: head.id, object: 'chat.completion.chunk', created: head.created, model: head.model };
-}
-
-function usageBody(usage: Usage) {
+export function usageBody(usage: Usage) {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,

@@ -108,7 +108,10 @@ class GenerationRecord {
         this.#usage = { ...this.#usage, promptTokens: event.promptTokens, cachedTokens: event.cachedTokens };
         this.#metrics.queueTime.observe(this.#sinceArrival(now));
         break;
+      case 'tool-call':
+        break;
       case 'text':
+      case 'tool-arguments':
         this.#addText(event.tokens, now);
         break;
       case 'end':

@@ -11,9 +11,13 @@ import type { Logger } from '../log/logger.js';
 import type { LogRing } from '../log/sinks.js';
 import type { Metrics } from '../metrics.js';
 import type { Admission } from './admission.js';
-import { chatHandler, type ChatOptions } from './chat.js';
+import type { AnsweringOptions } from './answering.js';
+import { chatHandler } from './chat.js';
+import { completionHandler } from './completion.js';
+import { embeddingsHandler } from './embeddings.js';
 import { onlyMethods } from './error-handler.js';
 import { jsonBody } from './json-body.js';
+import { responseHandler } from './response.js';
 
 /** What the routes work with. One set per process, shared by both ports. */
 export interface ApiParts {
@@ -37,8 +41,12 @@ export interface ApiParts {
 /** For the message that answers an unknown path. */
 export const API_ROUTES = [
   'POST /v1/chat/completions',
+  'POST /v1/completions',
+  'POST /v1/responses',
+  'POST /v1/embeddings',
   'POST /api/v1/chat',
   'GET /v1/models',
+  'GET /openapi.json',
   'GET /health',
   'GET /readyz',
   'GET /metrics',
@@ -50,7 +58,7 @@ export function apiRouter(parts: ApiParts): Router {
   const authenticated = parts.authenticate('chat');
   const mayReadMetrics = parts.authenticate('metrics:read');
 
-  const chatOptions: Omit<ChatOptions, 'modelRequired'> = {
+  const answering: AnsweringOptions = {
     engine,
     admission: parts.admission,
     metrics: parts.metrics,
@@ -61,11 +69,24 @@ export function apiRouter(parts: ApiParts): Router {
 
   router
     .route('/v1/chat/completions')
-    .post(authenticated, jsonBody, chatHandler({ ...chatOptions, modelRequired: true }))
+    .post(authenticated, jsonBody, chatHandler(answering, { modelRequired: true }))
     .all(onlyMethods('POST'));
   router
     .route('/api/v1/chat')
-    .post(authenticated, jsonBody, chatHandler({ ...chatOptions, modelRequired: false }))
+    .post(authenticated, jsonBody, chatHandler(answering, { modelRequired: false }))
+    .all(onlyMethods('POST'));
+
+  router
+    .route('/v1/completions')
+    .post(authenticated, jsonBody, completionHandler(answering))
+    .all(onlyMethods('POST'));
+  router
+    .route('/v1/responses')
+    .post(authenticated, jsonBody, responseHandler(answering))
+    .all(onlyMethods('POST'));
+  router
+    .route('/v1/embeddings')
+    .post(authenticated, jsonBody, embeddingsHandler(engine))
     .all(onlyMethods('POST'));
 
   const modelEntry = () => ({
@@ -88,6 +109,16 @@ export function apiRouter(parts: ApiParts): Router {
         throw new ApiError('model_not_found', { values, param: 'model' });
       }
       res.json(modelEntry());
+    })
+    .all(onlyMethods('GET', 'HEAD'));
+
+  router
+    .route('/openapi.json')
+    // Read by few, once each: made when somebody asks.
+    .get(async (_req, res) => {
+      const { openApiDocument } = await import('./openapi/document.js');
+      const { contextSize } = engine.model;
+      res.json(openApiDocument({ version: parts.version, contextSize }));
     })
     .all(onlyMethods('GET', 'HEAD'));
 

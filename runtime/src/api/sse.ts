@@ -1,6 +1,8 @@
 /** Server-sent events over one response, at the pace of the reader. */
 import type { Response } from 'express';
 
+import type { StreamPiece } from './answer.js';
+
 export class EventStream {
   readonly #res: Response;
   readonly #signal: AbortSignal;
@@ -28,10 +30,11 @@ export class EventStream {
   }
 
   /** Sends one object; resolves when the reader has room for more, so that a slow one slows its own answer only. */
-  async send(data: object | '[DONE]'): Promise<void> {
+  async send({ event, data }: StreamPiece): Promise<void> {
     this.open();
     const text = typeof data === 'string' ? data : JSON.stringify(data);
-    if (!this.#res.write(`data: ${text}\n\n`)) await this.#drained();
+    const name = event === undefined ? '' : `event: ${event}\n`;
+    if (!this.#res.write(`${name}data: ${text}\n\n`)) await this.#drained();
   }
 
   /** Keeps proxies from closing a connection on which nothing has been sent for a while. */

@@ -1,3 +1,4 @@
+import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { BatchingStrategy } from './batching-strategy.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
 import { loadModel } from './load-model.js';
@@ -19,6 +20,7 @@ import type { ModelSettings } from './options.js';
 interface RunningModel {
   readonly scheduler: Scheduler;
   readonly prompts: PromptRenderer;
+  readonly rules: AnswerRulesMaker;
   readonly contextSize: number;
 }
 
@@ -48,7 +50,8 @@ async function load(settings: ModelSettings): Promise<void> {
       emit: (events) => send({ type: 'events', events }),
     });
     await warmUp({ model, sequences, batching, planner, threads });
-    running = { scheduler, prompts, contextSize: context.contextSize };
+    const rules = new AnswerRulesMaker(model, prompts.toolForm);
+    running = { scheduler, prompts, rules, contextSize: context.contextSize };
     send({
       type: 'ready',
       model: {
@@ -65,10 +68,17 @@ async function load(settings: ModelSettings): Promise<void> {
 
 function generate(id: number, request: GenerateRequest): void {
   if (running === undefined) throw new Error('a request came before the model was ready');
-  const { scheduler, prompts, contextSize } = running;
+  const { scheduler, prompts, rules: rulesMaker, contextSize } = running;
   let prompt: RenderedPrompt;
+  let rules: AnswerRules | undefined;
   try {
-    prompt = prompts.render(request.input);
+    rules = rulesMaker.make(request);
+  } catch (error) {
+    refuse(id, 'format_refused', `llama.cpp refuses the grammar: ${messageOf(error)}`, {});
+    return;
+  }
+  try {
+    prompt = prompts.render(request);
   } catch (error) {
     refuse(id, 'prompt_refused', `The model's chat template refuses these messages: ${messageOf(error)}`, {});
     return;
@@ -84,7 +94,8 @@ function generate(id: number, request: GenerateRequest): void {
     return;
   }
   const stop = [...request.stop, ...prompt.stop];
-  scheduler.submit({ id, request, tokens: prompt.tokens, stop, cancelled: false });
+  const job = { id, request, tokens: prompt.tokens, stop, cancelled: false };
+  scheduler.submit(rules === undefined ? job : { ...job, rules });
 }
 
 function refuse(id: number, code: EngineErrorCode, message: string, details: ErrorDetails): void {

@@ -3,11 +3,45 @@
  * remote service. Everything above this line knows only these types.
  */
 
+import type { JsonSchema } from '../grammar/schema-reading.js';
+
 /** One message of a conversation, already reduced to text. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool';
   readonly content: string;
+  /** The assistant's: tools it asked for, each answered by a message of the role `tool`. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** A tool's: which call it answers. */
+  readonly toolCallId?: string;
 }
+
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** A JSON object. */
+  readonly arguments: string;
+}
+
+/** A function that the model may ask for. */
+export interface ToolFunction {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON schema of the arguments, an object. Without it there are none. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+}
+
+export interface ToolUse {
+  /** At least one. */
+  readonly functions: readonly ToolFunction[];
+  /** Whether the model decides, must ask for some function, or must ask for this one. */
+  readonly choice: 'auto' | 'required' | { readonly name: string };
+  /** Several calls in one answer are allowed. */
+  readonly parallel: boolean;
+}
+
+/** What the text of the answer has to be. Schemas were checked: each can be made into a grammar. */
+export type AnswerFormat =
+  { readonly type: 'json_object' } | { readonly type: 'json_schema'; readonly schema: JsonSchema };
 
 /** What to sample and when to stop. Every field is set: defaults are the API layer's business. */
 export interface SamplingOptions {
@@ -32,6 +66,21 @@ export interface GenerateRequest extends SamplingOptions {
   readonly id: string;
   /** A conversation (rendered with the model's own chat template) or raw text to continue. */
   readonly input: { readonly messages: readonly ChatMessage[] } | { readonly prompt: string };
+  readonly tools?: ToolUse;
+  readonly format?: AnswerFormat;
+  /** With it, pieces of text carry the log-probability of each token, and of this many likeliest ones beside it. */
+  readonly topLogprobs?: number;
+}
+
+/** A token and its log-probability (natural, before temperature and cuts). */
+export interface TokenLogprob {
+  readonly text: string;
+  readonly logprob: number;
+}
+
+export interface ChosenLogprob extends TokenLogprob {
+  /** Likeliest first. */
+  readonly top: readonly TokenLogprob[];
 }
 
 export interface Usage {
@@ -41,13 +90,31 @@ export interface Usage {
   readonly completionTokens: number;
 }
 
-export type FinishReason = 'stop' | 'length';
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
+
+export interface TextEvent {
+  readonly type: 'text';
+  readonly text: string;
+  /** How many tokens it took, those of calls and of what was held back included. */
+  readonly tokens: number;
+  /** One for each token, if they were asked for. */
+  readonly logprobs?: readonly ChosenLogprob[];
+}
 
 export type GenerateEvent =
   /** The request left the queue and has a sequence. Sent once, first. */
   | { readonly type: 'start'; readonly promptTokens: number; readonly cachedTokens: number }
   /** A piece of the answer: never half a character, never part of a stop string. */
-  | { readonly type: 'text'; readonly text: string; readonly tokens: number }
+  | TextEvent
+  /** The model asks for a function; its arguments follow. `index` counts the calls of this answer from 0. */
+  | { readonly type: 'tool-call'; readonly index: number; readonly name: string }
+  /** A piece of the arguments' JSON. */
+  | {
+      readonly type: 'tool-arguments';
+      readonly index: number;
+      readonly text: string;
+      readonly tokens: number;
+    }
   /** Sent once, last. */
   | { readonly type: 'end'; readonly finishReason: FinishReason; readonly usage: Usage };
 
@@ -73,6 +140,8 @@ export interface ModelInfo {
   readonly contextSize: number;
   /** How many requests can be evaluated at once. */
   readonly sequences: number;
+  /** Takes plain conversations only: no tools, formats, log-probabilities or raw prompts. @default false */
+  readonly chatOnly?: boolean;
   /** For people: settings chosen and why, one line each. */
   readonly notes: readonly string[];
 }
@@ -98,6 +167,8 @@ export type EngineErrorCode =
   | 'context_length_exceeded'
   /** The model's chat template cannot render these messages, for example because roles do not alternate. */
   | 'prompt_refused'
+  /** The form that the answer should have cannot be kept to: a schema that is too large, for example. */
+  | 'format_refused'
   /** The engine is loading, restarting or failed; try again later. */
   | 'engine_unavailable'
   /** The engine died or was told to stop while this request ran. */

@@ -1,4 +1,4 @@
-import type { GenerateEvent } from './engine.js';
+import type { GenerateEvent, TextEvent } from './engine.js';
 
 /**
  * Hands events from a callback to one `for await`. Pieces of text that a slow consumer has not taken yet are joined,
@@ -13,11 +13,7 @@ export class EventQueue {
   push(event: GenerateEvent): void {
     const last = this.#events.at(-1);
     if (event.type === 'text' && last?.type === 'text') {
-      this.#events[this.#events.length - 1] = {
-        type: 'text',
-        text: last.text + event.text,
-        tokens: last.tokens + event.tokens,
-      };
+      this.#events[this.#events.length - 1] = joined(last, event);
     } else {
       this.#events.push(event);
     }
@@ -56,4 +52,14 @@ export class EventQueue {
     this.#wake?.();
     this.#wake = undefined;
   }
+}
+
+function joined(first: TextEvent, second: TextEvent): TextEvent {
+  const both = {
+    type: 'text',
+    text: first.text + second.text,
+    tokens: first.tokens + second.tokens,
+  } as const;
+  const logprobs = [...(first.logprobs ?? []), ...(second.logprobs ?? [])];
+  return logprobs.length === 0 ? both : { ...both, logprobs };
 }

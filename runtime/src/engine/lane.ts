@@ -1,7 +1,17 @@
 import { randomInt } from 'node:crypto';
-import type { LlamaContextSequence, Token } from 'node-llama-cpp';
-import type { FinishReason, GenerateEvent, GenerateRequest, SamplingOptions, Usage } from './engine.js';
+import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp';
+import type {
+  ChosenLogprob,
+  FinishReason,
+  GenerateEvent,
+  GenerateRequest,
+  SamplingOptions,
+  Usage,
+} from './engine.js';
+import type { AnswerRules } from './answer-rules.js';
+import { LogitTap } from './logit-tap.js';
 import { TextStream } from './text-stream.js';
+import { ToolCallStream, type ToolPiece } from './tool-call-stream.js';
 
 /** A prompt that was accepted: it fits the context. */
 export interface Job {
@@ -10,6 +20,8 @@ export interface Job {
   readonly tokens: readonly Token[];
   /** The request's stop strings and the chat template's. */
   readonly stop: readonly string[];
+  /** What the answer has to be. Undefined when it may be anything. */
+  readonly rules?: AnswerRules;
   cancelled: boolean;
 }
 
@@ -32,7 +44,13 @@ export class Lane {
   readonly cachedTokens: number;
   readonly #sequence: LlamaContextSequence;
   readonly #text: TextStream;
+  readonly #calls: ToolCallStream | undefined;
+  readonly #logits: LogitTap | undefined;
   readonly #generated: Token[] = [];
+  /** Of tokens whose text was not reported yet. */
+  #logprobs: ChosenLogprob[] = [];
+  /** Set while the answer is held to a grammar. */
+  #grammar: LlamaGrammarEvaluationState | undefined;
   #read: number;
   #evaluation: Evaluation | undefined;
   /** Tokens whose text was reported, in this or an earlier piece. */
@@ -43,10 +61,18 @@ export class Lane {
     this.sequenceId = sequenceId;
     this.#sequence = sequence;
     this.cachedTokens = this.#read = sequence.nextTokenIndex;
+    const { rules, request } = job;
+    // Models write calls with tokens of their own, which are no text otherwise.
+    const withSpecial = rules?.calls !== undefined;
     this.#text = new TextStream(
-      (tokens, previous) => sequence.model.detokenize(tokens as Token[], false, previous as Token[]),
+      (tokens, previous) => sequence.model.detokenize(tokens as Token[], withSpecial, previous as Token[]),
       job.stop,
     );
+    if (rules?.calls !== undefined) this.#calls = new ToolCallStream(rules.calls.form, rules.calls.most);
+    if (rules?.grammar !== undefined && !rules.afterTrigger) this.#grammar = rules.grammar();
+    if (request.topLogprobs !== undefined) {
+      this.#logits = new LogitTap(sequence, sequence.model, request.topLogprobs);
+    }
   }
 
   get promptTokensLeft(): number {
@@ -86,25 +112,79 @@ export class Lane {
   async close(): Promise<void> {
     await this.#evaluation?.return();
     this.#evaluation = undefined;
+    this.#logits?.close();
   }
 
   /** `undefined`: the model ended its answer. */
   #accept(token: Token | undefined): GenerateEvent[] {
     if (token === undefined) return this.#finish('stop', this.#text.end());
     this.#generated.push(token);
+    this.#noteLogprob();
     const { text, stopped } = this.#text.push(token);
     if (stopped) return this.#finish('stop', text);
     if (this.#generated.length >= this.job.request.maxTokens || this.#contextIsFull()) {
       return this.#finish('length', text + this.#text.end());
     }
-    return text === '' ? [] : [{ type: 'text', text, tokens: this.#countNew() }];
+    if (text === '') return [];
+    const events = this.#report(text);
+    return this.#calls?.ended === true ? [...events, this.#end('tool_calls')] : events;
   }
 
   #finish(finishReason: FinishReason, text: string): GenerateEvent[] {
-    const events: GenerateEvent[] = [];
-    if (text !== '') events.push({ type: 'text', text, tokens: this.#countNew() });
-    events.push({ type: 'end', finishReason, usage: this.usage });
+    const events = text === '' ? [] : this.#report(text);
+    for (const piece of this.#calls?.end() ?? []) events.push(this.#toEvent(piece));
+    const called = finishReason === 'stop' && (this.#calls?.calls ?? 0) > 0;
+    events.push(this.#end(called ? 'tool_calls' : finishReason));
     return events;
+  }
+
+  #end(finishReason: FinishReason): GenerateEvent {
+    return { type: 'end', finishReason, usage: this.usage };
+  }
+
+  #report(text: string): GenerateEvent[] {
+    if (this.#calls === undefined) return [this.#textEvent(text)];
+    const wasTriggered = this.#calls.triggered;
+    const pieces = this.#calls.push(text);
+    if (!wasTriggered && this.#calls.triggered) pieces.push(...this.#beginGrammar(this.#calls));
+    return pieces.map((piece) => this.#toEvent(piece));
+  }
+
+  /** The model has begun a call of its own accord: from here on it keeps to the form. */
+  #beginGrammar(calls: ToolCallStream): ToolPiece[] {
+    const { rules } = this.job;
+    if (rules?.grammar === undefined || !rules.afterTrigger) return [];
+    this.#grammar = rules.grammar(calls.behindTrigger);
+    return this.#grammar === undefined ? calls.abandon() : [];
+  }
+
+  #toEvent(piece: ToolPiece): GenerateEvent {
+    switch (piece.type) {
+      case 'text':
+        return this.#textEvent(piece.text);
+      case 'call':
+        return { type: 'tool-call', index: piece.index, name: piece.name };
+      case 'arguments':
+        return { type: 'tool-arguments', index: piece.index, text: piece.text, tokens: this.#countNew() };
+    }
+  }
+
+  #textEvent(text: string): GenerateEvent {
+    const event = { type: 'text', text, tokens: this.#countNew() } as const;
+    if (this.#logprobs.length === 0) return event;
+    const logprobs = this.#logprobs;
+    this.#logprobs = [];
+    return { ...event, logprobs };
+  }
+
+  #noteLogprob(): void {
+    const last = this.#logits?.last;
+    if (last === undefined) return;
+    const textOf = ({ token, logprob }: { readonly token: Token; readonly logprob: number }) => ({
+      text: this.#sequence.model.detokenize([token], true),
+      logprob,
+    });
+    this.#logprobs.push({ ...textOf(last.token), top: last.top.map(textOf) });
   }
 
   #countNew(): number {
@@ -127,6 +207,8 @@ export class Lane {
       minP: 0,
       seed: sampling.seed === undefined ? randomInt(2 ** 32 - 1) : sampling.seed >>> 0,
       repeatPenalty: this.#penalties(sampling),
+      // Asked anew at each token: a call can begin in the middle of the answer.
+      ...(this.job.rules?.grammar === undefined ? {} : { grammarEvaluationState: () => this.#grammar }),
       evaluationPriority: this.#evaluationPriority,
     };
   }

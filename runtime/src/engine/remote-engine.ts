@@ -56,6 +56,7 @@ export class RemoteEngine implements Engine {
       id: options.model ?? 'remote',
       contextSize: options.contextSize,
       sequences: options.sequences,
+      chatOnly: true,
       notes: [`answers come from ${new URL(options.service.endpoint).host}`],
     };
   }
@@ -215,7 +216,7 @@ export class RemoteEngine implements Engine {
     }
     return {
       ...(this.#options.model === undefined ? {} : { model: this.#options.model }),
-      messages: request.input.messages,
+      messages: request.input.messages.map(({ role, content }) => ({ role, content })),
       max_tokens: request.maxTokens,
       temperature: request.temperature,
       top_p: request.topP,

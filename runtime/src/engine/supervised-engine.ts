@@ -160,6 +160,8 @@ export class SupervisedEngine implements Engine {
         request.queue.push(event);
         break;
       case 'text':
+      case 'tool-call':
+      case 'tool-arguments':
         request.queue.push(event);
         break;
       case 'end':

@@ -56,6 +56,12 @@ export const API_ERRORS = {
       'shorten or drop the oldest messages',
     help: 'Nothing is cut off in silence. A larger `engine.context_size` takes more memory.',
   },
+  embeddings_unsupported: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: 'The model `{model}` answers in text and makes no embeddings',
+    help: 'This service serves models that answer; take another service for embeddings.',
+  },
   invalid_http: {
     status: 400,
     type: 'invalid_request_error',

@@ -15,6 +15,8 @@ export function toApiError(error: unknown, requestId: string): ApiError {
       return new ApiError('context_length_exceeded', { values: error.details, param: 'messages' });
     case 'prompt_refused':
       return new ApiError('invalid_value', { values: { detail: error.message }, param: 'messages' });
+    case 'format_refused':
+      return new ApiError('invalid_value', { values: { detail: error.message }, param: 'response_format' });
     case 'engine_interrupted':
       return new ApiError('engine_interrupted', { retryAfter: ENGINE_RETRY_SECONDS });
     case 'upstream_failed':

@@ -72,14 +72,15 @@ export function repeat(part: Expression, min: number, max?: number): Expression 
   );
 }
 
-/** Named rules, added once each; a rule may refer to itself. */
+/** A grammar this large would slow down every token. */
+const MOST_RULES = 5000;
+
+export class GrammarTooLarge extends Error {}
+
+/** Named rules, added once each; a rule may refer to itself. Every method that adds one may throw GrammarTooLarge. */
 export class Rules {
   readonly #rules = new Map<string, Expression>();
   #made = 0;
-
-  get size(): number {
-    return this.#rules.size;
-  }
 
   /** A rule of that name, with a body made only the first time it is asked for. */
   named(name: string, body: () => Expression): Expression {
@@ -92,14 +93,14 @@ export class Rules {
 
   /** A rule with a name of its own: keeps long expressions from being written out wherever they are used. */
   add(body: Expression): Expression {
-    const name = `r${++this.#made}`;
+    const name = this.#newName();
     this.#rules.set(name, body);
     return name;
   }
 
   /** Reserves a name, for rules that refer to themselves. */
   reserve(): { readonly name: string; set(body: Expression): void } {
-    const name = `r${++this.#made}`;
+    const name = this.#newName();
     this.#rules.set(name, '""');
     return { name, set: (body) => void this.#rules.set(name, body) };
   }
@@ -109,5 +110,10 @@ export class Rules {
     return (
       [`root ::= ${root}`, ...[...this.#rules].map(([name, body]) => `${name} ::= ${body}`)].join('\n') + '\n'
     );
+  }
+
+  #newName(): string {
+    if (++this.#made > MOST_RULES) throw new GrammarTooLarge();
+    return `r${this.#made}`;
   }
 }

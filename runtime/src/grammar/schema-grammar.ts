@@ -2,60 +2,43 @@
  * JSON schemas as grammars: what is generated under one is valid under the schema, always. A keyword that cannot be
  * kept is refused, with its place; none is ignored.
  */
-import { ANY_CHARACTER, complement, jsonCharacter } from './code-points.js';
 import { FORMATS } from './formats.js';
-import { either, literal, optional, repeat, Rules, sequence, type Expression } from './gbnf.js';
-import { decimalRange, integerRange } from './number-range.js';
+import {
+  either,
+  GrammarTooLarge,
+  literal,
+  optional,
+  repeat,
+  Rules,
+  sequence,
+  type Expression,
+} from './gbnf.js';
+import { anyCharacter, anyValue, COLON, COMMA, keyExcept, quoted } from './json-values.js';
 import { PatternError, patternExpression } from './pattern.js';
 import { SchemaError } from './schema-error.js';
-
-export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
-type SchemaObject = { readonly [keyword: string]: unknown };
-type Path = readonly (string | number)[];
-
-/** Keywords that say something about a value and demand nothing of it. */
-const ANNOTATIONS = new Set([
-  'title',
-  'description',
-  'default',
-  'examples',
-  'deprecated',
-  'readOnly',
-  'writeOnly',
-  '$schema',
-  '$id',
-  '$comment',
-  '$defs',
-  'definitions',
-]);
-const OF_TYPE: Readonly<Record<string, readonly string[]>> = {
-  object: ['properties', 'required', 'additionalProperties'],
-  array: ['items', 'prefixItems', 'minItems', 'maxItems'],
-  string: ['minLength', 'maxLength', 'pattern', 'format'],
-  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
-  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
-  boolean: [],
-  null: [],
-};
-const TYPES = Object.keys(OF_TYPE);
-const REMEDIES: Readonly<Record<string, string>> = {
-  oneOf: 'use `anyOf`',
-  allOf: 'write its parts into one schema',
-  multipleOf: 'use `type: "integer"`, or an `enum`',
-  nullable: 'use `type: ["string", "null"]`',
-};
+import { numberExpression } from './schema-number.js';
+import {
+  ANNOTATIONS,
+  asSchema,
+  count,
+  isOfType,
+  isRecord,
+  OF_TYPE,
+  schemaList,
+  TYPES,
+  typesOf,
+  unsupported,
+  type JsonSchema,
+  type Path,
+  type SchemaObject,
+} from './schema-reading.js';
 
 const MOST_DEPTH = 64;
-const MOST_RULES = 5000;
+const MOST_VALUES = 1000;
+const MOST_PATTERN = 1000;
+const MOST_NAME = 256;
 const MOST_LENGTH = 10_000;
 const MOST_ITEMS = 1000;
-/** Beyond it doubles are not exact. */
-const LARGEST_BOUND = 1e15;
-
-/** One space at most after `:` and `,`: what models write on one line. White space without end would be an answer too. */
-const COMMA = sequence(literal(','), optional(literal(' ')));
-const COLON = sequence(literal(':'), optional(literal(' ')));
-
 export class SchemaGrammar {
   readonly rules: Rules;
   readonly #root: JsonSchema;
@@ -71,13 +54,18 @@ export class SchemaGrammar {
 
   /** What matches a value of the schema. @throws SchemaError */
   expression(): Expression {
-    return this.#schema(this.#root, this.#path, [], 0);
+    try {
+      return this.#schema(this.#root, this.#path, [], 0);
+    } catch (error) {
+      if (error instanceof GrammarTooLarge)
+        throw new SchemaError(this.#path, 'is too large; ask for less at once');
+      throw error;
+    }
   }
 
   /** `open`: references that are being followed without any text between them. */
   #schema(schema: JsonSchema, path: Path, open: readonly string[], depth: number): Expression {
     if (depth > MOST_DEPTH) throw new SchemaError(path, `is nested deeper than ${MOST_DEPTH} levels`);
-    if (this.rules.size > MOST_RULES) throw new SchemaError(this.#path, 'is too large; ask for less at once');
     if (schema === false) throw new SchemaError(path, 'is `false`: no value is valid');
     if (schema === true) return anyValue(this.rules);
     const keywords = Object.keys(schema).filter((keyword) => !ANNOTATIONS.has(keyword));
@@ -177,6 +165,9 @@ export class SchemaGrammar {
     if (!Array.isArray(listed) || listed.length === 0) {
       throw new SchemaError([...path, 'enum'], 'should be a list of at least one value');
     }
+    if (listed.length > MOST_VALUES) {
+      throw new SchemaError([...path, 'enum'], `should be a list of at most ${MOST_VALUES} values`);
+    }
     const types = 'type' in schema ? typesOf(schema, keywords, path) : TYPES;
     const values = listed.filter((value) => types.some((type) => isOfType(value, type)));
     const both = 'enum' in schema && 'const' in schema;
@@ -196,6 +187,9 @@ export class SchemaGrammar {
       throw new SchemaError([...path, 'required'], 'should be a list of names');
     }
     const names = Object.keys(properties);
+    if ([...names, ...(required as string[])].some((name) => name.length > MOST_NAME)) {
+      throw new SchemaError([...path, 'properties'], `should have names of at most ${MOST_NAME} characters`);
+    }
     const undeclared = (required as string[]).filter((name) => !Object.hasOwn(properties, name));
     const given = schema['additionalProperties'];
     // Where properties are listed, only these are generated unless others are asked for: always valid, and shorter.
@@ -305,7 +299,9 @@ export class SchemaGrammar {
       );
     }
     const text = pattern ?? FORMATS[format as string];
-    if (typeof text !== 'string') throw new SchemaError([...path, 'pattern'], 'should be a text');
+    if (typeof text !== 'string' || text.length > MOST_PATTERN) {
+      throw new SchemaError([...path, 'pattern'], `should be a text of at most ${MOST_PATTERN} characters`);
+    }
     try {
       return this.rules.add(quoted(patternExpression(text)));
     } catch (error) {
@@ -313,175 +309,4 @@ export class SchemaGrammar {
       throw error;
     }
   }
-}
-
-/** Any JSON object: `response_format: {"type": "json_object"}`. */
-export function anyObject(rules: Rules): Expression {
-  anyValue(rules);
-  return 'object';
-}
-
-function anyValue(rules: Rules): Expression {
-  return rules.named('value', () => {
-    const text = quoted(repeat(anyCharacter(rules), 0));
-    rules.named('string', () => text);
-    rules.named('number', () => '"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?');
-    rules.named('object', () => `"{" (string ${COLON} value (${COMMA} string ${COLON} value)*)? "}"`);
-    rules.named('array', () => `"[" (value (${COMMA} value)*)? "]"`);
-    return 'object | array | string | number | "true" | "false" | "null"';
-  });
-}
-
-/** A character as JSON writes it. `\u` is left out: whatever can be generated can be written as itself. */
-function anyCharacter(rules: Rules): Expression {
-  return rules.named('char', () => jsonCharacter(ANY_CHARACTER) ?? '""');
-}
-
-function quoted(inside: Expression): Expression {
-  return sequence(literal('"'), inside, literal('"'));
-}
-
-/** A key that is none of `names`: at each character, either it leaves all of them, or it goes on along some. */
-function keyExcept(names: readonly string[], rules: Rules): Expression {
-  if (names.length === 0) return quoted(repeat(anyCharacter(rules), 0));
-  const rest = repeat(anyCharacter(rules), 0);
-  const after = (prefix: string): Expression => {
-    const following = [
-      ...new Set(
-        names
-          .filter((name) => name.startsWith(prefix) && name !== prefix)
-          .map((name) => [...name.slice(prefix.length)][0] ?? ''),
-      ),
-    ];
-    const taken = following.map((char) => char.codePointAt(0) ?? 0);
-    const leaves =
-      jsonCharacter(complement([...taken, 0x22, 0x5c].map((point) => [point, point] as const))) ?? '""';
-    const options = [
-      sequence(leaves, rest),
-      ...following
-        .filter((char) => char !== '"' && char !== '\\')
-        .map((char) => sequence(literal(char), rules.add(after(prefix + char)))),
-    ];
-    const ended = names.includes(prefix) ? [] : ['""'];
-    return either(...options, ...ended);
-  };
-  return quoted(after(''));
-}
-
-function numberExpression(
-  type: 'integer' | 'number',
-  schema: SchemaObject,
-  path: Path,
-  rules: Rules,
-): Expression {
-  const min = bound(schema, 'minimum', path);
-  const max = bound(schema, 'maximum', path);
-  const above = bound(schema, 'exclusiveMinimum', path);
-  const below = bound(schema, 'exclusiveMaximum', path);
-  const low =
-    above !== undefined && (min === undefined || above >= min)
-      ? { value: above, strict: true }
-      : { value: min, strict: false };
-  const high =
-    below !== undefined && (max === undefined || below <= max)
-      ? { value: below, strict: true }
-      : { value: max, strict: false };
-  let expression: Expression | undefined;
-  if (type === 'integer') {
-    const from =
-      low.value === undefined ? undefined : low.strict ? Math.floor(low.value) + 1 : Math.ceil(low.value);
-    const to =
-      high.value === undefined ? undefined : high.strict ? Math.ceil(high.value) - 1 : Math.floor(high.value);
-    expression = from !== undefined && to !== undefined && from > to ? undefined : integerRange(from, to);
-  } else {
-    expression = decimalRange({
-      ...(low.value === undefined ? {} : { min: low.value, minExclusive: low.strict }),
-      ...(high.value === undefined ? {} : { max: high.value, maxExclusive: high.strict }),
-    });
-  }
-  if (expression === undefined) throw new SchemaError(path, 'allows no number at all');
-  return rules.add(expression);
-}
-
-function bound(schema: SchemaObject, keyword: string, path: Path): number | undefined {
-  const value = schema[keyword];
-  if (value === undefined) return undefined;
-  if (typeof value !== 'number' || Math.abs(value) > LARGEST_BOUND) {
-    throw new SchemaError(
-      [...path, keyword],
-      `should be a number from -${LARGEST_BOUND} to ${LARGEST_BOUND}`,
-    );
-  }
-  return value;
-}
-
-function count(schema: SchemaObject, keyword: string, path: Path, most: number): number | undefined {
-  const value = schema[keyword];
-  if (value === undefined) return undefined;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > most) {
-    throw new SchemaError([...path, keyword], `should be an integer from 0 to ${most}`);
-  }
-  return value;
-}
-
-/** The types that `type` names; without it, those that the keywords are about. */
-function typesOf(schema: SchemaObject, keywords: readonly string[], path: Path): readonly string[] {
-  const given = schema['type'];
-  if (given === undefined) {
-    const meant = TYPES.filter(
-      (type) => type !== 'integer' && keywords.some((keyword) => OF_TYPE[type]?.includes(keyword)),
-    );
-    const [first] = keywords;
-    if (meant.length === 0 && first !== undefined) throw unsupported(first, path, []);
-    if (meant.length > 1)
-      throw new SchemaError([...path, 'type'], 'is missing: the other keywords are about several types');
-    return meant;
-  }
-  const list: readonly unknown[] = Array.isArray(given) ? given : [given];
-  if (list.length === 0 || list.some((type) => typeof type !== 'string' || !TYPES.includes(type))) {
-    throw new SchemaError([...path, 'type'], `should be one of ${TYPES.join(', ')}, or a list of these`);
-  }
-  return list as string[];
-}
-
-function unsupported(keyword: string, path: Path, types: readonly string[]): SchemaError {
-  const remedy = REMEDIES[keyword];
-  if (remedy !== undefined) return new SchemaError([...path, keyword], `is not supported; ${remedy}`);
-  const belongs = TYPES.some((type) => OF_TYPE[type]?.includes(keyword));
-  return new SchemaError(
-    [...path, keyword],
-    belongs && types.length > 0
-      ? `is not supported for ${types.join(' and ')}`
-      : 'is not supported by this service',
-  );
-}
-
-function isOfType(value: unknown, type: string): boolean {
-  switch (type) {
-    case 'object':
-      return isRecord(value) && !Array.isArray(value);
-    case 'array':
-      return Array.isArray(value);
-    case 'integer':
-      return Number.isInteger(value);
-    case 'null':
-      return value === null;
-    default:
-      return typeof value === type;
-  }
-}
-
-function schemaList(given: unknown, path: Path): readonly JsonSchema[] {
-  if (!Array.isArray(given) || given.length === 0)
-    throw new SchemaError(path, 'should be a list of at least one schema');
-  return given.map((schema, index) => asSchema(schema, [...path, index]));
-}
-
-function asSchema(given: unknown, path: Path): JsonSchema {
-  if (typeof given === 'boolean' || (isRecord(given) && !Array.isArray(given))) return given as JsonSchema;
-  throw new SchemaError(path, 'should be a JSON schema: an object, true or false');
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

@@ -1,0 +1,129 @@
+/** Runs an accepted request and sends its answer, whole or as a stream, in the format of its route. */
+import type { Request, RequestHandler, Response } from 'express';
+
+import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
+import { toApiError } from '../errors/from-engine.js';
+import type { Logger } from '../log/logger.js';
+import type { Admission, Ticket } from './admission.js';
+import type { AnswerWriter } from './answer.js';
+import { ClientLeft, runGeneration, type GenerationOptions } from './generation.js';
+import { unsupported } from './read-body.js';
+import { contextOf } from './request-context.js';
+import type { RequestRules } from './sampling-fields.js';
+import { EventStream } from './sse.js';
+
+export interface AnsweringOptions extends GenerationOptions {
+  readonly admission: Admission;
+  readonly log: Logger;
+  readonly defaults: RequestRules['defaults'];
+}
+
+/** A request that was read, and how its answer is written. */
+export interface ReadRequest {
+  readonly stream: boolean;
+  readonly generate: Omit<GenerateRequest, 'id'>;
+  readonly writer: AnswerWriter;
+}
+
+/** Proxies close connections on which nothing moves for 60 seconds. */
+const KEEP_ALIVE_MS = 10_000;
+
+/** `read` checks the body. @throws ApiError */
+export function answering(
+  options: AnsweringOptions,
+  modelRequired: boolean,
+  read: (body: unknown, rules: RequestRules, model: string) => ReadRequest,
+): RequestHandler {
+  return async function answeringHandler(req: Request, res: Response) {
+    const { model } = options.engine;
+    const rules = {
+      models: [model.id],
+      modelRequired,
+      contextSize: model.contextSize,
+      defaults: options.defaults,
+    };
+    const { stream, generate, writer } = read(req.body, rules, model.id);
+    if (model.chatOnly === true) refuseBeyondChat(generate);
+
+    const ticket = options.admission.enter();
+    res.once('close', () => {
+      if (!res.writableFinished) ticket.stop('client_left');
+    });
+    const context = contextOf(res);
+    const events = runGeneration({ id: context.id, ...generate }, ticket, context, options);
+    try {
+      if (stream) await sendStream(res, ticket, events, writer, options.log);
+      else await sendWhole(res, events, writer);
+    } catch (error) {
+      if (!(error instanceof ClientLeft)) throw error;
+    }
+  };
+}
+
+/** What only the local model does. @throws ApiError 400 */
+function refuseBeyondChat({ tools, format, topLogprobs, input }: ReadRequest['generate']): void {
+  const why = 'the remote service behind it is used for plain conversations';
+  if (tools !== undefined) throw unsupported('tools', why);
+  if (format !== undefined) throw unsupported('response_format', why);
+  if (topLogprobs !== undefined) throw unsupported('logprobs', why);
+  if ('prompt' in input) throw unsupported('prompt', why);
+  else if (input.messages.some(({ role, toolCalls }) => role === 'tool' || toolCalls !== undefined)) {
+    throw unsupported('messages', why);
+  }
+}
+
+async function sendWhole(
+  res: Response,
+  events: AsyncIterable<GenerateEvent>,
+  writer: AnswerWriter,
+): Promise<void> {
+  for await (const event of events) {
+    writer.write(event);
+    if (event.type === 'end') res.json(writer.whole());
+  }
+}
+
+async function sendStream(
+  res: Response,
+  ticket: Ticket,
+  events: AsyncIterable<GenerateEvent>,
+  writer: AnswerWriter,
+  log: Logger,
+): Promise<void> {
+  const stream = new EventStream(res, ticket.signal);
+  // Until the work begins an error can still have a status of its own; a long wait needs signs of life.
+  const keepAlive = setInterval(() => stream.keepAlive(), KEEP_ALIVE_MS);
+  try {
+    for await (const event of events) {
+      clearInterval(keepAlive);
+      for (const piece of writer.write(event)) await stream.send(piece);
+    }
+    stream.end();
+  } catch (error) {
+    if (error instanceof ClientLeft || !stream.isOpen) throw error;
+    await sendErrorEvent(res, stream, error, writer, log);
+  } finally {
+    clearInterval(keepAlive);
+  }
+}
+
+/** The status has been sent: the error travels as the last event, and without `[DONE]`. */
+async function sendErrorEvent(
+  res: Response,
+  stream: EventStream,
+  error: unknown,
+  writer: AnswerWriter,
+  log: Logger,
+): Promise<void> {
+  const context = contextOf(res);
+  const apiError = toApiError(error, context.id);
+  context.errorCode = apiError.code;
+  if (apiError.code === 'internal_error') {
+    log.log(
+      'ERR',
+      `req=${context.id} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+  }
+  await stream.send(writer.failure(apiError));
+  stream.end();
+}

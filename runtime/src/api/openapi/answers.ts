@@ -1,0 +1,140 @@
+/** What the routes answer with, as the OpenAPI document shows it; the tests hold real answers against it. */
+import { z } from 'zod';
+
+const count = z.int().min(0);
+const usage = z.object({
+  prompt_tokens: count,
+  completion_tokens: count,
+  total_tokens: count,
+  prompt_tokens_details: z.object({ cached_tokens: count }),
+});
+const finishReason = z.enum(['stop', 'length', 'tool_calls']);
+
+const logprob = {
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z.array(z.int().min(0).max(255)).nullable(),
+};
+const chatLogprobs = z.object({
+  content: z.array(z.object({ ...logprob, top_logprobs: z.array(z.object(logprob)) })),
+  refusal: z.null(),
+});
+const chatCall = z.object({
+  id: z.string(),
+  type: z.literal('function'),
+  function: z.object({ name: z.string(), arguments: z.string() }),
+});
+
+export const chatCompletion = z.object({
+  id: z.string(),
+  object: z.literal('chat.completion'),
+  created: count,
+  model: z.string(),
+  choices: z
+    .array(
+      z.object({
+        index: z.literal(0),
+        message: z.object({
+          role: z.literal('assistant'),
+          content: z.string().nullable(),
+          refusal: z.null(),
+          tool_calls: z.array(chatCall).optional(),
+        }),
+        logprobs: chatLogprobs.nullable(),
+        finish_reason: finishReason,
+      }),
+    )
+    .length(1),
+  usage,
+});
+
+export const textCompletion = z.object({
+  id: z.string(),
+  object: z.literal('text_completion'),
+  created: count,
+  model: z.string(),
+  choices: z
+    .array(
+      z.object({
+        text: z.string(),
+        index: z.literal(0),
+        logprobs: z
+          .object({
+            tokens: z.array(z.string()),
+            token_logprobs: z.array(z.number()),
+            top_logprobs: z.array(z.record(z.string(), z.number())),
+            text_offset: z.array(count),
+          })
+          .nullable(),
+        finish_reason: finishReason,
+      }),
+    )
+    .length(1),
+  usage,
+});
+
+const status = z.enum(['completed', 'incomplete', 'in_progress']);
+export const responseObject = z.object({
+  id: z.string(),
+  object: z.literal('response'),
+  created_at: count,
+  status,
+  error: z.null(),
+  incomplete_details: z.object({ reason: z.literal('max_output_tokens') }).nullable(),
+  model: z.string(),
+  output: z.array(
+    z.union([
+      z.object({
+        id: z.string(),
+        type: z.literal('message'),
+        status,
+        role: z.literal('assistant'),
+        content: z.array(
+          z.object({
+            type: z.literal('output_text'),
+            text: z.string(),
+            annotations: z.array(z.unknown()),
+            logprobs: z.array(z.unknown()),
+          }),
+        ),
+      }),
+      z.object({
+        id: z.string(),
+        type: z.literal('function_call'),
+        status,
+        call_id: z.string(),
+        name: z.string(),
+        arguments: z.string(),
+      }),
+    ]),
+  ),
+  usage: z
+    .object({
+      input_tokens: count,
+      input_tokens_details: z.object({ cached_tokens: count }),
+      output_tokens: count,
+      output_tokens_details: z.object({ reasoning_tokens: count }),
+      total_tokens: count,
+    })
+    .nullable(),
+});
+
+export const modelEntry = z.object({
+  id: z.string(),
+  object: z.literal('model'),
+  created: count,
+  owned_by: z.string(),
+});
+export const modelList = z.object({ object: z.literal('list'), data: z.array(modelEntry) });
+
+export const errorBody = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string(),
+  }),
+});
+
+export const health = z.object({ status: z.literal('ok') });
+export const readiness = z.object({ status: z.enum(['ready', 'not ready']) });
