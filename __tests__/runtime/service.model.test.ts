@@ -95,6 +95,43 @@ describe('a user', () => {
     expect(usage).toMatchObject({ completion_tokens: 24, prompt_tokens: whole.usage?.prompt_tokens });
   });
 
+  test('gets JSON by a schema and calls of tools, as a stream the same as whole', async () => {
+    const city = { type: 'object', properties: { city: { enum: ['Oslo', 'Rome'] } }, required: ['city'] };
+    const common = { model: 'smollm2', messages: QUESTION, max_tokens: 60, temperature: 0 };
+    const json_schema = { name: 'city', strict: true, schema: { ...city, additionalProperties: false } };
+    const written = await client().chat.completions.create({
+      ...common,
+      response_format: { type: 'json_schema', json_schema },
+    });
+    expect(['Oslo', 'Rome']).toContain(
+      (JSON.parse(written.choices[0]!.message.content!) as { city: string }).city,
+    );
+
+    const asking = {
+      ...common,
+      tools: [{ type: 'function' as const, function: { name: 'weather', parameters: city } }],
+      tool_choice: 'required' as const,
+      parallel_tool_calls: false,
+    };
+    const whole = (await client().chat.completions.create(asking)).choices[0]!;
+    const streamed = (await client().chat.completions.stream(asking).finalChatCompletion()).choices[0]!;
+    const callOf = ({ message }: typeof whole) =>
+      message.tool_calls!.map((call) => (call.type === 'function' ? call.function : undefined));
+    expect(callOf(whole)).toMatchObject([{ name: 'weather', arguments: expect.stringMatching(/Oslo|Rome/) }]);
+    expect(callOf(streamed)).toMatchObject(callOf(whole));
+    expect([whole.finish_reason, streamed.finish_reason]).toEqual(['tool_calls', 'tool_calls']);
+  });
+
+  test('gets the same through /v1/responses, whole and streamed', async () => {
+    const request = { model: 'smollm2', input: 'Say hello.', max_output_tokens: 12, temperature: 0 };
+    const whole = await client().responses.create(request);
+    const stream = client().responses.stream(request);
+    let text = '';
+    for await (const event of stream) if (event.type === 'response.output_text.delta') text += event.delta;
+    expect(text).toBe(whole.output_text);
+    expect((await stream.finalResponse()).output_text).toBe(whole.output_text);
+  });
+
   test('finds the model in the list, and is told when another is asked for', async () => {
     const { data } = await client().models.list();
     expect(data.map((model) => model.id)).toEqual(['smollm2']);

@@ -304,6 +304,20 @@ describe('/v1/responses', () => {
   });
 });
 
+test.each([
+  ['/v1/chat/completions', { messages: MESSAGES }, 'messages'],
+  ['/v1/completions', { prompt: 'x' }, 'prompt'],
+  ['/v1/responses', { input: 'x' }, 'input'],
+])('%s names its own field when the prompt does not fit', async (path, body, param) => {
+  const error = new EngineError('context_length_exceeded', '', { promptTokens: 5000, contextSize: 4096 });
+  const { call } = await startTestService({ engine: new ScriptedEngine(fails(error)) });
+  const response = await call(path, { model: 'test-model', ...body });
+  expect([response.status, await response.json()]).toMatchObject([
+    400,
+    { error: { code: 'context_length_exceeded', param, message: expect.stringMatching(/5000 .*4096/) } },
+  ]);
+});
+
 test('/v1/embeddings is refused, with the reason', async () => {
   const { call } = await startTestService();
   const response = await call('/v1/embeddings', { model: 'test-model', input: 'Hi' });

@@ -1,8 +1,8 @@
 /** Runs an accepted request and sends its answer, whole or as a stream, in the format of its route. */
 import type { Request, RequestHandler, Response } from 'express';
 
-import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
-import { toApiError } from '../errors/from-engine.js';
+import { EngineError, type GenerateEvent, type GenerateRequest } from '../engine/engine.js';
+import { toApiError, type PromptField } from '../errors/from-engine.js';
 import type { Logger } from '../log/logger.js';
 import type { Admission, Ticket } from './admission.js';
 import type { AnswerWriter } from './answer.js';
@@ -28,21 +28,24 @@ export interface ReadRequest {
 /** Proxies close connections on which nothing moves for 60 seconds. */
 const KEEP_ALIVE_MS = 10_000;
 
-/** `read` checks the body. @throws ApiError */
-export function answering(
-  options: AnsweringOptions,
-  modelRequired: boolean,
-  read: (body: unknown, rules: RequestRules, model: string) => ReadRequest,
-): RequestHandler {
+/** How one route reads its requests. */
+export interface Route {
+  readonly modelRequired: boolean;
+  readonly promptField: PromptField;
+  /** Checks the body. @throws ApiError */
+  readonly read: (body: unknown, rules: RequestRules, model: string) => ReadRequest;
+}
+
+export function answering(options: AnsweringOptions, route: Route): RequestHandler {
   return async function answeringHandler(req: Request, res: Response) {
     const { model } = options.engine;
     const rules = {
       models: [model.id],
-      modelRequired,
+      modelRequired: route.modelRequired,
       contextSize: model.contextSize,
       defaults: options.defaults,
     };
-    const { stream, generate, writer } = read(req.body, rules, model.id);
+    const { stream, generate, writer } = route.read(req.body, rules, model.id);
     if (model.chatOnly === true) refuseBeyondChat(generate);
 
     const ticket = options.admission.enter();
@@ -55,6 +58,8 @@ export function answering(
       if (stream) await sendStream(res, ticket, events, writer, options.log);
       else await sendWhole(res, events, writer);
     } catch (error) {
+      // Only here it is known what the route calls its prompt.
+      if (error instanceof EngineError) throw toApiError(error, context.id, route.promptField);
       if (!(error instanceof ClientLeft)) throw error;
     }
   };

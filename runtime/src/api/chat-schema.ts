@@ -8,7 +8,7 @@ import {
   samplingFields,
   streamFields,
   userFields,
-  type RequestRules,
+  type BodyRules,
 } from './sampling-fields.js';
 import { callIdField, chatFormat, chatTool, chatToolChoice, MOST_TOOLS, nameField } from './tool-fields.js';
 import { CHAT_UNSUPPORTED, neutralFields } from './unsupported.js';
@@ -68,7 +68,7 @@ const message = z.discriminatedUnion(
 export type GivenMessage = z.output<typeof message>;
 export type GivenContent = z.output<typeof content>;
 
-export function chatBody(rules: Pick<RequestRules, 'contextSize' | 'modelRequired'>) {
+export function chatBody(rules: BodyRules) {
   const tokens = integer(1, rules.contextSize).nullish();
   return z.strictObject({
     model: modelField(rules),

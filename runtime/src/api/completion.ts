@@ -16,6 +16,7 @@ import {
   streamFields,
   toSampling,
   userFields,
+  type BodyRules,
   type RequestRules,
 } from './sampling-fields.js';
 import { COMPLETION_UNSUPPORTED, neutralFields } from './unsupported.js';
@@ -25,7 +26,7 @@ const promptText = z.string({ error: PROMPT }).min(1, { error: PROMPT });
 /** OpenAI's, for this route. */
 const DEFAULT_MAX_TOKENS = 16;
 
-export function completionBody(rules: Pick<RequestRules, 'contextSize' | 'modelRequired'>) {
+export function completionBody(rules: BodyRules) {
   return z.strictObject({
     model: modelField(rules),
     prompt: z.union([promptText, z.array(promptText).length(1, { error: PROMPT })], { error: PROMPT }),
@@ -40,7 +41,7 @@ export function completionBody(rules: Pick<RequestRules, 'contextSize' | 'modelR
 type CompletionBody = z.output<ReturnType<typeof completionBody>>;
 
 export function completionHandler(options: AnsweringOptions): RequestHandler {
-  return answering(options, true, readCompletion);
+  return answering(options, { modelRequired: true, promptField: 'prompt', read: readCompletion });
 }
 
 /** @throws ApiError */

@@ -6,13 +6,14 @@ import { integer, oneOf, text } from '../config/fields.js';
 import type { Engine } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import { readBody, requireModel } from './read-body.js';
+import { modelField, type BodyRules } from './sampling-fields.js';
 
 const INPUT = 'a text, or a list of texts, none empty';
 const inputText = z.string({ error: INPUT }).min(1, { error: INPUT });
 
-export function embeddingsBody() {
+export function embeddingsBody(rules: Pick<BodyRules, 'models' | 'modelRequired'>) {
   return z.strictObject({
-    model: text(256),
+    model: modelField(rules),
     input: z.union([inputText, z.array(inputText).min(1, { error: INPUT }).max(2048, { error: INPUT })], {
       error: INPUT,
     }),
@@ -24,7 +25,7 @@ export function embeddingsBody() {
 
 export function embeddingsHandler(engine: Engine): RequestHandler {
   return function embeddings(req) {
-    const body = readBody(embeddingsBody(), req.body, {});
+    const body = readBody(embeddingsBody({ models: [engine.model.id], modelRequired: true }), req.body, {});
     requireModel(body.model, [engine.model.id]);
     throw new ApiError('embeddings_unsupported', { values: { model: engine.model.id }, param: 'model' });
   };

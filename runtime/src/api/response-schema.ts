@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { flag, integer, numberBetween, oneOf } from '../config/fields.js';
 import type { GivenMessage } from './chat-schema.js';
-import { modelField, userFields, type RequestRules } from './sampling-fields.js';
+import { modelField, userFields, type BodyRules } from './sampling-fields.js';
 import { callIdField, functionFields, MOST_TOOLS, nameField, responseFormat } from './tool-fields.js';
 import { neutralFields, RESPONSE_UNSUPPORTED } from './unsupported.js';
 
@@ -54,7 +54,7 @@ const toolChoice = z.union(
   { error: '"none", "auto", "required", or {"type": "function", "name": …}' },
 );
 
-export function responseBody(rules: Pick<RequestRules, 'contextSize' | 'modelRequired'>) {
+export function responseBody(rules: BodyRules) {
   return z.strictObject({
     model: modelField(rules),
     input: z.union([z.string().min(1), z.array(item).min(1)], { error: INPUT }),

@@ -11,7 +11,7 @@ import { toFormat, toToolUse } from './tool-fields.js';
 import { RESPONSE_UNSUPPORTED } from './unsupported.js';
 
 export function responseHandler(options: AnsweringOptions): RequestHandler {
-  return answering(options, true, readResponse);
+  return answering(options, { modelRequired: true, promptField: 'input', read: readResponse });
 }
 
 /** @throws ApiError */

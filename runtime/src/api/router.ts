@@ -117,8 +117,8 @@ export function apiRouter(parts: ApiParts): Router {
     // Read by few, once each: made when somebody asks.
     .get(async (_req, res) => {
       const { openApiDocument } = await import('./openapi/document.js');
-      const { contextSize } = engine.model;
-      res.json(openApiDocument({ version: parts.version, contextSize }));
+      const { id, contextSize } = engine.model;
+      res.json(openApiDocument({ version: parts.version, models: [id], contextSize }));
     })
     .all(onlyMethods('GET', 'HEAD'));
 

@@ -20,8 +20,12 @@ export const MOST_TOP_LOGPROBS = 20;
 const STOP = 'a text, or a list of at most 4 texts, none empty';
 const stopText = z.string({ error: STOP }).min(1, { error: STOP });
 
-export function modelField({ modelRequired }: Pick<RequestRules, 'modelRequired'>) {
-  const model = text(256);
+/** What the schema of a body depends on. */
+export type BodyRules = Pick<RequestRules, 'models' | 'modelRequired' | 'contextSize'>;
+
+/** Any name passes here: one that is not served is no mistake of form, and has an error of its own (404). */
+export function modelField({ models, modelRequired }: Pick<RequestRules, 'models' | 'modelRequired'>) {
+  const model = text(256).meta({ enum: models });
   return modelRequired ? model : model.nullish();
 }
 

@@ -52,8 +52,8 @@ export const API_ERRORS = {
     status: 400,
     type: 'invalid_request_error',
     message:
-      'The messages take {promptTokens} tokens, and the context holds {contextSize} with the answer; ' +
-      'shorten or drop the oldest messages',
+      '`{param}` takes {promptTokens} tokens, and the context holds {contextSize} with the answer; ' +
+      'shorten it or drop the oldest messages',
     help: 'Nothing is cut off in silence. A larger `engine.context_size` takes more memory.',
   },
   embeddings_unsupported: {

@@ -5,16 +5,19 @@ import { ApiError } from './api-error.js';
 /** Seconds after which an engine that is loading or restarting is worth another try. */
 export const ENGINE_RETRY_SECONDS = 3;
 
+/** Where a route's body has what the model reads. */
+export type PromptField = 'messages' | 'prompt' | 'input';
+
 /** Translates an EngineError; anything else is a defect, whose text stays in the log. */
-export function toApiError(error: unknown, requestId: string): ApiError {
+export function toApiError(error: unknown, requestId: string, param: PromptField = 'messages'): ApiError {
   if (error instanceof ApiError) return error;
   if (!(error instanceof EngineError)) return new ApiError('internal_error', { values: { requestId } });
 
   switch (error.code) {
     case 'context_length_exceeded':
-      return new ApiError('context_length_exceeded', { values: error.details, param: 'messages' });
+      return new ApiError('context_length_exceeded', { values: error.details, param });
     case 'prompt_refused':
-      return new ApiError('invalid_value', { values: { detail: error.message }, param: 'messages' });
+      return new ApiError('invalid_value', { values: { detail: error.message }, param });
     case 'format_refused':
       return new ApiError('invalid_value', { values: { detail: error.message }, param: 'response_format' });
     case 'engine_interrupted':

@@ -82,6 +82,21 @@ export const responseObject = z.object({
   error: z.null(),
   incomplete_details: z.object({ reason: z.literal('max_output_tokens') }).nullable(),
   model: z.string(),
+  // What was asked for.
+  instructions: z.string().nullable(),
+  max_output_tokens: count.nullable(),
+  metadata: z.record(z.string(), z.string()),
+  parallel_tool_calls: z.boolean(),
+  previous_response_id: z.null(),
+  reasoning: z.object({ effort: z.null(), summary: z.null() }),
+  store: z.literal(false),
+  temperature: z.number(),
+  text: z.object({ format: z.looseObject({ type: z.string() }) }),
+  tool_choice: z.union([z.string(), z.object({ type: z.literal('function'), name: z.string() })]),
+  tools: z.array(z.looseObject({ type: z.literal('function'), name: z.string() })),
+  top_p: z.number(),
+  truncation: z.literal('disabled'),
+  user: z.string().nullable(),
   output: z.array(
     z.union([
       z.object({
@@ -126,6 +141,13 @@ export const modelEntry = z.object({
   owned_by: z.string(),
 });
 export const modelList = z.object({ object: z.literal('list'), data: z.array(modelEntry) });
+
+/** One event of a stream. */
+export const streamEvent = z.object({
+  event: z.string().optional(),
+  /** A piece of the answer as JSON; `[DONE]` comes last, but for /v1/responses. */
+  data: z.string(),
+});
 
 export const errorBody = z.object({
   error: z.object({

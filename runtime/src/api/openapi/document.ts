@@ -14,11 +14,14 @@ import {
   modelList,
   readiness,
   responseObject,
+  streamEvent,
   textCompletion,
 } from './answers.js';
 
 export interface DocumentOptions {
   readonly version: string;
+  /** The names of the models that are served. */
+  readonly models: readonly string[];
   /** Bounds `max_tokens`. */
   readonly contextSize: number;
 }
@@ -43,8 +46,8 @@ const OF_WORK = [400, 401, 403, 404, 413, 415, 429, 500, 502, 503];
 const OF_READING = [400, 401, 403, 404, 413, 415, 429, 500];
 const OF_LOOKING = [401, 403, 429, 500];
 
-export function openApiDocument({ version, contextSize }: DocumentOptions): object {
-  const rules = { contextSize, modelRequired: true };
+export function openApiDocument({ version, models, contextSize }: DocumentOptions): object {
+  const rules = { models, contextSize, modelRequired: true };
   const chat = { answer: chatCompletion, streams: true } as const;
   const readyAnswer = { 503: { description: 'Not ready', schema: readiness } };
   return {
@@ -91,7 +94,7 @@ export function openApiDocument({ version, contextSize }: DocumentOptions): obje
       },
       '/v1/embeddings': {
         post: operation(
-          { summary: 'Refused: the models served here answer in text', body: embeddingsBody() },
+          { summary: 'Refused: the models served here answer in text', body: embeddingsBody(rules) },
           OF_READING,
         ),
       },
@@ -102,7 +105,7 @@ export function openApiDocument({ version, contextSize }: DocumentOptions): obje
             summary: 'One model',
             answer: modelEntry,
             parameters: [
-              { name: 'id', in: 'path', required: true, schema: { type: 'string', minLength: 1 } },
+              { name: 'id', in: 'path', required: true, schema: { type: 'string', enum: models } },
             ],
           },
           [400, 404, ...OF_LOOKING],
@@ -145,7 +148,7 @@ function operation(given: Operation, errors: readonly number[]): object {
   const { summary, body, answer, answerType = 'application/json', streams, open, parameters, also } = given;
   const responses: Record<string, object> = {};
   if (answer !== undefined) {
-    const stream = { 'text/event-stream': { schema: { type: 'string' } } };
+    const stream = { 'text/event-stream': { schema: toSchema(streamEvent, 'output') } };
     responses['200'] = {
       description: 'OK',
       headers: REQUEST_ID,
