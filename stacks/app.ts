@@ -1,8 +1,8 @@
 /** From props to a synthesised app. main.ts runs it; the end-to-end test builds the same app with other props. */
 import { existsSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { join } from 'node:path';
 
-import { App, LocalBackend } from 'cdktf';
+import { App } from 'cdktf';
 
 import { BotStack } from './bot-stack';
 import { expectedDecode, findInstanceType } from './catalogue';
@@ -13,6 +13,7 @@ import { checkTerraform, foresee } from './preflight';
 import { type Prepared, prepareArtifacts } from './prepare';
 import { listProblems, ProblemsError } from './problems';
 import { type BotProps, MY_ADDRESS, type ResolvedProps, resolveProps } from './props';
+import { checkStateBucket, keepState } from './state';
 import { ROOT } from './version';
 
 export interface BuildOptions {
@@ -58,9 +59,9 @@ export async function buildApp(given: BotProps, options: BuildOptions = {}): Pro
     gate: gateProgram(),
     certificateFile: join(ROOT, '.artifacts', `${props.name}-certificate.pem`),
   });
-  // cdktf's own default is an absolute path, which ties the synthesised files to this machine.
-  const statePath = resolve(options.statePath ?? `terraform.${props.name}.tfstate`);
-  new LocalBackend(stack, { path: relative(resolve(app.outdir, 'stacks', STACK_ID), statePath) });
+  const stateFile = options.statePath ?? `terraform.${props.name}.tfstate`;
+  keepState(stack, props, join(app.outdir, 'stacks', STACK_ID), stateFile);
+  if (props.protect) say('protect: destroy is refused; to lift that, set protect: false');
   return app;
 }
 
@@ -98,8 +99,10 @@ export async function run(props: BotProps, options: BuildOptions = {}): Promise<
     checkTerraform();
     hasTerraform = true;
     const app = await buildApp(props, options);
+    const region = props.region ?? 'us-east-1';
+    await checkStateBucket(props.state, region);
     app.synth();
-    for (const note of await foresee(props.region ?? 'us-east-1', app.outdir)) {
+    for (const note of await foresee(region, app.outdir)) {
       process.stdout.write(`note: ${note}\n`);
     }
   } catch (error) {

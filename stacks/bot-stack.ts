@@ -2,17 +2,18 @@ import { AwsProvider } from '@cdktf/provider-aws/lib/provider';
 import { TerraformOutput, TerraformStack } from 'cdktf';
 import type { Construct } from 'constructs';
 
+import { findInstanceType } from './catalogue';
 import { ApiKey } from './constructs/api-key';
 import { Artifacts, type LocalFile, REPORT_PREFIX } from './constructs/artifacts';
 import { Firewall, type Opening } from './constructs/firewall';
 import { Identity } from './constructs/identity';
 import { Network } from './constructs/network';
+import { protect } from './constructs/protect';
 import { type GateProgram, Readiness } from './constructs/readiness';
 import { Server } from './constructs/server';
 import { bootText, machineFiles } from './machine-config';
 import { describeOutputs } from './outputs';
 import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, type ResolvedProps } from './props';
-import { findInstanceType } from './catalogue';
 
 export interface BotStackProps {
   readonly props: ResolvedProps;
@@ -72,6 +73,7 @@ export class BotStack extends TerraformStack {
       instanceType,
       amiId: props.amiId,
       diskGiB: props.diskGiB,
+      protect: props.protect,
       subnetId: network.subnetId,
       availabilityZone: network.availabilityZone,
       zones: network.zones,
@@ -114,6 +116,8 @@ export class BotStack extends TerraformStack {
       certificateFile,
       consoleLoopbackPort: consoleLoopbackPort(props),
     });
+    if (props.protect) protect(this, [server.address, apiKey.secret, artifacts.bucket]);
+
     for (const [output, { value, description }] of Object.entries(outputs)) {
       new TerraformOutput(this, output, { value, description, staticId: true });
     }

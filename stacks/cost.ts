@@ -15,11 +15,6 @@ export interface StoredSizes {
   readonly modelBytes: number;
 }
 
-/** What it takes of the disk, in GB, before anybody has used it: the system, the model, two releases of the runtime. */
-const USED_DISK_GB = 4;
-/** Blocks that change in a day (logs, packages), as a share of that. A guess, and said to be one. */
-const DAILY_CHANGE = 0.03;
-
 export function monthlyCost(props: ResolvedProps, { bundleBytes, modelBytes }: StoredSizes): CostItem[] {
   const instance = findInstanceType(props.instanceType);
   if (instance === undefined) {

@@ -129,15 +129,38 @@ export interface BotProps {
   readonly availabilityZone?: string;
 
   /**
+   * Refuses `cdktf destroy`, and every change that would take the address, the key or the bucket away; and EC2 refuses
+   * to terminate the machine for anybody but Terraform. To lift it: `protect: false`, then deploy or destroy.
+   * @default false
+   */
+  readonly protect?: boolean;
+
+  /**
+   * Bucket for Terraform's state, so that a team shares it, with a lock against two deploys at once. Made by
+   * `npm run state-bucket -- NAME`; its object is `botstack/NAME/terraform.tfstate`. To move a state there, set it and
+   * run `npx cdktf synth && (cd cdktf.out/stacks/bot && terraform init -migrate-state)`.
+   * @default the file terraform.NAME.tfstate beside the project
+   */
+  readonly state?: StateBucket;
+
+  /**
    * Tags for every resource, beside `Name` and `botstack:name`, which the stack sets itself.
    * @default {}
    */
   readonly tags?: Readonly<Record<string, string>>;
 }
 
-/** The props with every default filled in. `amiId` and `availabilityZone` stay open: AWS is asked at plan. */
-export type ResolvedProps = Required<Omit<BotProps, 'amiId' | 'availabilityZone'>> &
-  Pick<BotProps, 'amiId' | 'availabilityZone'>;
+export interface StateBucket {
+  readonly bucket: string;
+  /** @default the deployment's region */
+  readonly region?: string;
+}
+
+/** Props without a default: AWS is asked at plan, or there is nothing of the kind. */
+type Open = 'amiId' | 'availabilityZone' | 'state';
+
+/** The props with every default filled in. */
+export type ResolvedProps = Required<Omit<BotProps, Open>> & Pick<BotProps, Open>;
 
 /**
  * Where the console itself listens, on the machine's loopback: its own port, and the one beside it when nginx has that

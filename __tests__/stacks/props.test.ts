@@ -99,6 +99,16 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
     { tags: { 'aws:team': 'x' } },
     "tags should not have the key 'aws:team': Name, aws: and botstack: are taken, and 128 characters is the limit",
   ],
+  [{ protect: 'yes' }, "protect should be true or false, got 'yes'"],
+  [{ state: 'my-bucket' }, "state should be an object such as { bucket: 'my-state' }, got 'my-bucket'"],
+  [
+    { state: { bucket: 'My.Bucket' } },
+    "state['bucket'] should be a bucket name of 3 to 63 lower-case letters, digits and hyphens, got 'My.Bucket'",
+  ],
+  [
+    { state: { bucket: 'my-bucket', lock: true } },
+    "state should be an object such as { bucket: 'my-state' }, got the unknown lock",
+  ],
   [{ contxtSize: 4096 }, 'contxtSize is not a prop; did you mean contextSize?'],
 ];
 
@@ -149,6 +159,7 @@ describe('resolveProps', () => {
       externalPort: 18789,
       internalPort: 8000,
       vpcCidr: '10.20.0.0/24',
+      protect: false,
       tags: {},
     });
   });

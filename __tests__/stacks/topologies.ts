@@ -12,4 +12,5 @@ export const TOPOLOGIES: Readonly<Record<string, BotProps>> = {
     tags: { owner: 'me' },
   },
   graviton: { instanceType: 'c8g.large', region: 'eu-central-1' },
+  'protected, with its state in a bucket': { protect: true, state: { bucket: 'a-team-state' } },
 };

@@ -15,6 +15,7 @@ const RANDOM_LENGTH = 48;
  * goes straight back there: it is in no plan, no state and no output.
  */
 export class ApiKey extends Construct {
+  readonly secret: SecretsmanagerSecret;
   readonly secretArn: string;
   readonly secretName: string;
 
@@ -27,6 +28,7 @@ export class ApiKey extends Construct {
       recoveryWindowInDays: 0,
       description: `API key of the chat service ${name}`,
     });
+    this.secret = secret;
     this.secretArn = secret.arn;
     this.secretName = secret.name;
 

@@ -48,6 +48,7 @@ const KEPT_DAYS = 30;
  * files, named by their hashes, and the reports of the bootstrap. About 0.023 USD a month for each GB.
  */
 export class Artifacts extends Construct {
+  readonly bucket: S3Bucket;
   readonly bucketName: string;
   readonly bucketArn: string;
   readonly bundle: StoredFile;
@@ -63,6 +64,7 @@ export class Artifacts extends Construct {
       forceDestroy: true,
       tags: { Name: `${name}-artifacts` },
     });
+    this.bucket = bucket;
     this.bucketName = bucket.bucket;
     this.bucketArn = bucket.arn;
 

@@ -12,6 +12,8 @@ export interface ServerProps {
   /** @default the newest Debian 12 of the instance type's architecture */
   readonly amiId?: string;
   readonly diskGiB: number;
+  /** EC2 then refuses to terminate the machine. Terraform lifts that itself where a plan replaces it. */
+  readonly protect: boolean;
   readonly subnetId: string;
   /** Where the subnet lies, and all zones that offer the instance type; the plan is refused when they do not meet. */
   readonly availabilityZone: string;
@@ -36,6 +38,7 @@ const MACHINE_TYPE = 'machine_type';
 /** The machine and its address. The address is not given to the machine here: see Readiness. */
 export class Server extends Construct {
   readonly instance: Instance;
+  readonly address: Eip;
   readonly instanceId: string;
   readonly publicAddress: string;
   readonly addressAllocationId: string;
@@ -48,8 +51,8 @@ export class Server extends Construct {
 
     const type = new DataResource(this, MACHINE_TYPE, { input: { name: instanceType.name } });
     type.overrideLogicalId(MACHINE_TYPE);
-    const address = new Eip(this, 'address', { domain: 'vpc', tags: { Name: name } });
-    const userData = props.userData(address.publicIp);
+    this.address = new Eip(this, 'address', { domain: 'vpc', tags: { Name: name } });
+    const userData = props.userData(this.address.publicIp);
     this.instance = new Instance(this, 'machine', {
       ami: amiId ?? this.newestDebian(instanceType.architecture),
       instanceType: instanceType.name,
@@ -60,6 +63,7 @@ export class Server extends Construct {
       userDataReplaceOnChange: true,
       // What every type of the catalogue does anyway, at no price of its own.
       ebsOptimized: true,
+      disableApiTermination: props.protect,
       // Version 2 of the metadata service, and no container or proxy on the machine can ask it for credentials.
       metadataOptions: { httpEndpoint: 'enabled', httpTokens: 'required', httpPutResponseHopLimit: 1 },
       rootBlockDevice: {
@@ -93,8 +97,8 @@ export class Server extends Construct {
     });
 
     this.instanceId = this.instance.id;
-    this.publicAddress = address.publicIp;
-    this.addressAllocationId = address.allocationId;
+    this.publicAddress = this.address.publicIp;
+    this.addressAllocationId = this.address.allocationId;
     this.userDataHash = Fn.sha256(userData);
   }
 

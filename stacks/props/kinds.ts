@@ -53,6 +53,16 @@ export function list<T extends z.ZodType>(entry: T, allowed: string) {
   return z.array(entry, { error: ({ input }) => `should be ${allowed}, got ${shown(input)}` });
 }
 
+/** The error of a value that is no object at all, and of an object with a key that is not known. */
+export function notAn(allowed: string): { error: (issue: z.core.$ZodRawIssue) => string } {
+  return {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? `should be ${allowed}, got the unknown ${issue.keys.join(', ')}`
+        : `should be ${allowed}, got ${shown(issue.input)}`,
+  };
+}
+
 /** Each range becomes a rule of its own, named by it. */
 export const withoutRepeats = (ranges: readonly string[]): string[] => [...new Set(ranges)];
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { GPU_INSTANCE_TYPES, INSTANCE_TYPES, monthlyUsd } from '../catalogue';
 import { REGIONS } from '../regions';
 import { DEFAULT_MODEL, MY_ADDRESS } from './constants';
-import { ipv4Range, list, matching, oneOf, shown, valid, wholeNumber, withoutRepeats } from './kinds';
+import { ipv4Range, list, matching, notAn, oneOf, shown, valid, wholeNumber, withoutRepeats } from './kinds';
 
 const INSTANCE_NAMES = INSTANCE_TYPES.map((type) => type.name);
 
@@ -16,6 +16,8 @@ const GPU_REFUSALS = new Map(
       `${type.gpu.name}, ${Math.round(monthlyUsd(type))} USD a month, idle`,
   ]),
 );
+
+const yesOrNo = () => valid<boolean>('true or false', (value) => typeof value === 'boolean');
 
 const port = () => wholeNumber(1, 65535);
 
@@ -51,7 +53,7 @@ export const schema = z.strictObject({
     .min(1, `should name at least one range: nobody could reach the endpoint, got []`)
     .transform(withoutRepeats)
     .default([MY_ADDRESS]),
-  console: valid<boolean>('true or false', (value) => typeof value === 'boolean').default(false),
+  console: yesOrNo().default(false),
   adminCidrs: list(adminRange, 'a list of IPv4 ranges').transform(withoutRepeats).default([]),
   externalPort: port().default(18789),
   internalPort: wholeNumber(1024, 65535).default(8000),
@@ -64,6 +66,19 @@ export const schema = z.strictObject({
     /^[a-z]{2}(-[a-z]+)+-\d[a-z]$/,
     'an availability zone such as us-east-1a',
   ).optional(),
+  protect: yesOrNo().default(false),
+  state: z
+    .strictObject(
+      {
+        bucket: matching(
+          /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/,
+          'a bucket name of 3 to 63 lower-case letters, digits and hyphens',
+        ),
+        region: oneOf(REGIONS, 'an AWS region').optional(),
+      },
+      notAn("an object such as { bucket: 'my-state' }"),
+    )
+    .optional(),
   tags: z
     .record(z.string(), matching(/^.{0,256}$/u, 'a text of at most 256 characters'), {
       error: ({ input }) => `should be an object of texts, got ${shown(input)}`,
