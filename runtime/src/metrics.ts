@@ -23,6 +23,8 @@ export interface Metrics {
   readonly promptTokens: Counter;
   readonly cachedTokens: Counter;
   readonly generationTokens: Counter;
+  /** Deterministic requests, by whether the response cache had the answer. */
+  readonly cacheLookups: Counter<'result'>;
   /** Every answered HTTP request, probes included. */
   readonly requests: Counter<'route' | 'status' | 'code'>;
 }
@@ -93,6 +95,12 @@ export function createMetrics({ engine, version }: MetricsOptions): Metrics {
       'Tokens of prompts that did not have to be read again.',
     ),
     generationTokens: counter('generation_tokens_total', 'Tokens of answers.'),
+    cacheLookups: new Counter({
+      name: `${PREFIX}response_cache_lookups_total`,
+      help: 'Requests that the response cache was asked for, by result: hit or miss.',
+      labelNames: ['result'],
+      registers,
+    }),
     requests: new Counter({
       name: `${PREFIX}requests_total`,
       help: 'Answered HTTP requests by route, status and error code.',

@@ -5,10 +5,13 @@ import { ApiKeys } from './access/api-keys.js';
 import { keySource } from './access/key-source.js';
 import { TokenRegister } from './access/token-register.js';
 import type { Environment } from './config/environment.js';
+import { openCache } from './cache/open.js';
 import { checkPaths, ConfigError, stateDirectory } from './config/load.js';
 import type { BotConfig } from './config/schema.js';
 import type { Engine } from './engine/engine.js';
 import { createLogger, type Logger } from './log/logger.js';
+import { PolicyError } from './policy/read.js';
+import { POLICY_FILE, PolicyStore } from './policy/store.js';
 import { createLogRing, openFileSink, stdoutSink, type FileSink } from './log/sinks.js';
 import { startServer, type RunningServer } from './server.js';
 import { onEndOrders, type EndOrder } from './server-signals.js';
@@ -44,7 +47,11 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
   process.stdout.on('error', () => undefined);
 
   const cleanUp: (() => void | Promise<void>)[] = [() => logFile?.close()];
-  const orders = onEndOrders(() => logFile?.reopen());
+  let policy: PolicyStore | undefined;
+  const orders = onEndOrders(
+    () => logFile?.reopen(),
+    () => void policy?.reload(),
+  );
   cleanUp.push(orders.dispose);
   try {
     const { source, refreshIntervalMs } = keySource(config, options.env);
@@ -55,13 +62,19 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
     const register = await openRegister(config, keys, log);
     if (register !== undefined) cleanUp.push(() => register.close());
 
+    policy = await openPolicy(config, log);
+    cleanUp.push(() => policy?.close());
+    const cache = await openCache(config, keys, version, log);
+    cleanUp.push(() => cache?.close());
+
     const engine = await options.createEngine(config, log);
-    const server = await startServer({ ...options, engine, keys, register, log, ring });
+    const server = await startServer({ ...options, engine, keys, register, policy, cache, log, ring });
     const manager = connectServiceManager(options.env, onProblem);
     cleanUp.push(() => manager.close());
 
     return await serve({ server, engine, manager, log, ended: orders.first });
   } catch (error) {
+    if (error instanceof ConfigError) throw error;
     log.log('ERR', `the service cannot run: ${error instanceof Error ? error.message : String(error)}`);
     return 1;
   } finally {
@@ -157,6 +170,22 @@ async function openRegister(
   });
   register.follow();
   return register;
+}
+
+async function openPolicy(config: BotConfig, log: Logger): Promise<PolicyStore> {
+  const directory = stateDirectory(config);
+  try {
+    const policy = await PolicyStore.open({
+      directory,
+      maxRequestSeconds: config.limits.max_request_seconds,
+      log: (level, text) => log.log(level, text),
+    });
+    policy.follow();
+    return policy;
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw new ConfigError(join(directory ?? '', POLICY_FILE), error.problems);
+  }
 }
 
 function consoleNote(server: RunningServer): string {

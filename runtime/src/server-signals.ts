@@ -1,4 +1,7 @@
-/** Signals: the first SIGTERM or SIGINT asks for an orderly end, the second ends at once; SIGUSR2 reopens the log. */
+/**
+ * Signals: the first SIGTERM or SIGINT asks for an orderly end, the second ends at once; SIGUSR2 reopens the log, SIGHUP
+ * reads the access policy again.
+ */
 
 export interface EndOrder {
   readonly signal: NodeJS.Signals;
@@ -11,7 +14,7 @@ export interface EndOrders {
 
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 
-export function onEndOrders(onReopen: () => void): EndOrders {
+export function onEndOrders(onReopen: () => void, onReload: () => void): EndOrders {
   let count = 0;
   let order: (order: EndOrder) => void;
   const first = new Promise<EndOrder>((resolve) => {
@@ -26,12 +29,14 @@ export function onEndOrders(onReopen: () => void): EndOrders {
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGUSR2', onReopen);
+  process.on('SIGHUP', onReload);
   return {
     first,
     dispose() {
       process.off('SIGTERM', onSignal);
       process.off('SIGINT', onSignal);
       process.off('SIGUSR2', onReopen);
+      process.off('SIGHUP', onReload);
     },
   };
 }

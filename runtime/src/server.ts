@@ -6,11 +6,13 @@ import type { TokenRegister } from './access/token-register.js';
 import { Admission } from './api/admission.js';
 import { createApiApp, createConsoleApp } from './api/apps.js';
 import type { ApiParts } from './api/router.js';
+import type { ResponseCache } from './cache/response-cache.js';
 import type { BotConfig } from './config/schema.js';
 import type { Engine } from './engine/engine.js';
 import type { Logger } from './log/logger.js';
 import type { LogRing } from './log/sinks.js';
 import { createMetrics } from './metrics.js';
+import type { PolicyStore } from './policy/store.js';
 import { listen, type Listener } from './server-listen.js';
 
 export interface ServerOptions {
@@ -18,6 +20,8 @@ export interface ServerOptions {
   readonly engine: Engine;
   readonly keys: ApiKeys;
   readonly register?: TokenRegister | undefined;
+  readonly policy: PolicyStore;
+  readonly cache?: ResponseCache | undefined;
   readonly log: Logger;
   readonly ring: LogRing;
   readonly version: string;
@@ -41,7 +45,7 @@ export interface RunningServer {
 
 /** Listens at once: until the engine is ready, chats get 503 and probes tell the truth. @throws PortError */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, engine, keys, register, log, ring, version, consoleDirectory } = options;
+  const { config, engine, keys, register, policy, cache, log, ring, version, consoleDirectory } = options;
   let closing = false;
   const isReady = () => !closing && engine.status().state === 'ready';
 
@@ -51,6 +55,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     engine,
     authenticate: bearerAuth({ keys, register, failures: new FailedLogins() }),
     register,
+    policy,
+    cache,
     admission,
     metrics: createMetrics({ engine, version }),
     log,

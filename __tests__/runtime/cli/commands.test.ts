@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command, CommanderError } from '../../../runtime/node_modules/commander';
 import { verifyAccessToken } from '../../../runtime/src/access/access-token';
 import { registerConfig } from '../../../runtime/src/cli/commands/config';
+import { registerPolicy } from '../../../runtime/src/cli/commands/policy';
 import { registerToken } from '../../../runtime/src/cli/commands/token';
 import { temporaryFolder } from '../../support/temporary-folder';
 import { API_KEY, literalKeys } from '../support/test-service';
@@ -27,6 +28,7 @@ afterEach(() => jest.restoreAllMocks());
 async function bot(...args: readonly string[]): Promise<string> {
   const program = new Command('bot').exitOverride();
   registerToken(program);
+  registerPolicy(program);
   registerConfig(program);
   await program.parseAsync(['node', 'bot', ...args]);
   return output;
@@ -138,6 +140,61 @@ describe('bot config check', () => {
     writeFileSync(config, `api_key: ${API_KEY}\nmodel_path: /none/x.gguf\n`);
     await expect(bot('config', 'check', '--config', config)).rejects.toThrow(
       /`model_path` names \/none\/x\.gguf/,
+    );
+  });
+});
+
+describe('bot policy', () => {
+  beforeEach(() => {
+    writeFileSync(config, `api_key: ${API_KEY}\nmodel_path: ${config}\nstate_directory: ${folder()}\n`);
+  });
+  const show = async () => {
+    output = '';
+    return JSON.parse(await bot('policy', 'show', '--json', '--config', config)) as object;
+  };
+
+  test('set changes single settings and leaves the others', async () => {
+    const args = ['sessions.per_token=5', 'sessions.longest_request_seconds=120', 'users.ada.per_token=2'];
+    expect(await bot('policy', 'set', ...args, '--config', config)).toBe(
+      `${join(folder(), 'policy.yaml')} is written; a running service takes it over within a second\n`,
+    );
+    await bot('policy', 'set', 'sessions.per_token=', '--config', config);
+    expect(await show()).toEqual({
+      sessions: { longest_request_seconds: 120 },
+      users: { ada: { per_token: 2 } },
+      words: [],
+    });
+  });
+
+  test('set --file replaces it, also one that is broken; show prints YAML that check accepts', async () => {
+    writeFileSync(join(folder(), 'policy.yaml'), 'nonsense: 1');
+    const file = join(folder(), 'new.yaml');
+    writeFileSync(file, 'words: [{ name: w, action: block, words: [bomb] }]');
+    await bot('policy', 'set', '--file', file, '--config', config);
+    output = '';
+    const text = await bot('policy', 'show', '--config', config);
+    expect(text).toContain('- bomb');
+    writeFileSync(file, text);
+    output = '';
+    expect(await bot('policy', 'check', file, '--config', config)).toBe(`${file} is valid\n`);
+  });
+
+  test.each([
+    [['set', 'sessions.per_token=none'], /`sessions.per_token` to be an integer/],
+    [['set', 'sessions.longest_request_seconds=301'], /an integer from 1 to 300, got 301/],
+    [['set', 'session.per_token=1'], /did you mean `sessions`/],
+    [['set', 'nonsense'], /expected KEY=VALUE/],
+    [['set'], /name settings/],
+  ])('refuses %j and changes nothing', async (args, message) => {
+    await expect(bot('policy', ...args, '--config', config)).rejects.toThrow(message);
+    expect(await show()).toEqual({ sessions: {}, users: {}, words: [] });
+  });
+
+  test('check names what is wrong in a file', async () => {
+    const file = join(folder(), 'new.yaml');
+    writeFileSync(file, 'words: [{ name: w, action: drop, words: [x] }]');
+    await expect(bot('policy', 'check', file, '--config', config)).rejects.toThrow(
+      /one of mask, block, got "drop"/,
     );
   });
 });

@@ -1,9 +1,12 @@
 /** A real HTTP service on free ports, around a scripted engine. */
 import { ApiKeys } from '../../../runtime/src/access/api-keys';
 import { TokenRegister, type TokenRegisterOptions } from '../../../runtime/src/access/token-register';
+import type { ResponseCache } from '../../../runtime/src/cache/response-cache';
+import { openCache } from '../../../runtime/src/cache/open';
 import { configSchema, type BotConfig } from '../../../runtime/src/config/schema';
 import { createLogger, type Logger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
+import { PolicyStore } from '../../../runtime/src/policy/store';
 import { startServer, type RunningServer } from '../../../runtime/src/server';
 import { ScriptedEngine } from './scripted-engine';
 
@@ -24,19 +27,22 @@ export interface TestServiceOptions {
   readonly engine?: ScriptedEngine;
   readonly config?: object;
   readonly keys?: ApiKeys;
-  /** Keeps a register of tokens here. */
+  /** Keeps a register of tokens and an access policy here. */
   readonly stateDirectory?: string;
   readonly consoleDirectory?: string;
 }
 
 const running: RunningServer[] = [];
 const registers: TokenRegister[] = [];
+const policies: PolicyStore[] = [];
+const caches: ResponseCache[] = [];
 
 /** Call at the top of a test file that uses `startTestService`. */
 export function stopTestServices(): void {
   afterEach(async () => {
-    for (const register of registers.splice(0)) register.close();
+    for (const store of [...registers.splice(0), ...policies.splice(0)]) store.close();
     await Promise.all(running.splice(0).map((server) => server.close(0)));
+    await Promise.all(caches.splice(0).map((cache) => cache.close()));
   });
 }
 
@@ -50,11 +56,23 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const keys = options.keys ?? (await literalKeys(API_KEY));
   const log = createLogger([ring]);
   const register = await openRegister(options.stateDirectory, keys, log);
+  const config = testConfig(options.config);
+  const policy = await PolicyStore.open({
+    directory: options.stateDirectory,
+    maxRequestSeconds: config.limits.max_request_seconds,
+    log: (level, text) => log.log(level, text),
+  });
+  policy.follow();
+  policies.push(policy);
+  const cache = await openCache(config, keys, '0.0.0-test', log);
+  if (cache !== undefined) caches.push(cache);
   const server = await startServer({
-    config: testConfig(options.config),
+    config,
     engine,
     keys,
     register,
+    policy,
+    cache,
     log,
     ring,
     version: '0.0.0-test',

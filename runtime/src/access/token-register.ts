@@ -4,12 +4,12 @@
  *
  * A token needs no entry to be valid (its signature says so); the register is what takes validity away.
  */
-import { unwatchFile, watchFile } from 'node:fs';
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { writeAtomically } from '../files/atomic-write.js';
 import { withFileLock } from '../files/file-lock.js';
+import { followFile } from '../files/follow-file.js';
 import type { LogLevel } from '../log/logger.js';
 import { signAccessToken, type AccessToken } from './access-token.js';
 import type { ApiKeys } from './api-keys.js';
@@ -29,8 +29,6 @@ import { seal, unseal, type Encryption } from './sealed.js';
 
 const FILE_NAME = 'tokens.sealed';
 const PURPOSE = 'token register';
-/** Well under the second in which a revocation must work. */
-const WATCH_INTERVAL_MS = 400;
 
 /** The register cannot be used; the message says why and what to do. */
 export class RegisterError extends Error {
@@ -65,7 +63,7 @@ export class TokenRegister {
   /** Why revocations are not known. Tokens are refused then: one of them may be revoked. */
   #problem: string | undefined;
   #reading: Promise<void> = Promise.resolve();
-  #stopListening = () => {};
+  #stopFollowing: (() => void)[] = [];
 
   private constructor(options: TokenRegisterOptions) {
     this.#options = options;
@@ -81,13 +79,12 @@ export class TokenRegister {
 
   /** For the service: follows changes that commands make, and seals the file anew when the API key changes. */
   follow(): void {
-    watchFile(this.#file, { persistent: false, interval: WATCH_INTERVAL_MS }, this.#onChange);
-    this.#stopListening = this.#options.keys.onChange(this.#onChange);
+    const onChange = () => void this.refresh();
+    this.#stopFollowing = [followFile(this.#file, onChange), this.#options.keys.onChange(onChange)];
   }
 
   close(): void {
-    unwatchFile(this.#file, this.#onChange);
-    this.#stopListening();
+    for (const stop of this.#stopFollowing.splice(0)) stop();
   }
 
   /** Why the register cannot be used now. */
@@ -150,8 +147,6 @@ export class TokenRegister {
     this.#reading = this.#reading.then(() => this.#read({ mayBeginAnew: false }));
     return this.#reading;
   }
-
-  readonly #onChange = (): void => void this.refresh();
 
   async #read({ mayBeginAnew }: { readonly mayBeginAnew: boolean }): Promise<void> {
     try {

@@ -1,6 +1,7 @@
 /** The console's own routes: on its port only, which listens on loopback. */
 import { Router } from 'express';
 
+import { readPolicy, replacePolicy } from './admin-policy.js';
 import { adminLogs, adminStatus } from './admin-status.js';
 import { issueToken, listTokens, revokeToken, revokeUser } from './admin-tokens.js';
 import { onlyMethods } from './error-handler.js';
@@ -13,6 +14,7 @@ export const ADMIN_ROUTES = [
   'GET /admin/logs',
   'GET|POST|DELETE /admin/tokens',
   'DELETE /admin/tokens/{id}',
+  'GET|PUT /admin/policy',
 ] as const;
 
 export function adminRouter(parts: ApiParts): Router {
@@ -36,6 +38,12 @@ export function adminRouter(parts: ApiParts): Router {
     .delete(admin, revokeUser(parts))
     .all(onlyMethods('GET', 'HEAD', 'POST', 'DELETE'));
   router.route('/admin/tokens/:id').delete(admin, revokeToken(parts)).all(onlyMethods('DELETE'));
+
+  router
+    .route('/admin/policy')
+    .get(admin, readPolicy(parts))
+    .put(admin, jsonBody, replacePolicy(parts))
+    .all(onlyMethods('GET', 'HEAD', 'PUT'));
 
   return router;
 }

@@ -1,12 +1,15 @@
 /** The register of access tokens for the console: list, issue, revoke. Every change leaves a [SEC] line. */
 import type { RequestHandler, Response } from 'express';
+import { z } from 'zod';
 
 import { RegisterError, type TokenRegister } from '../access/token-register.js';
 import { tokenOrderSchema, userSchema } from '../access/token-order.js';
 import { ApiError } from '../errors/api-error.js';
-import { parseWith } from './parse-body.js';
+import { readBody } from './read-body.js';
 import { contextOf } from './request-context.js';
 import type { ApiParts } from './router.js';
+
+const querySchema = z.strictObject({ user: userSchema });
 
 export function listTokens(parts: ApiParts): RequestHandler {
   return function listTokensHandler(_req, res) {
@@ -27,7 +30,7 @@ export function listTokens(parts: ApiParts): RequestHandler {
 
 export function issueToken(parts: ApiParts): RequestHandler {
   return async function issueTokenHandler(req, res) {
-    const order = parseWith(tokenOrderSchema, req.body);
+    const order = readBody(tokenOrderSchema, req.body, {});
     const { token, id, expiresAt } = await usable(parts, (register) =>
       register.issue({
         user: order.user,
@@ -60,7 +63,7 @@ export function revokeToken(parts: ApiParts): RequestHandler {
 /** `DELETE /admin/tokens?user=NAME` */
 export function revokeUser(parts: ApiParts): RequestHandler {
   return async function revokeUserHandler(req, res) {
-    const user = parseWith(userSchema, req.query['user'], 'user');
+    const { user } = readBody(querySchema, req.query, {});
     const revoked = await usable(parts, (register) => register.revokeUser(user));
     parts.log.log(
       'SEC',

@@ -18,6 +18,14 @@ export interface Ticket {
   release(workSeconds?: number): void;
 }
 
+/** Whose request it is, and how many at once the access policy allows. Infinity: no limit of its own. */
+export interface Holder {
+  /** A token's id, or what stands for the API key. */
+  readonly key: string;
+  readonly overall: number;
+  readonly perToken: number;
+}
+
 const MAX_RETRY_SECONDS = 60;
 /** A guess for the first requests, before any has ended. */
 const FIRST_WORK_SECONDS = 5;
@@ -28,6 +36,8 @@ export class Admission {
   readonly #engine: Engine;
   readonly #maxQueue: number;
   readonly #inside = new Set<Ticket>();
+  /** How many are inside, by the holder's key. */
+  readonly #held = new Map<string, number>();
   #averageWorkSeconds = FIRST_WORK_SECONDS;
   #closed = false;
   #onEmpty: (() => void) | undefined;
@@ -45,20 +55,24 @@ export class Admission {
     return this.#engine.model.sequences + this.#maxQueue;
   }
 
-  /** @throws ApiError 503 while the engine cannot work, 429 when the line is full. */
-  enter(): Ticket {
+  /**
+   * `controller`: what stops the request from outside too.
+   * @throws ApiError 503 while the engine cannot work, 429 when the line, or the holder's share of it, is full
+   */
+  enter(holder?: Holder, controller = new AbortController()): Ticket {
     if (this.#closed)
       throw new ApiError('shutting_down', { retryAfter: 5, headers: { Connection: 'close' } });
     const { state } = this.#engine.status();
     if (state !== 'ready') throw engineUnavailable(state);
+    if (holder !== undefined) this.#checkShare(holder);
     if (this.#inside.size >= this.capacity) throw this.#busy();
 
-    const controller = new AbortController();
     const ticket: Ticket = {
       signal: controller.signal,
       stop: (reason) => controller.abort(reason),
       release: (workSeconds) => {
         if (!this.#inside.delete(ticket)) return;
+        if (holder !== undefined) this.#count(holder.key, -1);
         if (workSeconds !== undefined) {
           this.#averageWorkSeconds += NEWEST * (workSeconds - this.#averageWorkSeconds);
         }
@@ -66,6 +80,7 @@ export class Admission {
       },
     };
     this.#inside.add(ticket);
+    if (holder !== undefined) this.#count(holder.key, 1);
     return ticket;
   }
 
@@ -83,12 +98,33 @@ export class Admission {
     clearTimeout(timer);
   }
 
+  #checkShare({ key, overall, perToken }: Holder): void {
+    const own = this.#held.get(key) ?? 0;
+    if (own >= perToken) throw this.#tooMany(perToken, 'with this token');
+    if (this.#inside.size >= overall) throw this.#tooMany(overall, 'in all');
+  }
+
+  #count(key: string, change: 1 | -1): void {
+    const count = (this.#held.get(key) ?? 0) + change;
+    if (count > 0) this.#held.set(key, count);
+    else this.#held.delete(key);
+  }
+
+  #tooMany(limit: number, whose: string): ApiError {
+    const seconds = this.#secondsUntilFree(0);
+    return new ApiError('too_many_sessions', { values: { limit, whose, seconds }, retryAfter: seconds });
+  }
+
+  /** The line ahead moves `sequences` places per average request. */
+  #secondsUntilFree(waiting: number): number {
+    const estimate = Math.ceil((this.#averageWorkSeconds * (waiting + 1)) / this.#engine.model.sequences);
+    return Math.min(MAX_RETRY_SECONDS, Math.max(1, estimate));
+  }
+
   #busy(): ApiError {
     const sequences = this.#engine.model.sequences;
     const waiting = Math.max(0, this.#inside.size - sequences);
-    // The line ahead moves `sequences` places per average request.
-    const estimate = Math.ceil((this.#averageWorkSeconds * (waiting + 1)) / sequences);
-    const seconds = Math.min(MAX_RETRY_SECONDS, Math.max(1, estimate));
+    const seconds = this.#secondsUntilFree(waiting);
     return new ApiError('server_busy', { values: { sequences, waiting, seconds }, retryAfter: seconds });
   }
 }

@@ -64,6 +64,11 @@ export class AnswerParts {
   }
 }
 
+/** Beside OpenAI's fields, and only where there is something to say: their clients leave it alone. */
+export function warningOf({ warning }: Extract<GenerateEvent, { type: 'end' }>): { warning?: string } {
+  return warning === undefined ? {} : { warning };
+}
+
 export function newId(prefix: string): string {
   return prefix + randomBytes(12).toString('hex');
 }

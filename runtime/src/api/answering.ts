@@ -4,17 +4,15 @@ import type { Request, RequestHandler, Response } from 'express';
 import { EngineError, type GenerateEvent, type GenerateRequest } from '../engine/engine.js';
 import { toApiError, type PromptField } from '../errors/from-engine.js';
 import type { Logger } from '../log/logger.js';
-import type { Admission, Ticket } from './admission.js';
-import type { AnswerWriter } from './answer.js';
-import { ClientLeft, runGeneration, type GenerationOptions } from './generation.js';
+import { warningOf, type AnswerWriter } from './answer.js';
+import { ClientLeft } from './generation.js';
 import { unsupported } from './read-body.js';
 import { contextOf } from './request-context.js';
 import type { RequestRules } from './sampling-fields.js';
 import { EventStream } from './sse.js';
+import { startGeneration, type StartOptions } from './start-generation.js';
 
-export interface AnsweringOptions extends GenerationOptions {
-  readonly admission: Admission;
-  readonly log: Logger;
+export interface AnsweringOptions extends StartOptions {
   readonly defaults: RequestRules['defaults'];
 }
 
@@ -48,14 +46,9 @@ export function answering(options: AnsweringOptions, route: Route): RequestHandl
     const { stream, generate, writer } = route.read(req.body, rules, model.id);
     if (model.chatOnly === true) refuseBeyondChat(generate);
 
-    const ticket = options.admission.enter();
-    res.once('close', () => {
-      if (!res.writableFinished) ticket.stop('client_left');
-    });
-    const context = contextOf(res);
-    const events = runGeneration({ id: context.id, ...generate }, ticket, context, options);
+    const { signal, events } = startGeneration(generate, res, options);
     try {
-      if (stream) await sendStream(res, ticket, events, writer, options.log);
+      if (stream) await sendStream(res, signal, events, writer, options.log);
       else await sendWhole(res, events, writer);
     } catch (error) {
       // Only here it is known what the route calls its prompt.
@@ -84,18 +77,18 @@ async function sendWhole(
 ): Promise<void> {
   for await (const event of events) {
     writer.write(event);
-    if (event.type === 'end') res.json(writer.whole());
+    if (event.type === 'end') res.json({ ...writer.whole(), ...warningOf(event) });
   }
 }
 
 async function sendStream(
   res: Response,
-  ticket: Ticket,
+  signal: AbortSignal,
   events: AsyncIterable<GenerateEvent>,
   writer: AnswerWriter,
   log: Logger,
 ): Promise<void> {
-  const stream = new EventStream(res, ticket.signal);
+  const stream = new EventStream(res, signal);
   // Until the work begins an error can still have a status of its own; a long wait needs signs of life.
   const keepAlive = setInterval(() => stream.keepAlive(), KEEP_ALIVE_MS);
   try {

@@ -1,7 +1,7 @@
 /** OpenAI's shapes of a chat answer, whole and in pieces. */
 import type { ChosenLogprob, GenerateEvent, TokenLogprob, Usage } from '../engine/engine.js';
 import type { ApiError } from '../errors/api-error.js';
-import { AnswerParts, newId, unixTime, type AnswerWriter, type StreamPiece } from './answer.js';
+import { AnswerParts, newId, unixTime, warningOf, type AnswerWriter, type StreamPiece } from './answer.js';
 
 export interface ChatAnswerOptions {
   readonly model: string;
@@ -35,7 +35,8 @@ export class ChatAnswer implements AnswerWriter {
       case 'tool-arguments':
         return [this.#chunk({ tool_calls: [{ index: event.index, function: { arguments: event.text } }] })];
       case 'end': {
-        const last = this.#chunk({}, null, event.finishReason);
+        const { data } = this.#chunk({}, null, event.finishReason);
+        const last = { data: { ...data, ...warningOf(event) } };
         const usage = {
           data: { ...this.#head('chat.completion.chunk'), choices: [], usage: usageBody(event.usage) },
         };
@@ -79,7 +80,7 @@ export class ChatAnswer implements AnswerWriter {
   }
 
   /** With `includeUsage`, OpenAI sends `usage: null` in all but the last. */
-  #chunk(delta: object, logprobs: object | null = null, finishReason: string | null = null): StreamPiece {
+  #chunk(delta: object, logprobs: object | null = null, finishReason: string | null = null) {
     return {
       data: {
         ...this.#head('chat.completion.chunk'),

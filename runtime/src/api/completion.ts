@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { integer } from '../config/fields.js';
 import type { ChosenLogprob, GenerateEvent } from '../engine/engine.js';
 import type { ApiError } from '../errors/api-error.js';
-import { AnswerParts, newId, unixTime, type AnswerWriter, type StreamPiece } from './answer.js';
+import { AnswerParts, newId, unixTime, warningOf, type AnswerWriter, type StreamPiece } from './answer.js';
 import { answering, type AnsweringOptions, type ReadRequest } from './answering.js';
 import { requireStreamForOptions } from './chat-request.js';
 import { finiteLogprob, usageBody } from './chat-response.js';
@@ -86,8 +86,9 @@ class CompletionAnswer implements AnswerWriter {
     }
     if (event.type !== 'end') return [];
     const usage = { data: { ...this.#head, choices: [], usage: usageBody(event.usage) } };
+    const { data } = this.#chunk('', null, event.finishReason);
     return [
-      this.#chunk('', null, event.finishReason),
+      { data: { ...data, ...warningOf(event) } },
       ...(this.#includeUsage ? [usage] : []),
       { data: '[DONE]' },
     ];
@@ -103,7 +104,7 @@ class CompletionAnswer implements AnswerWriter {
     return { data: error.toBody() };
   }
 
-  #chunk(text: string, logprobs: object | null, finishReason: string | null): StreamPiece {
+  #chunk(text: string, logprobs: object | null, finishReason: string | null) {
     const choice = { text, index: 0, logprobs, finish_reason: finishReason };
     return { data: { ...this.#head, choices: [choice], ...(this.#includeUsage ? { usage: null } : {}) } };
   }

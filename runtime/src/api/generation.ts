@@ -22,7 +22,6 @@ export class ClientLeft extends Error {
 export interface GenerationOptions {
   readonly engine: Engine;
   readonly metrics: Metrics;
-  readonly maxRequestSeconds: number;
 }
 
 /**
@@ -34,7 +33,7 @@ export async function* runGeneration(
   request: GenerateRequest,
   ticket: Ticket,
   context: RequestContext,
-  { engine, metrics, maxRequestSeconds }: GenerationOptions,
+  { engine, metrics, maxRequestSeconds }: GenerationOptions & { readonly maxRequestSeconds: number },
 ): AsyncGenerator<GenerateEvent, void> {
   const record = new GenerationRecord(context, metrics);
   let workEnded = () => {};
@@ -59,10 +58,18 @@ export async function* runGeneration(
     if (ticket.signal.reason !== 'deadline') {
       throw new EngineError('engine_interrupted', 'the engine ended an answer without saying so');
     }
-    if (!record.started) {
-      throw new ApiError('queue_timeout', { values: { seconds: maxRequestSeconds }, retryAfter: 30 });
+    const values = { seconds: maxRequestSeconds };
+    if (!record.started) throw new ApiError('queue_timeout', { values, retryAfter: 30 });
+    if (!record.hasText) {
+      throw new ApiError('request_timeout', { values, headers: { 'x-should-retry': 'false' } });
     }
-    const end: GenerateEvent = { type: 'end', finishReason: 'length', usage: record.usage };
+    context.notes.push('deadline=reached');
+    const end: GenerateEvent = {
+      type: 'end',
+      finishReason: 'length',
+      usage: record.usage,
+      warning: `The answer ends here because a request may take ${maxRequestSeconds} seconds`,
+    };
     record.add(end);
     yield end;
   } finally {
@@ -89,6 +96,10 @@ class GenerationRecord {
 
   get started(): boolean {
     return this.#startedAt !== undefined;
+  }
+
+  get hasText(): boolean {
+    return this.#lastTextAt !== undefined;
   }
 
   get usage(): Usage {

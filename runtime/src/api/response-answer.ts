@@ -20,6 +20,12 @@ interface CallItem {
 }
 type Item = MessageItem | CallItem;
 
+/** This route's words for the reasons why an answer is not whole. */
+const CUT: Partial<Record<FinishReason, string>> = {
+  length: 'max_output_tokens',
+  content_filter: 'content_filter',
+};
+
 export class ResponseAnswer implements AnswerWriter {
   /** What the request asked for, as the answer repeats it. */
   readonly #echo: object;
@@ -62,14 +68,14 @@ export class ResponseAnswer implements AnswerWriter {
   }
 
   whole(): object {
-    const cut = this.#finished?.reason === 'length';
+    const cut = this.#finished && CUT[this.#finished.reason];
     return {
       id: this.#id,
       object: 'response',
       created_at: this.#created,
       status: this.#finished === undefined ? 'in_progress' : cut ? 'incomplete' : 'completed',
       error: null,
-      incomplete_details: cut ? { reason: 'max_output_tokens' } : null,
+      incomplete_details: cut ? { reason: cut } : null,
       ...this.#echo,
       output: this.#items.map(itemBody),
       usage: this.#finished === undefined ? null : usageBody(this.#finished.usage),
@@ -99,9 +105,10 @@ export class ResponseAnswer implements AnswerWriter {
 
   #end(reason: FinishReason, usage: Usage): StreamPiece[] {
     const empty = this.#items.length === 0 ? this.#openMessage() : [];
-    const closed = this.#close(reason === 'length' ? 'incomplete' : 'completed');
+    const isCut = CUT[reason] !== undefined;
+    const closed = this.#close(isCut ? 'incomplete' : 'completed');
     this.#finished = { reason, usage };
-    const name = reason === 'length' ? 'response.incomplete' : 'response.completed';
+    const name = isCut ? 'response.incomplete' : 'response.completed';
     return [...empty, ...closed, this.#piece(name, { response: this.whole() })];
   }
 

@@ -3,6 +3,7 @@ import { Router, type Request } from 'express';
 
 import type { Authenticate } from '../access/bearer-auth.js';
 import type { TokenRegister } from '../access/token-register.js';
+import type { ResponseCache } from '../cache/response-cache.js';
 import type { BotConfig } from '../config/schema.js';
 import type { Engine } from '../engine/engine.js';
 import { ENGINE_RETRY_SECONDS } from '../errors/from-engine.js';
@@ -10,6 +11,7 @@ import { ApiError } from '../errors/api-error.js';
 import type { Logger } from '../log/logger.js';
 import type { LogRing } from '../log/sinks.js';
 import type { Metrics } from '../metrics.js';
+import type { PolicyStore } from '../policy/store.js';
 import type { Admission } from './admission.js';
 import type { AnsweringOptions } from './answering.js';
 import { chatHandler } from './chat.js';
@@ -27,6 +29,9 @@ export interface ApiParts {
   readonly authenticate: Authenticate;
   /** Undefined where the service has no folder to keep it in. */
   readonly register: TokenRegister | undefined;
+  readonly policy: PolicyStore;
+  /** Undefined where it is switched off. */
+  readonly cache: ResponseCache | undefined;
   readonly admission: Admission;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -63,7 +68,8 @@ export function apiRouter(parts: ApiParts): Router {
     admission: parts.admission,
     metrics: parts.metrics,
     log: parts.log,
-    maxRequestSeconds: config.limits.max_request_seconds,
+    policy: parts.policy,
+    cache: parts.cache,
     defaults: { maxTokens: config.max_tokens, temperature: config.temperature },
   };
 

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.js';
 import { registerConfig } from './commands/config.js';
 import { registerModel } from './commands/model.js';
+import { registerPolicy } from './commands/policy.js';
 import { registerServe } from './commands/serve.js';
 import { registerToken } from './commands/token.js';
 import { registerUp } from './commands/up.js';
@@ -16,7 +17,14 @@ const program = new Command('bot')
   .version(readVersion().text, '--version', 'print versions')
   .exitOverride();
 
-for (const register of [registerServe, registerToken, registerConfig, registerModel, registerUp])
+for (const register of [
+  registerServe,
+  registerToken,
+  registerPolicy,
+  registerConfig,
+  registerModel,
+  registerUp,
+])
   register(program);
 
 try {

@@ -9,6 +9,8 @@ import { flag, integer, numberBetween, oneOf, text } from './fields.js';
 /** Shorter keys can be guessed; the stack generates 32 characters and more. */
 export const MIN_API_KEY_LENGTH = 16;
 
+const REDIS_URL = 'a rediss:// address (redis:// only for localhost)';
+
 const apiKey = () =>
   text(512).min(MIN_API_KEY_LENGTH, {
     error: `a key of at least ${MIN_API_KEY_LENGTH} characters (make one: openssl rand -hex 32)`,
@@ -84,6 +86,23 @@ const remoteService = z.strictObject({
   }),
 });
 
+const cache = z
+  .strictObject({
+    /** Keeps answers to deterministic requests (temperature 0, or a seed): nowhere, in this process, or in Redis. */
+    store: oneOf(['off', 'memory', 'redis']).default('off'),
+    /** Seconds for which an answer is kept. */
+    ttl_seconds: integer(1, 7 * 24 * 3600).default(3600),
+    /** memory: most megabytes of answers; the least recently used go. Redis has a setting of its own for this. */
+    max_mb: integer(1, 1024).default(16),
+    /** redis: `rediss://user:password@host:6379/0`; plain redis:// only on this machine. Values are encrypted. */
+    redis_url: z.string({ error: REDIS_URL }).refine(isSafeRedis, { error: REDIS_URL }).optional(),
+  })
+  .superRefine((given, context) => {
+    if (given.store !== 'redis' || given.redis_url !== undefined) return;
+    const message = '`cache.store` is redis: set `cache.redis_url` too';
+    context.addIssue({ code: 'custom', path: ['redis_url'], message, params: { sentence: true } });
+  });
+
 const logging = z.strictObject({
   /** Lowest level written. SEC lines are always written. */
   level: oneOf(['info', 'warn', 'error']).default('info'),
@@ -112,6 +131,7 @@ export const configSchema = z
     engine: engine.prefault({}),
     limits: limits.prefault({}),
     remote_service: remoteService.optional(),
+    cache: cache.prefault({}),
     logging: logging.prefault({}),
     /**
      * Folder of what the service keeps: the register of tokens and the access policy. Default: /var/lib/bot where it is
@@ -160,6 +180,7 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
     limits: limits.shape,
     remote_service: remoteService.shape,
     'remote_service.auth': remoteService.shape.auth.shape,
+    cache: cache.shape,
     logging: logging.shape,
   };
   return Object.keys(shapes[at] ?? {});
@@ -170,6 +191,16 @@ function isSafeEndpoint(value: string): boolean {
   if (!URL.canParse(value)) return false;
   const url = new URL(value);
   if (url.username !== '' || url.password !== '') return false;
-  const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
-  return url.protocol === 'https:' || (url.protocol === 'http:' && local);
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLocal(url));
+}
+
+/** Neither may Redis's password. */
+function isSafeRedis(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const url = new URL(value);
+  return url.protocol === 'rediss:' || (url.protocol === 'redis:' && isLocal(url));
+}
+
+function isLocal(url: URL): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
 }

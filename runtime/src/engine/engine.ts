@@ -90,7 +90,8 @@ export interface Usage {
   readonly completionTokens: number;
 }
 
-export type FinishReason = 'stop' | 'length' | 'tool_calls';
+/** `content_filter` is the service's, not an engine's: a word rule ended the answer. */
+export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
 
 export interface TextEvent {
   readonly type: 'text';
@@ -115,8 +116,13 @@ export type GenerateEvent =
       readonly text: string;
       readonly tokens: number;
     }
-  /** Sent once, last. */
-  | { readonly type: 'end'; readonly finishReason: FinishReason; readonly usage: Usage };
+  /** Sent once, last. `warning`: why the answer is shorter than was asked for, for people. */
+  | {
+      readonly type: 'end';
+      readonly finishReason: FinishReason;
+      readonly usage: Usage;
+      readonly warning?: string;
+    };
 
 /** `loading` until the model has answered once; `restarting` after a crash; `failed` when it cannot be started. */
 export type EngineState = 'loading' | 'ready' | 'restarting' | 'failed' | 'stopped';

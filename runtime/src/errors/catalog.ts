@@ -62,6 +62,20 @@ export const API_ERRORS = {
     message: 'The model `{model}` answers in text and makes no embeddings',
     help: 'This service serves models that answer; take another service for embeddings.',
   },
+  content_filter: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: 'The request contains words that this service does not allow',
+    help:
+      'A word rule of the access policy; the log has the rule’s name under the request id. An answer in which such a ' +
+      'word comes up ends before it, with the finish reason `content_filter`.',
+  },
+  invalid_policy: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: '{detail}',
+    help: 'The access policy that was sent to the console’s API cannot be used; the one before stays in force.',
+  },
   invalid_http: {
     status: 400,
     type: 'invalid_request_error',
@@ -125,6 +139,12 @@ export const API_ERRORS = {
     message: '{path} does not take {method}, only {allowed}',
     help: 'The `Allow` header lists the methods.',
   },
+  policy_changed: {
+    status: 409,
+    type: 'invalid_request_error',
+    message: 'The access policy was changed by somebody else in the meantime; read it again',
+    help: '`revision` is not the one that `GET /admin/policy` answers now.',
+  },
   payload_too_large: {
     status: 413,
     type: 'invalid_request_error',
@@ -155,6 +175,12 @@ export const API_ERRORS = {
     type: 'rate_limit_error',
     message: 'All {sequences} sequences work and {waiting} requests wait; try again in {seconds} seconds',
     help: '`limits.max_queue` bounds the line. `Retry-After` is computed from how long requests took lately.',
+  },
+  too_many_sessions: {
+    status: 429,
+    type: 'rate_limit_error',
+    message: '{limit} requests are under way {whose}, as many as are allowed; try again in {seconds} seconds',
+    help: '`sessions` of the access policy: in all, for one token, or for one user’s token.',
   },
   internal_error: {
     status: 500,
@@ -197,6 +223,14 @@ export const API_ERRORS = {
     type: 'server_error',
     message: 'The request waited {seconds} seconds for a free sequence; try again later',
     help: '`limits.max_request_seconds` passed before the work began.',
+  },
+  request_timeout: {
+    status: 504,
+    type: 'server_error',
+    message: 'Nothing was written within the {seconds} seconds that a request may take; ask for less',
+    help:
+      'The prompt took all the time there was. With some text written, the answer would have ended with the finish ' +
+      'reason `length` and a `warning`. `x-should-retry: false` keeps clients from trying the same again.',
   },
   shutting_down: {
     status: 503,

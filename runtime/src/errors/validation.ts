@@ -12,7 +12,7 @@ export interface Complaint {
 }
 
 /** Values of these fields are never repeated in a message. */
-const SECRET_FIELD = /(^|\.)(api_key|token)$/;
+const SECRET_FIELD = /(^|\.)(api_key|token|redis_url)$/;
 const SHOWN_VALUE_LENGTH = 60;
 
 /** One complaint per field, in the schema's order. `knownKeys` feeds the "did you mean" of an unknown key. */

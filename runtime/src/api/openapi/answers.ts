@@ -2,13 +2,15 @@
 import { z } from 'zod';
 
 const count = z.int().min(0);
+/** Why the answer is shorter than was asked for, for people. */
+const warning = z.string().optional();
 const usage = z.object({
   prompt_tokens: count,
   completion_tokens: count,
   total_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count }),
 });
-const finishReason = z.enum(['stop', 'length', 'tool_calls']);
+const finishReason = z.enum(['stop', 'length', 'tool_calls', 'content_filter']);
 
 const logprob = {
   token: z.string(),
@@ -46,6 +48,7 @@ export const chatCompletion = z.object({
     )
     .length(1),
   usage,
+  warning,
 });
 
 export const textCompletion = z.object({
@@ -71,6 +74,7 @@ export const textCompletion = z.object({
     )
     .length(1),
   usage,
+  warning,
 });
 
 const status = z.enum(['completed', 'incomplete', 'in_progress']);
@@ -80,7 +84,7 @@ export const responseObject = z.object({
   created_at: count,
   status,
   error: z.null(),
-  incomplete_details: z.object({ reason: z.literal('max_output_tokens') }).nullable(),
+  incomplete_details: z.object({ reason: z.enum(['max_output_tokens', 'content_filter']) }).nullable(),
   model: z.string(),
   // What was asked for.
   instructions: z.string().nullable(),

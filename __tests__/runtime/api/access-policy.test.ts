@@ -1,0 +1,222 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { signAccessToken } from '../../../runtime/src/access/access-token';
+import { temporaryFolder } from '../../support/temporary-folder';
+import { neverEnds, says, ScriptedEngine } from '../support/scripted-engine';
+import { API_KEY, eventsOf, startTestService, stopTestServices, until } from '../support/test-service';
+
+stopTestServices();
+const folder = temporaryFolder();
+
+const CHAT = '/v1/chat/completions';
+const body = (content: string, extra: object = {}) => ({
+  model: 'test-model',
+  messages: [{ role: 'user', content }],
+  ...extra,
+});
+
+interface Answer {
+  choices: { message: { content: string }; finish_reason: string }[];
+  warning?: string;
+  error?: { code: string; message: string };
+}
+const read = async (response: Response) => (await response.json()) as Answer;
+
+async function start(policy: object, engine = new ScriptedEngine(), config: object = {}) {
+  writeFileSync(join(folder(), 'policy.yaml'), JSON.stringify(policy));
+  return startTestService({ engine, stateDirectory: folder(), config });
+}
+
+const MASK = { name: 'names', action: 'mask', words: ['ada lovelace', '敏感词'] };
+const BLOCK = { name: 'bad things', action: 'block', words: ['bomb'] };
+
+describe('word rules', () => {
+  test('mask what comes in, in every message, and say so without the word', async () => {
+    const { call, engine, logged } = await start({ words: [MASK] });
+    await call(CHAT, {
+      ...body('Who is Ada  Lovelace?'),
+      messages: [
+        { role: 'system', content: '不要说敏感词。' },
+        { role: 'user', content: [{ type: 'text', text: 'Who is ADA LOVELACE?' }] },
+      ],
+    });
+    expect(engine.requests[0]?.input).toEqual({
+      messages: [
+        { role: 'system', content: '不要说***。' },
+        { role: 'user', content: 'Who is ***?' },
+      ],
+    });
+    await until(() => logged().length === 2);
+    expect(logged()[0]).toMatch(
+      /\[SEC\] req=\S+ user=api-key sensitive words in the input, masked: "names" x2$/,
+    );
+    expect(logged().join()).not.toMatch(/ada|敏感/i);
+  });
+
+  test('block what comes in: 400, and the engine never sees it', async () => {
+    const { call, engine, logged } = await start({ words: [BLOCK] });
+    for (const stream of [false, true]) {
+      const answer = await call(CHAT, body('how to build a BOMB', { stream }));
+      expect(answer.status).toBe(400);
+      expect(await read(answer)).toMatchObject({ error: { code: 'content_filter' } });
+    }
+    expect(engine.requests).toEqual([]);
+    expect(logged()[0]).toMatch(/\[SEC\] .*blocked by "bad things"/);
+  });
+
+  test('mask what goes out, whole and streamed, also a word that comes in pieces', async () => {
+    const engine = new ScriptedEngine(says('I am A', 'da ', 'Love', 'lace', ', 敏', '感', '词!'));
+    const { call } = await start({ words: [MASK] }, engine);
+    const whole = await read(await call(CHAT, body('hi')));
+    expect(whole.choices[0]).toMatchObject({ message: { content: 'I am ***, ***!' }, finish_reason: 'stop' });
+    const events = eventsOf(await (await call(CHAT, body('hi', { stream: true }))).text());
+    const pieces = events
+      .slice(0, -1)
+      .map(
+        (event) => (JSON.parse(event) as { choices: { delta: { content?: string } }[] }).choices[0]?.delta,
+      );
+    expect(pieces.map((delta) => delta?.content ?? '').join('')).toBe('I am ***, ***!');
+    expect(events.join()).not.toMatch(/Love|敏|感/);
+  });
+
+  test('end an answer before a blocked word, and the work with it', async () => {
+    const engine = new ScriptedEngine(async function* (request, signal) {
+      yield { type: 'start', promptTokens: 7, cachedTokens: 3 };
+      for (const text of ['Take a bo', 'mb ']) yield { type: 'text', text, tokens: 2 };
+      yield* neverEnds()(request, signal);
+    });
+    const { call, logged } = await start({ words: [BLOCK] }, engine);
+    const answer = await read(await call(CHAT, body('hi')));
+    expect(answer).toMatchObject({
+      choices: [{ message: { content: 'Take a ' }, finish_reason: 'content_filter' }],
+      usage: { prompt_tokens: 7, completion_tokens: 4 },
+    });
+    await until(() => engine.cancelled.length === 1);
+    expect(logged()[0]).toMatch(/\[SEC\] .*sensitive words in the output, blocked by "bad things"/);
+  });
+
+  test('change without a restart', async () => {
+    const { call } = await start({});
+    writeFileSync(join(folder(), 'policy.yaml'), JSON.stringify({ words: [BLOCK] }));
+    const deadline = performance.now() + 1000;
+    let status = 200;
+    while (status === 200 && performance.now() < deadline) status = (await call(CHAT, body('bomb'))).status;
+    expect(status).toBe(400);
+  });
+});
+
+describe('session limits', () => {
+  const tokenOf = async (user: string) => (await signAccessToken(API_KEY, user, 60)).token;
+  const ask = (url: string, token: string) =>
+    fetch(url + CHAT, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify(body('hi', { stream: true })),
+    });
+
+  test('hold for each token, with exceptions for a user, and free a place when a request ends', async () => {
+    const engine = new ScriptedEngine(neverEnds());
+    const { url } = await start({ sessions: { per_token: 1 }, users: { bob: { per_token: 2 } } }, engine);
+    const [ada, other, bob] = [await tokenOf('ada'), await tokenOf('ada'), await tokenOf('bob')];
+    const first = await ask(url, ada);
+    expect(first.status).toBe(200);
+    const refused = await ask(url, ada);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await read(refused)).toMatchObject({
+      error: { code: 'too_many_sessions', message: expect.stringMatching(/^1 requests? .*with this token/) },
+    });
+    // Another token of the same user has a share of its own; bob may have two.
+    const open = [await ask(url, other), await ask(url, bob), await ask(url, bob)];
+    expect(open.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect((await ask(url, bob)).status).toBe(429);
+    await first.body?.cancel();
+    await until(() => engine.cancelled.length === 1);
+    const again = await ask(url, ada);
+    expect(again.status).toBe(200);
+    for (const response of [again, ...open]) await response.body?.cancel();
+  });
+
+  test('hold in all', async () => {
+    const { url } = await start({ sessions: { overall: 1 } }, new ScriptedEngine(neverEnds()));
+    const first = await ask(url, await tokenOf('ada'));
+    const refused = await ask(url, await tokenOf('bob'));
+    expect(refused.status).toBe(429);
+    expect((await read(refused)).error?.message).toContain('in all');
+    await first.body?.cancel();
+  });
+});
+
+describe('the longest request', () => {
+  const LIMIT = { sessions: { longest_request_seconds: 1 } };
+
+  test('ends with what it has, and says why', async () => {
+    const { call, logged } = await start(LIMIT, new ScriptedEngine(neverEnds()));
+    const answer = await read(await call(CHAT, body('hi')));
+    expect(answer.choices[0]?.finish_reason).toBe('length');
+    expect(answer.choices[0]?.message.content).toMatch(/^x+$/);
+    expect(answer.warning).toMatch(/may take 1 seconds/);
+    const streamed = eventsOf(await (await call(CHAT, body('hi', { stream: true }))).text());
+    expect(streamed.at(-2)).toContain('"warning"');
+    await until(() => logged().some((line) => line.includes('deadline=reached')));
+  });
+
+  test('is an error that clients do not try again, if nothing came', async () => {
+    const engine = new ScriptedEngine(neverEnds(60_000));
+    const { call } = await start(LIMIT, engine);
+    const answer = await call(CHAT, body('hi'));
+    expect(answer.status).toBe(504);
+    expect(answer.headers.get('x-should-retry')).toBe('false');
+    expect(await read(answer)).toMatchObject({ error: { code: 'request_timeout' } });
+  });
+});
+
+describe('the console’s API for the policy', () => {
+  async function startConsole() {
+    const service = await start({ words: [MASK] });
+    const admin = (init: RequestInit = {}, credential = API_KEY) =>
+      fetch(`${service.consoleUrl}/admin/policy`, {
+        ...init,
+        headers: { Authorization: `Bearer ${credential}`, 'Content-Type': 'application/json' },
+      });
+    const put = (value: unknown) => admin({ method: 'PUT', body: JSON.stringify(value) });
+    const current = async () => (await (await admin()).json()) as { policy: object; revision: string };
+    return { ...service, admin, put, current };
+  }
+
+  test('reads and replaces it, in force at once, with a SEC line', async () => {
+    const { put, current, call, logged } = await startConsole();
+    const { policy, revision } = await current();
+    expect(policy).toMatchObject({ words: [{ name: 'names', on: ['input', 'output'], match: 'word' }] });
+    const answer = await put({ policy: { words: [BLOCK] }, revision });
+    expect(answer.status).toBe(200);
+    expect((await call(CHAT, body('bomb'))).status).toBe(400);
+    expect(logged().some((line) => /\[SEC\] .*user=api-key replaced the access policy/.test(line))).toBe(
+      true,
+    );
+    expect((await put({ policy: {}, revision })).status).toBe(409);
+  });
+
+  test('refuses what is wrong, by name, and changes nothing', async () => {
+    const { put, current } = await startConsole();
+    const before = await current();
+    const answer = await put({ policy: { sessions: { per_token: 0 } }, revision: before.revision });
+    expect(answer.status).toBe(400);
+    expect((await read(answer)).error).toMatchObject({
+      code: 'invalid_policy',
+      message: expect.stringContaining('sessions.per_token'),
+    });
+    expect((await put({ revision: before.revision })).status).toBe(400);
+    expect(await current()).toEqual(before);
+  });
+
+  test('needs the scope admin', async () => {
+    const { admin } = await startConsole();
+    expect((await admin({}, await tokenFor('chat'))).status).toBe(403);
+    expect((await admin({}, await tokenFor('admin'))).status).toBe(200);
+  });
+});
+
+const tokenFor = async (scope: 'chat' | 'admin') =>
+  (await signAccessToken(API_KEY, 'ada', 60, [scope])).token;

@@ -1,0 +1,128 @@
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { PolicyChanged, PolicyStore } from '../../../runtime/src/policy/store';
+import { PolicyError } from '../../../runtime/src/policy/read';
+import { temporaryFolder } from '../../support/temporary-folder';
+import { until } from '../support/test-service';
+
+const folder = temporaryFolder();
+const file = () => join(folder(), 'policy.yaml');
+let logged: string[];
+let store: PolicyStore | undefined;
+beforeEach(() => (logged = []));
+afterEach(() => store?.close());
+
+async function open(directory: string | undefined = folder()) {
+  store = await PolicyStore.open({
+    directory,
+    maxRequestSeconds: 300,
+    log: (level, text) => logged.push(`${level} ${text}`),
+  });
+  store.follow();
+  return store;
+}
+
+const WORDS = `words:
+  - { name: names, action: mask, words: [ada, 敏感词] }
+  - { name: bad, action: block, on: [input], words: [bad] }
+`;
+
+describe('the access policy', () => {
+  test('is the default without a file: no limits but the configuration’s, no words', async () => {
+    const policy = await open();
+    expect(policy.policy).toEqual({ sessions: {}, users: {}, words: [] });
+    expect(policy.limitsFor('ada')).toEqual({ overall: Infinity, perToken: Infinity, seconds: 300 });
+    expect(policy.input.isEmpty && policy.output.isEmpty).toBe(true);
+  });
+
+  test('has limits in all, for each token, and for a user’s', async () => {
+    writeFileSync(
+      file(),
+      'sessions: { overall: 8, per_token: 5, longest_request_seconds: 120 }\nusers:\n  ada: { per_token: 1 }\n',
+    );
+    const policy = await open();
+    expect(policy.limitsFor('bob')).toEqual({ overall: 8, perToken: 5, seconds: 120 });
+    expect(policy.limitsFor('ada')).toEqual({ overall: 8, perToken: 1, seconds: 120 });
+    expect(policy.limitsFor('constructor')).toEqual({ overall: 8, perToken: 5, seconds: 120 });
+  });
+
+  test('applies each rule to the side it is for', async () => {
+    writeFileSync(file(), WORDS);
+    const policy = await open();
+    expect(policy.input.screen('Ada is bad').blockedBy).toBe('bad');
+    expect(policy.output.screen('Ada is bad')).toMatchObject({ text: '*** is bad', blockedBy: undefined });
+  });
+
+  test('is taken over within a second when its file changes; the line tells no word', async () => {
+    const policy = await open();
+    const start = performance.now();
+    writeFileSync(file(), WORDS);
+    await until(() => !policy.output.isEmpty);
+    expect(performance.now() - start).toBeLessThan(1000);
+    expect(logged).toEqual([
+      expect.stringMatching(/^SEC access policy \w+ is in force.* 2 word rules with 3 words$/),
+    ]);
+    expect(logged.join()).not.toMatch(/ada|敏感词/);
+  });
+
+  test('stays in force when the file is broken, and the log says why', async () => {
+    writeFileSync(file(), WORDS);
+    const policy = await open();
+    writeFileSync(file(), 'sessions: { per_tokn: 5 }\n');
+    await until(() => logged.length === 1);
+    expect(logged[0]).toMatch(/^ERR .*policy.yaml cannot be used, the one before stays in force/);
+    expect(logged[0]).toContain('did you mean `sessions.per_token`?');
+    expect(policy.problem).toContain('per_tokn');
+    expect(policy.output.screen('Ada').text).toBe('***');
+    writeFileSync(file(), WORDS.replace('ada', 'bob'));
+    await until(() => policy.problem === undefined && policy.output.screen('Ada').text === 'Ada');
+  });
+
+  test('is read again at once when it is told to', async () => {
+    const policy = await open();
+    writeFileSync(file(), WORDS);
+    await policy.reload();
+    expect(policy.output.isEmpty).toBe(false);
+  });
+
+  test('that is broken stops the start: no older one could stay in force', async () => {
+    writeFileSync(file(), 'words: [');
+    await expect(open()).rejects.toThrow(/line \d+, column \d+: not valid YAML/);
+  });
+
+  test('is replaced as a whole, in one step, and in force at once', async () => {
+    const policy = await open();
+    await policy.replace({ sessions: { per_token: 3 } }, policy.revision);
+    expect(policy.limitsFor(undefined).perToken).toBe(3);
+    expect(readFileSync(file(), 'utf8')).toContain('per_token: 3');
+    expect(readdirSync(folder())).toEqual(['policy.yaml']);
+  });
+
+  test('is not replaced by somebody who has seen an older one', async () => {
+    const policy = await open();
+    const { revision } = policy;
+    await policy.replace({ sessions: { per_token: 3 } }, revision);
+    await expect(policy.replace({}, revision)).rejects.toThrow(PolicyChanged);
+    expect(policy.limitsFor(undefined).perToken).toBe(3);
+  });
+
+  test.each([
+    [{ session: {} }, /`session` is not known; did you mean `sessions`/],
+    [{ sessions: { per_token: 0 } }, /Expected `sessions.per_token` to be an integer from 1 to 1000, got 0/],
+    [{ sessions: { longest_request_seconds: 301 } }, /an integer from 1 to 300, got 301/],
+    [{ users: { 'a b': {} } }, /users.a b/],
+    [
+      { words: [{ name: 'x', action: 'drop', words: ['y'] }] },
+      /`words\[0\].action` to be one of mask, block/,
+    ],
+    [{ words: [{ name: 'x', action: 'mask', words: [] }] }, /`words\[0\].words` to be a list of words/],
+    [{ words: [{ name: 'x', action: 'mask', words: ['\u200b'] }] }, /`words\[0\].words\[0\]`/],
+    [[], /should hold keys and values/],
+  ])('refuses %j', async (value, message) => {
+    const policy = await open();
+    await expect(policy.replace(value)).rejects.toThrow(PolicyError);
+    await expect(policy.replace(value)).rejects.toThrow(message);
+    expect(readdirSync(folder())).toEqual([]);
+  });
+});

@@ -1,0 +1,122 @@
+/**
+ * From a request that was read to the events of its answer: word rules, response cache, admission, engine, word rules
+ * again. What the routes share, whatever their format is.
+ */
+import type { Response } from 'express';
+
+import type { Identity } from '../access/bearer-auth.js';
+import type { ResponseCache } from '../cache/response-cache.js';
+import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
+import type { Logger } from '../log/logger.js';
+import type { PolicyStore } from '../policy/store.js';
+import type { Admission } from './admission.js';
+import { ClientLeft, runGeneration, type GenerationOptions } from './generation.js';
+import { unsupported } from './read-body.js';
+import { contextOf, type RequestContext } from './request-context.js';
+import { screenInput, screenOutput, type HitReport } from './word-filter.js';
+
+export interface StartOptions extends GenerationOptions {
+  readonly admission: Admission;
+  readonly log: Logger;
+  readonly policy: PolicyStore;
+  /** Undefined where it is switched off. */
+  readonly cache: ResponseCache | undefined;
+}
+
+export interface StartedGeneration {
+  /** Aborted when work on the request should end. */
+  readonly signal: AbortSignal;
+  /** Nothing happens before the first is asked for. @throws EngineError, ApiError, ClientLeft */
+  readonly events: AsyncGenerator<GenerateEvent, void>;
+}
+
+export function startGeneration(
+  request: Omit<GenerateRequest, 'id'>,
+  res: Response,
+  options: StartOptions,
+): StartedGeneration {
+  const controller = new AbortController();
+  res.once('close', () => {
+    if (!res.writableFinished) controller.abort('client_left');
+  });
+  const context = contextOf(res);
+  const events = screened({ id: context.id, ...request }, controller, res, options);
+  return { signal: controller.signal, events };
+}
+
+async function* screened(
+  request: GenerateRequest,
+  controller: AbortController,
+  res: Response,
+  options: StartOptions,
+): AsyncGenerator<GenerateEvent, void> {
+  const { policy, log } = options;
+  const report = hitReport(contextOf(res), log);
+  // They name tokens, also those of a word that is masked in the text.
+  if (request.topLogprobs !== undefined && !policy.output.isEmpty) {
+    throw unsupported('logprobs', 'its access policy filters what the model writes');
+  }
+  const input = screenInput(request.input, policy.input, report);
+  yield* screenOutput(cached({ ...request, input }, controller, res, options), policy.output, report);
+}
+
+/** The answer from the cache, else from the engine, and then into the cache. */
+async function* cached(
+  request: GenerateRequest,
+  controller: AbortController,
+  res: Response,
+  options: StartOptions,
+): AsyncGenerator<GenerateEvent, void> {
+  const { cache, metrics } = options;
+  const context = contextOf(res);
+  const key = cache?.keyOf(request);
+  if (cache === undefined || key === undefined) return yield* admitted(request, controller, context, options);
+
+  const kept = await cache.get(key);
+  const result = kept === undefined ? 'miss' : 'hit';
+  metrics.cacheLookups.inc({ result });
+  context.notes.push(`cache=${result}`);
+  if (!res.headersSent) res.set('X-Cache', result);
+  if (kept !== undefined) return yield* kept.map(asRead);
+
+  const events: GenerateEvent[] = [];
+  for await (const event of admitted(request, controller, context, options)) {
+    events.push(event);
+    // Not what time, and not the request, has cut off. Before the last event: after it, nobody may ask for more.
+    if (event.type === 'end' && event.warning === undefined) await cache.set(key, events);
+    yield event;
+  }
+}
+
+/** Of an answer from the cache, no token of the prompt was read. */
+function asRead(event: GenerateEvent): GenerateEvent {
+  if (event.type === 'start') return { ...event, cachedTokens: event.promptTokens };
+  if (event.type !== 'end') return event;
+  return { ...event, usage: { ...event.usage, cachedTokens: event.usage.promptTokens } };
+}
+
+async function* admitted(
+  request: GenerateRequest,
+  controller: AbortController,
+  context: RequestContext,
+  options: StartOptions,
+): AsyncGenerator<GenerateEvent, void> {
+  if (controller.signal.reason === 'client_left') throw new ClientLeft();
+  const { overall, perToken, seconds } = options.policy.limitsFor(context.identity?.user);
+  const holder = { key: holderKey(context.identity), overall, perToken };
+  const ticket = options.admission.enter(holder, controller);
+  yield* runGeneration(request, ticket, context, { ...options, maxRequestSeconds: seconds });
+}
+
+/** Token ids are UUIDs, or else chosen by those who know the API key: none is this word. */
+function holderKey(identity: Identity | undefined): string {
+  return identity?.tokenId ?? 'API key';
+}
+
+function hitReport({ id, user }: RequestContext, log: Logger): HitReport {
+  return (side, hits, blockedBy) => {
+    const rules = [...hits].map(([rule, count]) => `${JSON.stringify(rule)} x${count}`).join(', ');
+    const what = blockedBy === undefined ? 'masked' : `blocked by ${JSON.stringify(blockedBy)}`;
+    log.log('SEC', `req=${id} user=${user ?? '-'} sensitive words in the ${side}, ${what}: ${rules}`);
+  };
+}

@@ -1,0 +1,184 @@
+/** The access policy in force: read from its file, followed as the file changes, changed by the console. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { writeAtomically } from '../files/atomic-write.js';
+import { withFileLock } from '../files/file-lock.js';
+import { followFile } from '../files/follow-file.js';
+import type { LogLevel } from '../log/logger.js';
+import { checkPolicy, parsePolicy, renderPolicy, revisionOf } from './read.js';
+import type { Policy } from './schema.js';
+import { WordScreen } from './word-screen.js';
+
+export const POLICY_FILE = 'policy.yaml';
+
+export interface PolicyStoreOptions {
+  /** Where `policy.yaml` lies, or will. Undefined: the default policy, which cannot be changed. */
+  readonly directory: string | undefined;
+  /** The configuration's limits.max_request_seconds. */
+  readonly maxRequestSeconds: number;
+  /** For the command that replaces it: a broken file counts as the default policy. */
+  readonly mayBeBroken?: boolean;
+  readonly log: (level: LogLevel, text: string) => void;
+}
+
+/** Somebody else changed the policy in between. */
+export class PolicyChanged extends Error {
+  constructor() {
+    super('the policy was changed by somebody else');
+    this.name = 'PolicyChanged';
+  }
+}
+
+/** Limits for one request. */
+export interface RequestLimits {
+  readonly overall: number;
+  readonly perToken: number;
+  readonly seconds: number;
+}
+
+interface InForce {
+  readonly policy: Policy;
+  readonly revision: string;
+  readonly input: WordScreen;
+  readonly output: WordScreen;
+}
+
+export class PolicyStore {
+  readonly file: string | undefined;
+  readonly #options: PolicyStoreOptions;
+  #inForce: InForce;
+  /** The text in the file when it was read last, usable or not. */
+  #text = '';
+  #problem: string | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  #stopFollowing = () => {};
+
+  private constructor(options: PolicyStoreOptions) {
+    this.#options = options;
+    this.file = options.directory === undefined ? undefined : join(options.directory, POLICY_FILE);
+    this.#inForce = compile('', options.maxRequestSeconds);
+  }
+
+  /** @throws PolicyError: with no older policy to stay in force, a broken one stops the start */
+  static async open(options: PolicyStoreOptions): Promise<PolicyStore> {
+    const store = new PolicyStore(options);
+    store.#text = await store.#readText();
+    try {
+      store.#inForce = compile(store.#text, options.maxRequestSeconds);
+    } catch (error) {
+      if (options.mayBeBroken !== true) throw error;
+    }
+    return store;
+  }
+
+  /** Takes changes of the file over as they come. */
+  follow(): void {
+    if (this.file !== undefined) this.#stopFollowing = followFile(this.file, () => void this.reload());
+  }
+
+  close(): void {
+    this.#stopFollowing();
+  }
+
+  get policy(): Policy {
+    return this.#inForce.policy;
+  }
+
+  get revision(): string {
+    return this.#inForce.revision;
+  }
+
+  /** Why the file's present content is not in force. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** For what users send. */
+  get input(): WordScreen {
+    return this.#inForce.input;
+  }
+
+  /** For what the model answers. */
+  get output(): WordScreen {
+    return this.#inForce.output;
+  }
+
+  limitsFor(user: string | undefined): RequestLimits {
+    const { sessions, users } = this.#inForce.policy;
+    const own = user === undefined || !Object.hasOwn(users, user) ? undefined : users[user];
+    return {
+      overall: sessions.overall ?? Infinity,
+      perToken: own?.per_token ?? sessions.per_token ?? Infinity,
+      seconds:
+        own?.longest_request_seconds ?? sessions.longest_request_seconds ?? this.#options.maxRequestSeconds,
+    };
+  }
+
+  /** Reads the file again. Never rejects: a broken file leaves the old policy in force, and the log says so. */
+  reload(): Promise<void> {
+    this.#reading = this.#reading.then(() => this.#reload());
+    return this.#reading;
+  }
+
+  /**
+   * Writes a new policy and puts it in force. `revision` is the one that it is based on.
+   * @throws PolicyError, PolicyChanged
+   */
+  async replace(value: unknown, revision?: string): Promise<void> {
+    const { file } = this;
+    if (file === undefined) throw new Error('there is no folder to keep the policy in');
+    const policy = checkPolicy(value, this.#options.maxRequestSeconds);
+    await withFileLock(file, async () => {
+      if (revision !== undefined && revisionOf(await this.#readText()) !== revision)
+        throw new PolicyChanged();
+      const text = renderPolicy(policy);
+      await writeAtomically(file, text, 0o640);
+      this.#take(text);
+    });
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      const text = await this.#readText();
+      if (text !== this.#text) this.#take(text);
+    } catch (error) {
+      this.#problem = error instanceof Error ? error.message : String(error);
+      this.#options.log(
+        'ERR',
+        `${this.file ?? 'the policy'} cannot be used, the one before stays in force: ${this.#problem}`,
+      );
+    }
+  }
+
+  #take(text: string): void {
+    this.#text = text;
+    this.#inForce = compile(text, this.#options.maxRequestSeconds);
+    this.#problem = undefined;
+    const { sessions, words } = this.#inForce.policy;
+    const count = words.reduce((sum, rule) => sum + rule.words.length, 0);
+    this.#options.log(
+      'SEC',
+      `access policy ${this.#inForce.revision} is in force: sessions ${JSON.stringify(sessions)}, ` +
+        `${words.length} word rules with ${count} words`,
+    );
+  }
+
+  async #readText(): Promise<string> {
+    if (this.file === undefined) return '';
+    try {
+      return await readFile(this.file, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      throw error;
+    }
+  }
+}
+
+/** @throws PolicyError */
+function compile(text: string, maxRequestSeconds: number): InForce {
+  const policy = parsePolicy(text, maxRequestSeconds);
+  const screenOf = (side: 'input' | 'output') =>
+    new WordScreen(policy.words.filter((rule) => rule.on.includes(side)));
+  return { policy, revision: revisionOf(text), input: screenOf('input'), output: screenOf('output') };
+}

@@ -1,0 +1,201 @@
+/** Looks for sensitive words in a text, whole or in pieces, and masks them or says that it must be blocked. */
+import { Automaton } from './automaton.js';
+import { createFolder, Kind } from './fold.js';
+
+/** What a masked word is replaced by: of one length, so that it does not tell the word's. */
+export const MASK = '***';
+
+export interface WordRule {
+  /** For the log: the words themselves never stand there. */
+  readonly name: string;
+  readonly action: 'mask' | 'block';
+  /** `word`: not inside a longer word, in scripts that put spaces between words. `part`: anywhere. */
+  readonly match: 'word' | 'part';
+  readonly words: readonly string[];
+}
+
+export interface Screened {
+  readonly text: string;
+  /** How often each rule was hit, by its name. */
+  readonly hits: ReadonlyMap<string, number>;
+  /** The name of the rule that ends the text; `text` is what came before. */
+  readonly blockedBy: string | undefined;
+}
+
+interface Pattern {
+  readonly rule: WordRule;
+  readonly length: number;
+  /** The word's first or last character is a letter, so that no letter may stand beside it. */
+  readonly closedBefore: boolean;
+  readonly closedAfter: boolean;
+}
+
+interface Match {
+  readonly from: number;
+  readonly to: number;
+  readonly pattern: Pattern;
+}
+
+/** Compiled rules. Immutable, shared by all requests. */
+export class WordScreen {
+  readonly automaton: Automaton;
+  readonly patterns: readonly Pattern[];
+
+  constructor(rules: readonly WordRule[]) {
+    const folded = rules.flatMap((rule) => rule.words.map((word) => ({ rule, ...foldWord(word) })));
+    this.patterns = folded.map(({ rule, codes, kinds }) => ({
+      rule,
+      length: codes.length,
+      closedBefore: rule.match === 'word' && kinds[0] === Kind.Letter,
+      closedAfter: rule.match === 'word' && kinds.at(-1) !== Kind.Other,
+    }));
+    this.automaton = new Automaton(
+      folded.map(({ codes }) => codes),
+      this.patterns.map((pattern) => pattern.closedBefore),
+    );
+  }
+
+  get isEmpty(): boolean {
+    return this.patterns.length === 0;
+  }
+
+  screen(text: string): Screened {
+    if (this.isEmpty) return { text, hits: new Map(), blockedBy: undefined };
+    const stream = new WordStream(this);
+    const released = stream.push(text) + stream.end();
+    return { text: released, hits: stream.hits, blockedBy: stream.blockedBy };
+  }
+}
+
+/** One text in pieces. A piece is held back only while its end could be the beginning of a word. */
+export class WordStream {
+  readonly hits = new Map<string, number>();
+  readonly #screen: WordScreen;
+  readonly #fold: (text: string) => void;
+  #state = 0;
+  /** Of the original text, what has not been released; begins at `#heldFrom`. */
+  #held = '';
+  #heldFrom = 0;
+  /** Of the folded text, the units since the last release, and where each comes from. */
+  #starts: number[] = [];
+  #kinds: Kind[] = [];
+  /** The kind of the unit before those. */
+  #kindBefore = Kind.Other;
+  /** Matches that stand or fall with the next unit. */
+  #undecided: Match[] = [];
+  #accepted: { from: number; to: number }[] = [];
+  #blocked: { readonly rule: string; readonly from: number } | undefined;
+
+  constructor(screen: WordScreen) {
+    this.#screen = screen;
+    this.#fold = createFolder((code, kind, from, to) => this.#take(code, kind, from, to));
+  }
+
+  /** The rule that ends this text. Nothing is released after that. */
+  get blockedBy(): string | undefined {
+    return this.#blocked?.rule;
+  }
+
+  /** Takes a piece, returns what can be let through now. */
+  push(text: string): string {
+    if (this.#blocked !== undefined) return '';
+    this.#held += text;
+    this.#fold(text);
+    return this.#release(this.#safeEnd());
+  }
+
+  /** The text has ended: returns what was still held back. */
+  end(): string {
+    if (this.#blocked !== undefined) return '';
+    for (const match of this.#undecided.splice(0)) this.#accept(match);
+    this.#state = 0;
+    return this.#release(this.#safeEnd());
+  }
+
+  #take(code: number, kind: Kind, from: number, to: number): void {
+    if (this.#blocked !== undefined) return;
+    if (this.#undecided.length > 0) this.#decide(kind);
+    this.#starts.push(from);
+    this.#kinds.push(kind);
+    const { automaton, patterns } = this.#screen;
+    this.#state = automaton.step(this.#state, code);
+    if (!automaton.hasEnds(this.#state)) return;
+    for (const index of automaton.endsAt(this.#state)) {
+      const pattern = patterns[index];
+      if (pattern === undefined) continue;
+      if (pattern.closedBefore && this.#isInsideWord(pattern.length)) continue;
+      const first = this.#starts[this.#starts.length - pattern.length] ?? this.#heldFrom;
+      this.#undecided.push({ from: first, to, pattern });
+    }
+  }
+
+  #decide(next: Kind): void {
+    for (const match of this.#undecided.splice(0)) {
+      // An accent makes another letter of the last one.
+      const goesOn = next === Kind.Mark || (match.pattern.closedAfter && next === Kind.Letter);
+      if (!goesOn) this.#accept(match);
+    }
+  }
+
+  /** Whether a letter stands before the last `units` units. */
+  readonly #isInsideWord = (units: number): boolean =>
+    (this.#kinds[this.#kinds.length - units - 1] ?? this.#kindBefore) !== Kind.Other;
+
+  #accept({ from, to, pattern }: Match): void {
+    const { name, action } = pattern.rule;
+    if (this.#blocked !== undefined) return;
+    this.hits.set(name, (this.hits.get(name) ?? 0) + 1);
+    if (action === 'block') this.#blocked = { rule: name, from };
+    else this.#accepted.push({ from, to });
+  }
+
+  /** Up to where no word can begin that is not known to be one. */
+  #safeEnd(): number {
+    const { automaton } = this.#screen;
+    const pending = automaton.pendingUnits(this.#state, (units) => !this.#isInsideWord(units));
+    const candidates = this.#undecided.map((match) => match.from);
+    if (this.#blocked !== undefined) candidates.push(this.#blocked.from);
+    if (pending > 0) candidates.push(this.#starts[this.#starts.length - pending] ?? this.#heldFrom);
+    return Math.min(this.#heldFrom + this.#held.length, ...candidates);
+  }
+
+  #release(end: number): string {
+    // Never through the middle of a masked word.
+    for (const { from, to } of this.#accepted) if (from < end && end < to) end = from;
+    if (end <= this.#heldFrom) return '';
+
+    let text = '';
+    let at = this.#heldFrom;
+    const inside = this.#accepted.filter(({ from }) => from < end).sort((a, b) => a.from - b.from);
+    for (const { from, to } of inside) {
+      // Words that overlap are one mask.
+      if (from >= at) text += this.#held.slice(at - this.#heldFrom, from - this.#heldFrom) + MASK;
+      at = Math.max(at, to);
+    }
+    text += this.#held.slice(at - this.#heldFrom, end - this.#heldFrom);
+
+    this.#accepted = this.#accepted.filter(({ from }) => from >= end);
+    this.#held = this.#held.slice(end - this.#heldFrom);
+    this.#heldFrom = end;
+    const kept = this.#starts.findIndex((start) => start >= end);
+    const dropped = kept === -1 ? this.#starts.length : kept;
+    this.#kindBefore = this.#kinds[dropped - 1] ?? this.#kindBefore;
+    this.#starts.splice(0, dropped);
+    this.#kinds.splice(0, dropped);
+    return text;
+  }
+}
+
+/** A word in the form in which it is compared. */
+export function foldWord(word: string): {
+  readonly codes: readonly number[];
+  readonly kinds: readonly Kind[];
+} {
+  const codes: number[] = [];
+  const kinds: Kind[] = [];
+  createFolder((code, kind) => {
+    codes.push(code);
+    kinds.push(kind);
+  })(word.trim());
+  return { codes, kinds };
+}
