@@ -65,6 +65,8 @@ const engine = z.strictObject({
   flash_attention: flag().optional(),
   /** q8_0 halves the memory of f16, at a third of the reading speed. */
   kv_cache_type: oneOf(['f16', 'q8_0']).optional(),
+  /** MiB of memory for conversations that lost their sequence to another; 0 switches it off. */
+  prompt_cache_mib: integer(0, 1_048_576).optional(),
 });
 
 const limits = z.strictObject({

@@ -2,9 +2,12 @@ import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { BatchingStrategy } from './batching-strategy.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
 import { loadModel } from './load-model.js';
+import { PromptCache } from './prompt-cache.js';
+import { promptCacheBytes } from './prompt-cache-size.js';
 import { PromptRenderer, type RenderedPrompt } from './prompt.js';
 import type { ErrorDetails, FromChild, ToChild } from './protocol.js';
 import { Scheduler } from './scheduler.js';
+import { SequencePlacement } from './sequence-placement.js';
 import { StepPlanner } from './step-planner.js';
 import { ThreadGovernor } from './thread-governor.js';
 import { UnusableModel } from './unusable-model.js';
@@ -41,8 +44,10 @@ async function load(settings: ModelSettings): Promise<void> {
     });
     const prompts = new PromptRenderer(model);
     const planner = new StepPlanner({ batchSize: settings.batchSize });
+    const cacheSize = await promptCacheBytes(settings.promptCacheMiB);
     const scheduler = new Scheduler({
-      sequences,
+      sequences: sequences.length,
+      placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
       vocabularySize: model.fileInfo.metadata.tokenizer.ggml.tokens.length,
       batching,
       planner,
@@ -57,7 +62,7 @@ async function load(settings: ModelSettings): Promise<void> {
       model: {
         contextSize: context.contextSize,
         sequences: sequences.length,
-        notes: [...notes, `chat template: ${prompts.format}`],
+        notes: [...notes, cacheSize.note, `chat template: ${prompts.format}`],
       },
     });
   } catch (error) {

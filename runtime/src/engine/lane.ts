@@ -40,9 +40,9 @@ type Evaluation = ReturnType<LlamaContextSequence['evaluateWithMetadata']>;
  */
 export class Lane {
   readonly job: Job;
-  readonly sequenceId: number;
   readonly cachedTokens: number;
-  readonly #sequence: LlamaContextSequence;
+  #sequenceId: number;
+  #sequence: LlamaContextSequence;
   readonly #text: TextStream;
   readonly #calls: ToolCallStream | undefined;
   readonly #logits: LogitTap | undefined;
@@ -58,7 +58,7 @@ export class Lane {
 
   constructor(job: Job, sequence: LlamaContextSequence, sequenceId: number) {
     this.job = job;
-    this.sequenceId = sequenceId;
+    this.#sequenceId = sequenceId;
     this.#sequence = sequence;
     this.cachedTokens = this.#read = sequence.nextTokenIndex;
     const { rules, request } = job;
@@ -73,6 +73,31 @@ export class Lane {
     if (request.topLogprobs !== undefined) {
       this.#logits = new LogitTap(sequence, sequence.model, request.topLogprobs);
     }
+  }
+
+  get sequenceId(): number {
+    return this.#sequenceId;
+  }
+
+  /**
+   * A seeded answer stays where it is: the sampler's random numbers would begin anew. So does one that is held to a
+   * grammar or whose logits are read: both belong to the evaluation.
+   */
+  get isMovable(): boolean {
+    const { seed, temperature } = this.job.request;
+    if (this.job.rules !== undefined || this.#logits !== undefined) return false;
+    return this.#evaluation === undefined || seed === undefined || temperature === 0;
+  }
+
+  /** Goes on on another sequence, which has evaluated the same tokens. Between steps only. */
+  async moveTo(sequence: LlamaContextSequence, id: number): Promise<void> {
+    const wasGenerating = this.#evaluation !== undefined;
+    await this.close();
+    this.#sequence = sequence;
+    this.#sequenceId = id;
+    if (!wasGenerating) return;
+    // The newest token was sampled and is not evaluated yet.
+    this.#evaluation = sequence.evaluateWithMetadata(this.#generated.slice(-1), {}, this.#evaluateOptions());
   }
 
   get promptTokensLeft(): number {
@@ -97,15 +122,15 @@ export class Lane {
       this.#read += share;
       return [];
     }
-    if (this.#evaluation === undefined) {
+    if (this.promptTokensLeft > 0) {
       const slice = this.job.tokens.slice(this.#read);
       this.#evaluation = this.#sequence.evaluateWithMetadata(slice, {}, this.#evaluateOptions());
       const next = await this.#evaluation.next();
       this.#read = this.job.tokens.length;
       return this.#accept(next.done === true ? undefined : next.value.token);
     }
-    const next = await this.#evaluation.next();
-    return this.#accept(next.done === true ? undefined : next.value.token);
+    const next = await this.#evaluation?.next();
+    return this.#accept(next === undefined || next.done === true ? undefined : next.value.token);
   }
 
   /** Ends the evaluation; the sequence keeps what it has evaluated, for the next request that begins the same. */
@@ -226,6 +251,6 @@ export class Lane {
 
   /** The batching strategy orders by it; the type says 1 to 5, but the value is handed through as it is. */
   get #evaluationPriority(): EvaluateOptions['evaluationPriority'] {
-    return this.sequenceId as EvaluateOptions['evaluationPriority'];
+    return this.#sequenceId as EvaluateOptions['evaluationPriority'];
   }
 }

@@ -20,6 +20,11 @@ export interface LocalEngineOptions {
   readonly flashAttention?: boolean;
   /** `q8_0` halves the context's memory and costs a third of the speed of reading prompts. @default 'f16' */
   readonly kvCacheType?: KvCacheType;
+  /**
+   * Memory, in MiB, for conversations that lost their sequence to another, so that their next turn reads only what is
+   * new. 0: none. @default a quarter of the memory that is free when the model is loaded, at most 1024
+   */
+  readonly promptCacheMiB?: number;
   readonly log: (level: 'INF' | 'WRN' | 'ERR', text: string) => void;
 }
 
@@ -32,6 +37,8 @@ export interface ModelSettings {
   readonly batchSize: number;
   readonly flashAttention: boolean;
   readonly kvCacheType: KvCacheType;
+  /** `undefined`: from the memory that is free. */
+  readonly promptCacheMiB: number | undefined;
 }
 
 export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): ModelSettings {
@@ -43,6 +50,7 @@ export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): 
     batchSize: options.batchSize ?? 256,
     flashAttention: options.flashAttention ?? true,
     kvCacheType: options.kvCacheType ?? 'f16',
+    promptCacheMiB: options.promptCacheMiB,
   };
 }
 

@@ -1,17 +1,22 @@
-import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import type { Token } from 'node-llama-cpp';
 import type { GenerateEvent } from './engine.js';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { Lane, type Job } from './lane.js';
 import type { EngineStats, RequestEvent } from './protocol.js';
 import { SamplerGarbage } from './sampler-garbage.js';
-import { SequenceMover, WORTH_MOVING_TOKENS } from './sequence-mover.js';
-import { chooseSequence } from './sequence-pool.js';
+import type { SequencePlacement } from './sequence-placement.js';
+import { countRuns } from './sequence-pool.js';
 import type { Step, StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
+import { commonPrefix, evaluatedPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
+
+/** Steps that gaps between running sequences are left alone: who ended a request often sends the next one at once. */
+const STEPS_APART = 4;
 
 export interface SchedulerOptions {
-  /** Every sequence of the context, in order of their ids: 0, 1, 2, … */
-  readonly sequences: readonly LlamaContextSequence[];
+  /** How many sequences the context has. */
+  readonly sequences: number;
+  readonly placement: SequencePlacement;
   readonly vocabularySize: number;
   readonly batching: BatchingStrategy;
   readonly planner: StepPlanner;
@@ -30,25 +35,23 @@ export class Scheduler {
   readonly #jobs = new Map<number, Job>();
   readonly #waiting: Job[] = [];
   readonly #lanes = new Map<number, Lane>();
-  readonly #lastUsed: number[];
-  readonly #mover = new SequenceMover();
   readonly #garbage: SamplerGarbage;
-  #uses = 0;
+  #stepsApart = 0;
   #events: RequestEvent[] = [];
   #loop: Promise<void> | undefined;
   #stepStarted: number | undefined;
   #stopped = false;
-  readonly #stats = { decodeSteps: 0, decodeTokens: 0, prefillSteps: 0, prefillTokens: 0, moves: 0 };
+  readonly #stats = { decodeSteps: 0, decodeTokens: 0, prefillSteps: 0, prefillTokens: 0 };
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    this.#lastUsed = options.sequences.map(() => 0);
     this.#garbage = new SamplerGarbage(options.vocabularySize);
   }
 
   get stats(): EngineStats {
     return {
       ...this.#stats,
+      moves: this.#options.placement.moves,
       batches: this.#options.batching.batches,
       threads: this.#options.threads.threads,
     };
@@ -87,8 +90,9 @@ export class Scheduler {
     while (!this.#stopped) {
       await this.#dropCancelled();
       await this.#admit();
+      await this.#compact();
       this.#flush();
-      if (this.#lanes.size === 0) {
+      if (this.#lanes.size === 0 && this.#waiting.length === 0) {
         this.#garbage.idle();
         return;
       }
@@ -106,83 +110,52 @@ export class Scheduler {
   }
 
   async #admit(): Promise<void> {
-    while (this.#waiting.length > 0 && this.#lanes.size < this.#options.sequences.length) {
-      const job = this.#waiting.shift();
+    const { placement, sequences } = this.#options;
+    /** Requests that wait for a beginning which another reads; a sequence is left for each. */
+    let heldBack = 0;
+    for (let next = 0; next < this.#waiting.length && this.#lanes.size + heldBack < sequences;) {
+      const job = this.#waiting[next];
       if (job === undefined) return;
-      const id = this.#choose(job.tokens);
-      await this.#prepare(job.tokens, id);
-      const sequence = this.#sequence(id);
+      if (this.#isReadByAnother(job.tokens)) {
+        heldBack++;
+        next++;
+        continue;
+      }
+      this.#waiting.splice(next, 1);
+      const id = await placement.place(job.tokens, new Set(this.#lanes.keys()));
+      const sequence = placement.sequence(id);
       // The last token is always evaluated: the first of the answer is sampled from what it yields.
       const reusable = Math.min(evaluatedPrefix(sequence, job.tokens), job.tokens.length - 1);
       await sequence.adaptStateToTokens(job.tokens.slice(0, reusable), false);
       const lane = new Lane(job, sequence, id);
       this.#lanes.set(id, lane);
-      this.#lastUsed[id] = ++this.#uses;
       this.#push(lane, { type: 'start', promptTokens: job.tokens.length, cachedTokens: lane.cachedTokens });
     }
   }
 
-  #choose(tokens: readonly Token[]): number {
-    const free = this.#options.sequences.flatMap((sequence, id) => {
-      if (this.#lanes.has(id)) return [];
-      const prefix = evaluatedPrefix(sequence, tokens);
-      const continues =
-        prefix >= WORTH_MOVING_TOKENS || sequence.nextTokenIndex - prefix < WORTH_MOVING_TOKENS;
-      // A few tokens that all conversations share are no reason to overwrite one that was just used.
-      return [{ id, prefix: continues ? prefix : 0, lastUsed: this.#lastUsed[id] ?? 0 }];
-    });
-    const choice = chooseSequence(free, [...this.#lanes.keys()]);
-    if (choice === undefined) throw new RangeError('every sequence is in use');
-    return choice.id;
+  /** A beginning that several share, such as a system prompt, is read once; the others then take it from there. */
+  #isReadByAnother(tokens: readonly Token[]): boolean {
+    for (const lane of this.#lanes.values()) {
+      if (lane.promptTokensLeft === 0 || lane.job.cancelled) continue;
+      const shared = Math.min(commonPrefix(lane.job.tokens, tokens), tokens.length - 1);
+      const isRead = lane.job.tokens.length - lane.promptTokensLeft >= shared;
+      if (!isRead && shared - this.#options.placement.evaluated(tokens) >= WORTH_MOVING_TOKENS) return true;
+    }
+    return false;
   }
 
-  /**
-   * Where a request runs is decided by its neighbours, what is kept by its use: brings the prompt's longest evaluated
-   * beginning to `id`, and what `id` held to where it can stay.
-   */
-  async #prepare(tokens: readonly Token[], id: number): Promise<void> {
-    const held = this.#options.sequences.map((sequence) => sequence.nextTokenIndex);
-    const prefixes = this.#options.sequences.map((sequence) => evaluatedPrefix(sequence, tokens));
-    /** Tokens that the sequence would lose if it went on with this prompt. */
-    const loss = (of: number): number => (held[of] ?? 0) - (prefixes[of] ?? 0);
-    const longest = Math.max(...prefixes);
-    const source = longest - (prefixes[id] ?? 0) >= WORTH_MOVING_TOKENS ? prefixes.indexOf(longest) : id;
-
-    if (source !== id && !this.#lanes.has(source) && loss(source) < WORTH_MOVING_TOKENS) {
-      // The same conversation goes on: the two change places.
-      if ((held[id] ?? 0) < WORTH_MOVING_TOKENS) await this.#move([source, id]);
-      else await this.#move([source, id], [id, source]);
+  /** Requests that ended left a gap: where nobody comes to fill it, the others move together. */
+  async #compact(): Promise<void> {
+    if (this.#waiting.length > 0 || countRuns(this.#lanes.keys()) <= 1) {
+      this.#stepsApart = 0;
       return;
     }
-    const atStake = source === id ? loss(id) : (held[id] ?? 0);
-    const leastUsed = this.#leastUsedFree();
-    if (atStake >= WORTH_MOVING_TOKENS && leastUsed !== id && leastUsed !== source)
-      await this.#move([id, leastUsed]);
-    if (source !== id) await this.#move([source, id]);
-  }
-
-  /** All at once: what each sequence holds before the first move goes to the other. */
-  async #move(...moves: readonly (readonly [from: number, to: number])[]): Promise<void> {
-    const moved = await this.#mover.move(
-      moves.map(([from, to]) => [this.#sequence(from), this.#sequence(to)]),
-    );
-    if (!moved) return;
-    this.#stats.moves++;
-    const lastUsed = [...this.#lastUsed];
-    for (const [from, to] of moves) this.#lastUsed[to] = lastUsed[from] ?? 0;
-  }
-
-  #leastUsedFree(): number {
-    const free = this.#options.sequences.map((_, id) => id).filter((id) => !this.#lanes.has(id));
-    return free.reduce((least, id) =>
-      (this.#lastUsed[id] ?? 0) < (this.#lastUsed[least] ?? 0) ? id : least,
-    );
-  }
-
-  #sequence(id: number): LlamaContextSequence {
-    const sequence = this.#options.sequences[id];
-    if (sequence === undefined) throw new RangeError(`there is no sequence ${id}`);
-    return sequence;
+    if (++this.#stepsApart < STEPS_APART) return;
+    const from = new Map([...this.#lanes.values()].map((lane) => [lane, lane.sequenceId]));
+    const moved = await this.#options.placement.compact(this.#lanes);
+    if (moved === undefined) return;
+    this.#lanes.delete(from.get(moved) ?? -1);
+    this.#lanes.set(moved.sequenceId, moved);
   }
 
   async #step(): Promise<void> {
@@ -213,7 +186,7 @@ export class Scheduler {
       }
     } catch (error) {
       await lane.close();
-      await this.#sequence(sequenceId).clearHistory();
+      await this.#options.placement.sequence(sequenceId).clearHistory();
       await this.#release(lane, {
         type: 'error',
         code: 'engine_interrupted',
@@ -252,9 +225,4 @@ export class Scheduler {
       this.#stats.prefillTokens += tokens;
     }
   }
-}
-
-/** How many of the first tokens the sequence has evaluated already. */
-function evaluatedPrefix(sequence: LlamaContextSequence, tokens: readonly Token[]): number {
-  return sequence.compareContextTokens(tokens as Token[]).firstDifferentIndex;
 }

@@ -52,6 +52,7 @@ async function createEngine(config: BotConfig, log: Logger): Promise<Engine> {
     batchSize: engine.batch_size,
     flashAttention: engine.flash_attention,
     kvCacheType: engine.kv_cache_type,
+    promptCacheMiB: engine.prompt_cache_mib,
     log: (level, text) => log.log(level, text),
   });
 }

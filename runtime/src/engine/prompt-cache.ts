@@ -1,0 +1,84 @@
+import type { Token } from 'node-llama-cpp';
+import { commonPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
+
+/** What the cache keeps: see SequenceSnapshot. */
+export interface CachedState {
+  readonly tokens: readonly Token[];
+  readonly bytes: number;
+  dispose(): void;
+}
+
+/**
+ * Conversations that lost their sequence to another, up to a number of bytes: so that the next turn reads only what
+ * is new, whichever sequence it lands on and however many conversations there are. The longest unused goes first.
+ */
+export class PromptCache<State extends CachedState> {
+  readonly limitBytes: number;
+  /** The longest unused first. */
+  readonly #states = new Set<State>();
+  #bytes = 0;
+  /** Of the last state: what the next will take. */
+  #bytesPerToken = 0;
+
+  /** With a limit of 0 it keeps nothing. */
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get size(): number {
+    return this.#states.size;
+  }
+
+  /** The state with the longest beginning that it shares with `tokens`. */
+  find(tokens: readonly Token[]): { readonly state: State; readonly prefix: number } | undefined {
+    let best: { state: State; prefix: number } | undefined;
+    for (const state of this.#states) {
+      const prefix = commonPrefix(state.tokens, tokens);
+      if (prefix > 0 && prefix > (best?.prefix ?? 0)) best = { state, prefix };
+    }
+    return best;
+  }
+
+  /** It was used: it stays longer than those that were not. */
+  touch(state: State): void {
+    if (this.#states.delete(state)) this.#states.add(state);
+  }
+
+  /** Keeps what `take` copies of these tokens, unless another state has them. Makes room before the copy is made. */
+  async keep(tokens: readonly Token[], take: () => Promise<State | undefined>): Promise<void> {
+    const known = this.find(tokens);
+    if (known !== undefined && tokens.length - known.prefix < WORTH_MOVING_TOKENS) {
+      this.touch(known.state);
+      return;
+    }
+    if (tokens.length * this.#bytesPerToken > this.limitBytes || this.limitBytes === 0) return;
+    // An earlier turn of the same conversation is part of this one.
+    for (const state of [...this.#states]) {
+      if (commonPrefix(state.tokens, tokens) === state.tokens.length) this.#drop(state);
+    }
+    this.#shrinkTo(this.limitBytes - tokens.length * this.#bytesPerToken);
+    const state = await take();
+    if (state === undefined) return;
+    this.#bytesPerToken = state.bytes / Math.max(1, state.tokens.length);
+    this.#states.add(state);
+    this.#bytes += state.bytes;
+    this.#shrinkTo(this.limitBytes);
+  }
+
+  #shrinkTo(bytes: number): void {
+    for (const state of this.#states) {
+      if (this.#bytes <= bytes) return;
+      this.#drop(state);
+    }
+  }
+
+  #drop(state: State): void {
+    if (!this.#states.delete(state)) return;
+    this.#bytes -= state.bytes;
+    state.dispose();
+  }
+}

@@ -1,0 +1,132 @@
+import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import type { PromptCache } from './prompt-cache.js';
+import { chooseSequence, countRuns } from './sequence-pool.js';
+import { SequenceSnapshot } from './sequence-snapshot.js';
+import { evaluatedPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
+
+/** A running request that can go on on another sequence. */
+export interface Movable {
+  readonly sequenceId: number;
+  readonly isMovable: boolean;
+  moveTo(sequence: LlamaContextSequence, id: number): Promise<void>;
+}
+
+/**
+ * Where requests run and what they find there. Where is decided by the neighbours: running sequences are to be
+ * consecutive. What is found there is brought from wherever it was evaluated: another sequence or the cache.
+ */
+export class SequencePlacement {
+  readonly #sequences: readonly LlamaContextSequence[];
+  readonly #cache: PromptCache<SequenceSnapshot>;
+  readonly #lastUsed: number[];
+  #uses = 0;
+  #moves = 0;
+
+  constructor(sequences: readonly LlamaContextSequence[], cache: PromptCache<SequenceSnapshot>) {
+    this.#sequences = sequences;
+    this.#cache = cache;
+    this.#lastUsed = sequences.map(() => 0);
+  }
+
+  /** Evaluated beginnings that were brought to another sequence, and running requests that were. */
+  get moves(): number {
+    return this.#moves;
+  }
+
+  sequence(id: number): LlamaContextSequence {
+    const sequence = this.#sequences[id];
+    if (sequence === undefined) throw new RangeError(`there is no sequence ${id}`);
+    return sequence;
+  }
+
+  /** How many of the first tokens need not be read, wherever the request runs. */
+  evaluated(tokens: readonly Token[]): number {
+    const here = Math.max(...this.#sequences.map((sequence) => evaluatedPrefix(sequence, tokens)));
+    return Math.max(here, this.#cache.find(tokens)?.prefix ?? 0);
+  }
+
+  /** Chooses a sequence that is not in use, and brings there what is evaluated of the prompt. Returns its id. */
+  async place(tokens: readonly Token[], running: ReadonlySet<number>): Promise<number> {
+    const id = this.#choose(tokens, running);
+    const target = this.sequence(id);
+    const own = evaluatedPrefix(target, tokens);
+    const cached = this.#cache.find(tokens);
+    const prefixes = this.#sequences.map((sequence) => evaluatedPrefix(sequence, tokens));
+    const longest = Math.max(...prefixes);
+
+    if (target.nextTokenIndex - own >= WORTH_MOVING_TOKENS) await this.#keep(target);
+    if (Math.max(longest, cached?.prefix ?? 0) - own >= WORTH_MOVING_TOKENS) {
+      if (cached !== undefined && cached.prefix > longest) {
+        this.#cache.touch(cached.state);
+        if (await cached.state.restore(target)) this.#moves++;
+      } else {
+        const from = prefixes.indexOf(longest);
+        await this.#copy(from, id);
+        // The same conversation went on elsewhere: what it leaves behind is nobody's.
+        const left = this.sequence(from);
+        if (!running.has(from) && left.nextTokenIndex - longest < WORTH_MOVING_TOKENS)
+          await left.clearHistory();
+      }
+    }
+    this.#lastUsed[id] = ++this.#uses;
+    return id;
+  }
+
+  /** Moves running requests together, where that makes fewer evaluations of a step. */
+  async compact<Lane extends Movable>(lanes: ReadonlyMap<number, Lane>): Promise<Lane | undefined> {
+    const ids = [...lanes.keys()];
+    let best: { lane: Lane; to: number; runs: number; tokens: number } | undefined;
+    for (const lane of lanes.values()) {
+      if (!lane.isMovable) continue;
+      const others = ids.filter((id) => id !== lane.sequenceId);
+      const tokens = this.sequence(lane.sequenceId).nextTokenIndex;
+      for (const to of this.#sequences.keys()) {
+        if (lanes.has(to)) continue;
+        const runs = countRuns([...others, to]);
+        if (runs >= countRuns(ids)) continue;
+        if (best === undefined || runs < best.runs || (runs === best.runs && tokens < best.tokens))
+          best = { lane, to, runs, tokens };
+      }
+    }
+    if (best === undefined) return undefined;
+    const { lane, to } = best;
+    const from = lane.sequenceId;
+    if (this.sequence(to).nextTokenIndex >= WORTH_MOVING_TOKENS) await this.#keep(this.sequence(to));
+    if (!(await this.#copy(from, to))) return undefined;
+    await lane.moveTo(this.sequence(to), to);
+    await this.sequence(from).clearHistory();
+    this.#lastUsed[to] = this.#lastUsed[from] ?? 0;
+    return lane;
+  }
+
+  #choose(tokens: readonly Token[], running: ReadonlySet<number>): number {
+    const free = this.#sequences.flatMap((sequence, id) => {
+      if (running.has(id)) return [];
+      const prefix = evaluatedPrefix(sequence, tokens);
+      const continues =
+        prefix >= WORTH_MOVING_TOKENS || sequence.nextTokenIndex - prefix < WORTH_MOVING_TOKENS;
+      // A few tokens that all conversations share are no reason to overwrite one that was just used.
+      return [{ id, prefix: continues ? prefix : 0, lastUsed: this.#lastUsed[id] ?? 0 }];
+    });
+    const choice = chooseSequence(free, [...running]);
+    if (choice === undefined) throw new RangeError('every sequence is in use');
+    return choice.id;
+  }
+
+  #keep(sequence: LlamaContextSequence): Promise<void> {
+    return this.#cache.keep(sequence.contextTokens, () => SequenceSnapshot.take(sequence));
+  }
+
+  /** False: `from` could not be copied; `to` is as it was, or empty. */
+  async #copy(from: number, to: number): Promise<boolean> {
+    const snapshot = await SequenceSnapshot.take(this.sequence(from));
+    if (snapshot === undefined) return false;
+    try {
+      const copied = await snapshot.restore(this.sequence(to));
+      if (copied) this.#moves++;
+      return copied;
+    } finally {
+      snapshot.dispose();
+    }
+  }
+}
