@@ -52,7 +52,7 @@ export function answering(options: AnsweringOptions, route: Route): RequestHandl
       else await sendWhole(res, events, writer);
     } catch (error) {
       // Only here it is known what the route calls its prompt.
-      if (error instanceof EngineError) throw toApiError(error, context.id, route.promptField);
+      if (error instanceof EngineError) throw toApiError(error, contextOf(res).id, route.promptField);
       if (!(error instanceof ClientLeft)) throw error;
     }
   };
