@@ -9,6 +9,8 @@ const NAME = /^[A-Za-z0-9_:.-]+$/;
 const OBJECT_KEY = /^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)*$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 const MODEL_FILE = /^[A-Za-z0-9][A-Za-z0-9_.-]*\.gguf$/;
+const CERTIFICATE_VALUE = /^[A-Za-z0-9_.:/@+-]{1,256}$/;
+const MONITORING_NAME = /^[A-Za-z0-9_./-]{1,256}$/;
 const PREFIX = /^([A-Za-z0-9_.-]+\/)+$/;
 
 /** Room for the system, nginx and the SSM agent is the caller's sum; below this not even the smallest model starts. */
@@ -51,8 +53,11 @@ export function checkUserDataProps(props: UserDataProps): void {
   text('filesPrefix', PREFIX, 'a key prefix that ends in /');
   text('reportPrefix', PREFIX, 'a key prefix that ends in /');
   if (props.publicAddress !== undefined) text('publicAddress', NAME, 'an IPv4 address');
-  for (const prop of ['externalPort', 'internalPort'] as const) {
-    need(isWhole(props[prop], 1, 65_535), prop, 'a whole number from 1 to 65535', props[prop]);
+  for (const [prop, port] of Object.entries({
+    internalPort: props.internalPort,
+    ...(props.externalPort !== undefined && { externalPort: props.externalPort }),
+  })) {
+    need(isWhole(port, 1, 65_535), prop, 'a whole number from 1 to 65535', port);
   }
   need(
     props.externalPort !== 443 && props.externalPort !== props.internalPort,
@@ -66,6 +71,12 @@ export function checkUserDataProps(props: UserDataProps): void {
     `a whole number of MiB from ${MIN_MEMORY_MIB}`,
     props.memoryMaxMiB,
   );
+  for (const [key, value] of Object.entries(props.certificate ?? {})) {
+    need(CERTIFICATE_VALUE.test(value), `certificate.${key}`, 'letters, digits and _ . : / @ + -', value);
+  }
+  for (const [key, value] of Object.entries(props.monitoring ?? {})) {
+    need(MONITORING_NAME.test(value), `monitoring.${key}`, 'letters, digits and _ . / -', value);
+  }
   if (props.consolePort !== undefined) {
     const { console_port: loopback, console_proxied: proxied } = (props.config as ConfigShape).network ?? {};
     need(
@@ -98,7 +109,9 @@ function configProblems(props: UserDataProps): string[] {
     }
   };
   agree('model_path', config.model_path, `${MODEL_FOLDER}/${props.modelFile}`);
-  agree('network.external_port', config.network?.external_port, props.externalPort);
+  if (props.externalPort !== undefined) {
+    agree('network.external_port', config.network?.external_port, props.externalPort);
+  }
   agree('network.internal_port', config.network?.internal_port, props.internalPort);
 
   const longest = config.limits?.max_request_seconds;

@@ -12,10 +12,16 @@ import type { UserDataProps } from './user-data';
 /** What the files are filled in with. */
 export type MachineFileProps = Pick<
   UserDataProps,
-  'externalPort' | 'internalPort' | 'consolePort' | 'memoryMaxMiB' | 'config'
+  'externalPort' | 'internalPort' | 'certificate' | 'consolePort' | 'memoryMaxMiB' | 'monitoring' | 'config'
 >;
 
 const FILES = ['bot.service', 'nginx.conf', 'nftables.conf', 'logrotate.conf', 'journald.conf'];
+
+/** There where it has a domain. */
+const CERTIFICATE_FILES = ['certificate.sh', 'bot-certificate.service', 'bot-certificate.timer'];
+
+/** There where the deployment is watched: the bootstrap goes by them. */
+const MONITORING_FILES = ['cloudwatch-agent.json', 'monitoring-agent.sh', 'bot-monitoring-agent.service'];
 
 /** nginx waits that much longer than the service's longest request, so that it is the service that ends it. */
 const READ_TIMEOUT_MARGIN_SECONDS = 30;
@@ -33,12 +39,22 @@ export interface PackedFiles {
 /** The files by name, as they will be on the machine. */
 export function machineFiles(props: MachineFileProps): ReadonlyMap<string, string> {
   const values = {
-    EXTERNAL_PORT: props.externalPort,
+    PLAIN_LISTEN: props.externalPort === undefined ? '' : `  listen ${props.externalPort} default_server;`,
+    // A certificate that clients must be told of is none to insist on for a year.
+    HSTS:
+      props.certificate === undefined
+        ? ''
+        : '  add_header Strict-Transport-Security $strict_transport always;',
     INTERNAL_PORT: props.internalPort,
     MEMORY_MAX: `${props.memoryMaxMiB}M`,
     READ_TIMEOUT: longestRequestSeconds(props.config) + READ_TIMEOUT_MARGIN_SECONDS,
     OPEN_PORTS: [443, props.externalPort, props.consolePort].filter((port) => port !== undefined).join(', '),
     CONSOLE_SERVER: '',
+    ...(props.monitoring && {
+      NAMESPACE: props.monitoring.namespace,
+      DEPLOYMENT: props.monitoring.deployment,
+      LOG_GROUPS: props.monitoring.logGroupPrefix,
+    }),
   };
   if (props.consolePort !== undefined) {
     values.CONSOLE_SERVER = fillMachineFile('nginx-console.conf', {
@@ -47,7 +63,12 @@ export function machineFiles(props: MachineFileProps): ReadonlyMap<string, strin
       CONSOLE_LOOPBACK_PORT: String(consoleLoopbackPort(props.config)),
     });
   }
-  return new Map(FILES.map((name) => [name, fillMachineFile(name, values)]));
+  const names = [
+    ...FILES,
+    ...(props.certificate ? CERTIFICATE_FILES : []),
+    ...(props.monitoring ? MONITORING_FILES : []),
+  ];
+  return new Map(names.map((name) => [name, fillMachineFile(name, values)]));
 }
 
 /** By fflate and not by Node's zlib, whose output differs between versions and processors. */

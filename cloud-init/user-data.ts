@@ -54,8 +54,26 @@ export interface UserDataProps {
    */
   readonly publicAddress?: string;
 
-  /** Port that nginx opens beside 443, plain HTTP. */
-  readonly externalPort: number;
+  /**
+   * Port that nginx opens beside 443, plain HTTP.
+   * @default none
+   */
+  readonly externalPort?: number;
+
+  /**
+   * Gets a certificate for a domain by ACME, with a TXT record in a hosted zone of Route 53.
+   * @default the machine signs its own
+   */
+  readonly certificate?: {
+    readonly domain: string;
+    readonly hostedZoneId: string;
+    /** Directory of the certificate authority. */
+    readonly acmeServer: string;
+    /** Contact, which the protocol asks for. */
+    readonly email: string;
+    /** Object where account and certificate are kept for the next machine. */
+    readonly key: string;
+  };
 
   /** Port of the HTTP process on 127.0.0.1. */
   readonly internalPort: number;
@@ -69,6 +87,19 @@ export interface UserDataProps {
 
   /** Memory that the service may use, in MiB: the instance's, less what the system needs. */
   readonly memoryMaxMiB: number;
+
+  /**
+   * Where the CloudWatch agent reports to.
+   * @default no agent is installed
+   */
+  readonly monitoring?: {
+    /** Of its metrics. */
+    readonly namespace: string;
+    /** Value of the metrics' dimension `Deployment`. */
+    readonly deployment: string;
+    /** The log groups are `<logGroupPrefix>/service` and so on; they must be there. */
+    readonly logGroupPrefix: string;
+  };
 
   /**
    * Becomes /etc/bot/config.yaml. Holds no secret: user-data can be read by everyone who may describe the instance,
@@ -123,7 +154,14 @@ function environmentFile(props: UserDataProps): string {
     FILES_SHA256: files.sha256,
     REPORT_PREFIX: props.reportPrefix,
     PUBLIC_ADDRESS: props.publicAddress ?? '',
-    EXTERNAL_PORT: props.externalPort,
+    EXTERNAL_PORT: props.externalPort ?? '',
+    DOMAIN: props.certificate?.domain ?? '',
+    ...(props.certificate && {
+      HOSTED_ZONE_ID: props.certificate.hostedZoneId,
+      ACME_SERVER: props.certificate.acmeServer,
+      ACME_EMAIL: props.certificate.email,
+      CERTIFICATE_KEY: props.certificate.key,
+    }),
   };
   return Object.entries(variables)
     .map(([name, value]) => `${name}=${value}\n`)

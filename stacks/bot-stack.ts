@@ -3,17 +3,24 @@ import { TerraformOutput, TerraformStack } from 'cdktf';
 import type { Construct } from 'constructs';
 
 import { findInstanceType } from './catalogue';
+import { Alerts } from './constructs/alerts';
 import { ApiKey } from './constructs/api-key';
-import { Artifacts, type LocalFile, REPORT_PREFIX } from './constructs/artifacts';
+import { Artifacts, certificateKey, type LocalFile, REPORT_PREFIX } from './constructs/artifacts';
+import { Domain } from './constructs/domain';
 import { Firewall, type Opening } from './constructs/firewall';
 import { Identity } from './constructs/identity';
+import { KeyRotation } from './constructs/key-rotation';
+import { Alarms } from './constructs/monitoring/alarms';
+import { Dashboard } from './constructs/monitoring/dashboard';
+import { Logs } from './constructs/monitoring/logs';
 import { Network } from './constructs/network';
 import { protect } from './constructs/protect';
 import { type GateProgram, Readiness } from './constructs/readiness';
 import { Server } from './constructs/server';
+import { packFunction } from './function-code';
 import { bootText, machineFiles } from './machine-config';
 import { describeOutputs } from './outputs';
-import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, type ResolvedProps } from './props';
+import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, openPlainPort, type ResolvedProps } from './props';
 
 export interface BotStackProps {
   readonly props: ResolvedProps;
@@ -60,13 +67,35 @@ export class BotStack extends TerraformStack {
       bundle,
       model,
       machineFiles: machineFiles({ props, instanceType, model }),
+      functions:
+        props.keyRotationDays > 0
+          ? { 'rotate-key': packFunction('rotate-key'), remind: packFunction('remind') }
+          : undefined,
     });
+    const alerts = new Alerts(this, 'alerts', { name, emails: props.alarmEmails });
     const apiKey = new ApiKey(this, 'api-key', { name });
+    const logs = props.monitoring
+      ? new Logs(this, 'logs', { name, retentionDays: props.logRetentionDays })
+      : undefined;
+    const domain =
+      props.domain === undefined
+        ? undefined
+        : new Domain(this, 'domain', { domain: props.domain, hostedZone: hostedZone(props), region });
     const identity = new Identity(this, 'identity', {
       name,
       secretArn: apiKey.secretArn,
       readableArns: [artifacts.bundle.arn, artifacts.model.arn, artifacts.machineFiles.arn],
       reportArns: `${artifacts.bucketArn}/${REPORT_PREFIX}*`,
+      logGroupArns: logs?.arns,
+      statements: domain && [
+        ...domain.statements,
+        {
+          Sid: 'KeepCertificate',
+          Effect: 'Allow',
+          Action: ['s3:GetObject', 's3:PutObject'],
+          Resource: `${artifacts.bucketArn}/${certificateKey(props.domain ?? '')}`,
+        },
+      ],
     });
     const server = new Server(this, 'server', {
       name,
@@ -88,11 +117,13 @@ export class BotStack extends TerraformStack {
           bucket: artifacts.bucketName,
           secretArn: apiKey.secretArn,
           publicAddress,
+          hostedZoneId: domain?.hostedZoneId,
         }),
       // The machine reads all of these in its first minute.
       dependsOn: [network, firewall, artifacts, apiKey, identity],
     });
-    new Readiness(this, 'readiness', {
+    domain?.pointTo(server.publicAddress);
+    const readiness = new Readiness(this, 'readiness', {
       region,
       bucketName: artifacts.bucketName,
       reportPrefix: REPORT_PREFIX,
@@ -101,20 +132,37 @@ export class BotStack extends TerraformStack {
       userDataHash: server.userDataHash,
       publicAddress: server.publicAddress,
       addressAllocationId: server.addressAllocationId,
-      externalPort: props.externalPort,
+      externalPort: openPlainPort(props),
       certificateFile,
       gate,
     });
 
+    const dashboardName = logs && this.watch(props, alerts, server.instanceId, readiness);
+    if (props.keyRotationDays > 0) {
+      new KeyRotation(this, 'key-rotation', {
+        name,
+        secretArn: apiKey.secretArn,
+        firstValue: apiKey.firstValue,
+        everyDays: props.keyRotationDays,
+        bucketName: artifacts.bucketName,
+        rotateCode: artifacts.function('rotate-key'),
+        remindCode: artifacts.function('remind'),
+        topicArn: alerts.topicArn,
+        logRetentionDays: props.logRetentionDays,
+      });
+    }
+
     const outputs = describeOutputs({
       region,
       address: server.publicAddress,
-      externalPort: props.externalPort,
+      domain: props.domain,
+      externalPort: openPlainPort(props),
       instanceId: server.instanceId,
       secretName: apiKey.secretName,
       bucket: artifacts.bucketName,
       certificateFile,
       consoleLoopbackPort: consoleLoopbackPort(props),
+      dashboardName,
     });
     if (props.protect) protect(this, [server.address, apiKey.secret, artifacts.bucket]);
 
@@ -122,17 +170,30 @@ export class BotStack extends TerraformStack {
       new TerraformOutput(this, output, { value, description, staticId: true });
     }
   }
+
+  /** @returns the dashboard's name */
+  private watch(
+    { name, region }: ResolvedProps,
+    { topicArn }: Alerts,
+    instanceId: string,
+    readiness: Readiness,
+  ): string {
+    new Alarms(this, 'alarms', { name, region, instanceId, topicArn, dependsOn: [readiness.answered] });
+    return new Dashboard(this, 'dashboard', { name, region, instanceId }).dashboardName;
+  }
 }
 
-function openings({
-  externalPort,
-  allowedCidrs,
-  console: consoleOpen,
-  adminCidrs,
-}: ResolvedProps): Opening[] {
+/** `example.com` for `chat.example.com`, unless another one is named. */
+function hostedZone({ domain = '', hostedZone: named }: ResolvedProps): string {
+  return named ?? domain.replace(/^[^.]+\./, '');
+}
+
+function openings(props: ResolvedProps): Opening[] {
+  const { allowedCidrs, console: consoleOpen, adminCidrs } = props;
+  const plainPort = openPlainPort(props);
   return [
     { name: 'https', port: HTTPS_PORT, cidrs: allowedCidrs },
-    { name: 'plain', port: externalPort, cidrs: allowedCidrs },
+    ...(plainPort === undefined ? [] : [{ name: 'plain', port: plainPort, cidrs: allowedCidrs }]),
     ...(consoleOpen ? [{ name: 'console', port: CONSOLE_PORT, cidrs: adminCidrs }] : []),
   ];
 }

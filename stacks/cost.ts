@@ -15,6 +15,13 @@ export interface StoredSizes {
   readonly modelBytes: number;
 }
 
+/** What stacks/constructs/monitoring makes; a test counts. Alarms by the metrics that they look at, as AWS does. */
+export const MONITORING = { metrics: 12, alarms: 13 };
+/** Lines of a service that is asked some thousand times a day. A guess, too. */
+const LOG_GB = 0.2;
+/** One for each function of constructs/key-rotation.ts, which cost nothing themselves. */
+export const ROTATION_ALARMS = 2;
+
 export function monthlyCost(props: ResolvedProps, { bundleBytes, modelBytes }: StoredSizes): CostItem[] {
   const instance = findInstanceType(props.instanceType);
   if (instance === undefined) {
@@ -28,6 +35,16 @@ export function monthlyCost(props: ResolvedProps, { bundleBytes, modelBytes }: S
     { what: 'secret', usd: PRICES.secretMonth },
     { what: `bucket with ${storedGB.toFixed(1)} GB`, usd: storedGB * PRICES.objectGBMonth },
   ];
+  if (props.monitoring) {
+    const { metrics, alarms } = MONITORING;
+    items.push({
+      what: `monitoring: ${metrics} metrics, ${alarms} alarms, ${LOG_GB} GB of logs`,
+      usd: metrics * PRICES.metricMonth + alarms * PRICES.alarmMonth + LOG_GB * PRICES.logGB,
+    });
+  }
+  if (props.keyRotationDays > 0) {
+    items.push({ what: 'alarms of the key rotation', usd: ROTATION_ALARMS * PRICES.alarmMonth });
+  }
   return items;
 }
 

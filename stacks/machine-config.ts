@@ -4,8 +4,9 @@ import { basename } from 'node:path';
 import { type MachineFileProps, packMachineFiles, type PackedFiles } from '../cloud-init/machine-files';
 import { renderUserData } from '../cloud-init/user-data';
 import type { InstanceType } from './catalogue';
-import { FILES_PREFIX, REPORT_PREFIX } from './constructs/artifacts';
-import { CONSOLE_PORT, consoleLoopbackPort, type ResolvedProps } from './props';
+import { certificateKey, FILES_PREFIX, REPORT_PREFIX } from './constructs/artifacts';
+import { logGroupPrefix, METRIC_NAMESPACE } from './constructs/monitoring/names';
+import { CONSOLE_PORT, consoleLoopbackPort, openPlainPort, type ResolvedProps } from './props';
 import { memoryMaxMiB } from './sizing';
 import { VERSION } from './version';
 
@@ -18,6 +19,8 @@ export interface BootValues {
   readonly bucket: string;
   readonly secretArn: string;
   readonly publicAddress: string;
+  /** @default no domain */
+  readonly hostedZoneId?: string;
 }
 
 /**
@@ -26,6 +29,7 @@ export interface BootValues {
  */
 const BUCKET_STAND_IN = 'bucket'.padEnd(63, '-');
 const ADDRESS_STAND_IN = '255.255.255.255';
+const ZONE_STAND_IN = 'zone'.padEnd(32, '-');
 const SECRET_STAND_IN = 'secret'.padEnd(
   'arn:aws-us-gov:secretsmanager:ap-southeast-1:123456789012:secret:'.length + 64,
   '-',
@@ -43,10 +47,23 @@ export function machineFiles(values: ConfigValues): PackedFiles {
 function machineFileProps(values: ConfigValues): MachineFileProps {
   const { props } = values;
   return {
-    externalPort: props.externalPort,
+    externalPort: openPlainPort(props),
     internalPort: props.internalPort,
+    certificate:
+      props.domain === undefined
+        ? undefined
+        : {
+            domain: props.domain,
+            hostedZoneId: ZONE_STAND_IN,
+            acmeServer: props.acmeServer,
+            email: props.alarmEmails[0] ?? `hostmaster@${props.domain}`,
+            key: certificateKey(props.domain),
+          },
     consolePort: props.console ? CONSOLE_PORT : undefined,
     memoryMaxMiB: memoryMaxMiB(values.instanceType),
+    monitoring: props.monitoring
+      ? { namespace: METRIC_NAMESPACE, deployment: props.name, logGroupPrefix: logGroupPrefix(props.name) }
+      : undefined,
     config: serviceConfig(values, SECRET_STAND_IN),
   };
 }
@@ -70,7 +87,8 @@ export function bootText(values: BootValues): string {
   return escapeForTerraform(text)
     .replaceAll(BUCKET_STAND_IN, () => values.bucket)
     .replaceAll(SECRET_STAND_IN, () => values.secretArn)
-    .replaceAll(ADDRESS_STAND_IN, () => values.publicAddress);
+    .replaceAll(ADDRESS_STAND_IN, () => values.publicAddress)
+    .replaceAll(ZONE_STAND_IN, () => values.hostedZoneId ?? '');
 }
 
 /** `/etc/bot/config.yaml`; the runtime's schema (runtime/src/config/schema.ts) is its definition. */
@@ -92,7 +110,7 @@ export function serviceConfig({ props, instanceType, model }: ConfigValues, secr
       sequences: props.sequences,
       threads: instanceType.vcpus,
     },
-    logging: { directory: '/var/log/bot' },
+    logging: { directory: '/var/log/bot', ...(props.monitoring ? { cloudwatch_metrics: true } : {}) },
   };
 }
 

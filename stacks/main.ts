@@ -23,6 +23,11 @@ export const props: BotProps = {
   // Who may reach it: the address you deploy from. Your users' ranges go here: ['203.0.113.0/24'].
   allowedCidrs: ['my-address'],
   externalPort: 18789,
+
+  // Who is told when something is wrong, and before the API key is replaced:
+  // alarmEmails: ['ops@example.com'],
+  // A name and a certificate that every client knows, where Route 53 has the zone example.com:
+  // domain: 'chat.example.com',
 };
 
 if (require.main === module) {

@@ -8,13 +8,18 @@ import { ROOT } from './version';
 export interface OutputValues {
   readonly region: string;
   readonly address: string;
-  readonly externalPort: number;
+  /** @default the address is what clients use, with a certificate that they must be told of */
+  readonly domain?: string;
+  /** @default no endpoint without TLS */
+  readonly externalPort?: number;
   readonly instanceId: string;
   readonly secretName: string;
   readonly bucket: string;
   readonly certificateFile: string;
   /** Where the console listens on the machine. */
   readonly consoleLoopbackPort: number;
+  /** @default none: nothing is watched */
+  readonly dashboardName?: string;
 }
 
 interface Output {
@@ -27,28 +32,36 @@ interface Output {
  * and cdktf, which breaks long lines wherever they end, leaves them whole.
  */
 export function describeOutputs(values: OutputValues): Record<string, Output> {
-  const { region, address, externalPort, instanceId, bucket, certificateFile } = values;
+  const { region, address, domain, externalPort, instanceId, bucket, certificateFile } = values;
+  const host = domain ?? address;
   // From the repository, which is where the commands are for.
   const certificate = relative(ROOT, certificateFile);
   return {
     endpoint: {
-      value: `https://${address}/v1`,
-      description: 'Base URL for OpenAI clients; its certificate is self-signed, see certificate_file',
+      value: `https://${host}/v1`,
+      description:
+        domain === undefined
+          ? 'Base URL for OpenAI clients; its certificate is self-signed, see certificate_file'
+          : 'Base URL for OpenAI clients',
     },
-    plain_endpoint: {
-      value: `http://${address}:${externalPort}/v1`,
-      description: 'The same without encryption: whoever listens in between reads key and conversation',
-    },
+    ...(externalPort === undefined
+      ? {}
+      : {
+          plain_endpoint: {
+            value: `http://${host}:${externalPort}/v1`,
+            description: 'The same without encryption: whoever listens in between reads key and conversation',
+          },
+        }),
     instance_id: { value: instanceId, description: 'The machine' },
     api_key_command: { value: lines(...printApiKey(values)), description: 'Prints the API key' },
     chat_command: {
       // The key goes in by standard input: a command line can be read by every user of the machine.
       value: `${lines(...printApiKey(values))} |\n  ${lines(
         `sed 's/^/Authorization: Bearer /' | curl -sS -H @-`,
-        `--cacert ${certificate}`,
+        ...(domain === undefined ? [`--cacert ${certificate}`] : []),
         `-H 'Content-Type: application/json'`,
         `-d '{"messages":[{"role":"user","content":"Say hello."}]}'`,
-        `https://${address}/api/v1/chat`,
+        `https://${host}/api/v1/chat`,
       )}`,
       description: 'Asks the endpoint a question with the API key',
     },
@@ -70,6 +83,14 @@ export function describeOutputs(values: OutputValues): Record<string, Output> {
       value: session(values, 'sudo journalctl -u bot -n 100 -f'),
       description: 'Follows the log of the service',
     },
+    ...(values.dashboardName === undefined
+      ? {}
+      : {
+          dashboard_name: {
+            value: values.dashboardName,
+            description: `Figures, alarms and the last errors: CloudWatch console, region ${region}, dashboard of this name`,
+          },
+        }),
     certificate_file: {
       value: certificate,
       description:

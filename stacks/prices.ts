@@ -24,6 +24,10 @@ export const PRICES = {
   snapshotGBMonth: 0.05,
   /** CloudWatch Logs, each GB that comes in (0.03 more for each month that it is kept). */
   logGB: 0.5,
+  /** CloudWatch, each metric of one's own (the first ten of an account are free). */
+  metricMonth: 0.3,
+  /** CloudWatch, each metric that an alarm looks at (the first ten of an account are free). */
+  alarmMonth: 0.1,
   /** To the internet, each GB after the first 100 in a month. */
   trafficGB: 0.09,
 } as const;

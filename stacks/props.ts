@@ -95,6 +95,32 @@ export interface BotProps {
   readonly adminCidrs?: readonly string[];
 
   /**
+   * A name for the endpoint, such as `chat.example.com`: a record in Route 53, and a certificate of Let's Encrypt that
+   * every client knows and the machine renews. The first one takes the deploy about a minute longer. The hosted zone
+   * must be there, and be the one that the internet asks.
+   * @default none: clients use the address, with a certificate that the machine signs itself
+   */
+  readonly domain?: string;
+
+  /**
+   * The public hosted zone of `domain`: its name, or its id.
+   * @default the domain without its first label
+   */
+  readonly hostedZone?: string;
+
+  /**
+   * Where certificates are asked for: the directory of an ACME authority whose terms you accept with it.
+   * @default Let's Encrypt
+   */
+  readonly acmeServer?: string;
+
+  /**
+   * Opens `externalPort`, where key and conversations travel in clear. `false` leaves the encrypted endpoint alone.
+   * @default true
+   */
+  readonly plainPort?: boolean;
+
+  /**
    * Port of the unencrypted endpoint, for clients in `allowedCidrs` that cannot speak TLS with a self-signed
    * certificate. The encrypted one is always 443.
    * @default 18789
@@ -144,6 +170,36 @@ export interface BotProps {
   readonly state?: StateBucket;
 
   /**
+   * Days after which the API key is replaced by a new one, from 7 to 365; 0 for never. The key before goes on working
+   * until the replacement after that, so clients have as many days again to take the new one. `alarmEmails` are told
+   * 14, 7 and 1 days before, and when it fails. 0.20 USD a month for two alarms; the functions that do it cost nothing.
+   * @default 90
+   */
+  readonly keyRotationDays?: number;
+
+  /**
+   * Ships logs and figures to CloudWatch, with alarms, a dashboard, and a machine that recovers by itself when its host
+   * fails. About 5 USD a month (12 metrics, 12 alarms, few logs), less within CloudWatch's free tier.
+   * @default true
+   */
+  readonly monitoring?: boolean;
+
+  /**
+   * Who is told by e-mail when an alarm goes off, and before the API key is replaced. Each address first gets a mail from
+   * AWS, and alarms only after
+   * following the link in it.
+   * @default [] nobody: alarms change their state, and that is all
+   */
+  readonly alarmEmails?: readonly string[];
+
+  /**
+   * Days that logs are kept in CloudWatch: 1, 3, 5, 7, 14, 30, 60, 90 … 3653. A GB kept for a month is 0.03 USD. They go
+   * with the deployment.
+   * @default 30
+   */
+  readonly logRetentionDays?: number;
+
+  /**
    * Tags for every resource, beside `Name` and `botstack:name`, which the stack sets itself.
    * @default {}
    */
@@ -157,7 +213,7 @@ export interface StateBucket {
 }
 
 /** Props without a default: AWS is asked at plan, or there is nothing of the kind. */
-type Open = 'amiId' | 'availabilityZone' | 'state';
+type Open = 'amiId' | 'availabilityZone' | 'state' | 'domain' | 'hostedZone';
 
 /** The props with every default filled in. */
 export type ResolvedProps = Required<Omit<BotProps, Open>> & Pick<BotProps, Open>;
@@ -168,4 +224,12 @@ export type ResolvedProps = Required<Omit<BotProps, Open>> & Pick<BotProps, Open
  */
 export function consoleLoopbackPort({ console: isOpen }: Pick<ResolvedProps, 'console'>): number {
   return isOpen ? CONSOLE_PORT + 1 : CONSOLE_PORT;
+}
+
+/** The port of the unencrypted endpoint, or undefined where it is closed. */
+export function openPlainPort({
+  plainPort,
+  externalPort,
+}: Pick<ResolvedProps, 'plainPort' | 'externalPort'>): number | undefined {
+  return plainPort ? externalPort : undefined;
 }

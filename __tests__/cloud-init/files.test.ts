@@ -18,8 +18,10 @@ function withFiles<T>(names: readonly string[], body: (folder: string) => T): T 
 }
 
 describe('bootstrap.sh', () => {
-  testWith('shellcheck', 'shellcheck', 'and session-agent.sh are clean for shellcheck', () => {
-    const scripts = ['bootstrap.sh', 'session-agent.sh'].map((name) => join(SOURCES, name));
+  testWith('shellcheck', 'shellcheck', 'and the scripts beside it are clean for shellcheck', () => {
+    const scripts = ['bootstrap.sh', 'session-agent.sh', 'monitoring-agent.sh', 'certificate.sh'].map(
+      (name) => join(SOURCES, name),
+    );
     expect(run('shellcheck', scripts)).toEqual({ status: 0, output: '' });
   });
 
@@ -46,37 +48,42 @@ describe('nginx.conf', () => {
     },
   };
 
-  testWith('nginx', 'nginx-light', 'is accepted by nginx, with the console and without', () => {
-    for (const props of [{}, withConsole])
-      inTemporaryFolder((folder) => {
-        const key = join(folder, 'key.pem');
-        const cert = join(folder, 'cert.pem');
-        const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
-        run('openssl', ['req', '-x509', ...curve, '-subj', '/CN=test', '-keyout', key, '-out', cert]);
-        // Ports and paths of the machine that runs the test are left alone: nginx -t binds what it is told to listen on.
-        const site = renderedFile('nginx.conf', props)
-          .replaceAll('/etc/bot/tls', folder)
-          .replaceAll('/var/log/nginx', folder)
-          .replace('listen 443 ssl', 'listen 127.0.0.1:44371 ssl')
-          .replace('listen 18789', 'listen 127.0.0.1:44372')
-          .replace('listen 8080 ssl', 'listen 127.0.0.1:44373 ssl');
-        writeFileSync(join(folder, 'site.conf'), site);
-        writeFileSync(
-          join(folder, 'nginx.conf'),
-          `pid ${folder}/pid; error_log stderr; events {} http { include ${folder}/site.conf; }`,
-        );
-        const { status, output } = run('nginx', [
-          '-t',
-          '-e',
-          'stderr',
-          '-p',
-          folder,
-          '-c',
-          join(folder, 'nginx.conf'),
-        ]);
-        expect([status, output]).toEqual([0, expect.stringContaining('test is successful')]);
-      });
-  });
+  testWith(
+    'nginx',
+    'nginx-light',
+    'is accepted by nginx, with the console and without, with a domain and without',
+    () => {
+      for (const props of [{}, withConsole, { certificate: undefined, externalPort: undefined }])
+        inTemporaryFolder((folder) => {
+          const key = join(folder, 'key.pem');
+          const cert = join(folder, 'cert.pem');
+          const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
+          run('openssl', ['req', '-x509', ...curve, '-subj', '/CN=test', '-keyout', key, '-out', cert]);
+          // Ports and paths of the machine that runs the test are left alone: nginx -t binds what it is told to listen on.
+          const site = renderedFile('nginx.conf', props)
+            .replaceAll('/etc/bot/tls', folder)
+            .replaceAll('/var/log/nginx', folder)
+            .replace('listen 443 ssl', 'listen 127.0.0.1:44371 ssl')
+            .replace('listen 18789', 'listen 127.0.0.1:44372')
+            .replace('listen 8080 ssl', 'listen 127.0.0.1:44373 ssl');
+          writeFileSync(join(folder, 'site.conf'), site);
+          writeFileSync(
+            join(folder, 'nginx.conf'),
+            `pid ${folder}/pid; error_log stderr; events {} http { include ${folder}/site.conf; }`,
+          );
+          const { status, output } = run('nginx', [
+            '-t',
+            '-e',
+            'stderr',
+            '-p',
+            folder,
+            '-c',
+            join(folder, 'nginx.conf'),
+          ]);
+          expect([status, output]).toEqual([0, expect.stringContaining('test is successful')]);
+        });
+    },
+  );
 
   test('opens the console only where it is asked for, to its port on loopback', () => {
     expect(renderedFile('nginx.conf')).not.toMatch(/8080/);
@@ -84,6 +91,22 @@ describe('nginx.conf', () => {
     expect(site).toMatch(/listen 8080 ssl/);
     expect(site).toMatch(/proxy_pass http:\/\/127\.0\.0\.1:8081;/);
     expect(renderedFile('nftables.conf', withConsole)).toContain('tcp dport { 443, 18789, 8080 } accept');
+  });
+
+  test('asks browsers to insist on TLS where it has a domain, and nowhere else', () => {
+    const header = /add_header Strict-Transport-Security \$strict_transport always;/g;
+    // In the server, and again in each place that adds a header of its own, which ends what it would inherit.
+    expect(renderedFile('nginx.conf').match(header)).toHaveLength(3);
+    expect(renderedFile('nginx.conf', { certificate: undefined })).not.toMatch(header);
+  });
+
+  test('has no port without TLS where none is wanted, nor has the firewall', () => {
+    const closed = { externalPort: undefined };
+    expect(renderedFile('nginx.conf', closed).match(/listen .*/g)).toEqual([
+      'listen 443 ssl http2 default_server;',
+    ]);
+    expect(renderedFile('nftables.conf', closed)).toContain('tcp dport { 443 } accept');
+    expect(renderedFile('bootstrap.env', closed)).toContain('\nEXTERNAL_PORT=\n');
   });
 
   test('answers its own errors as JSON in the shape of the API', () => {
@@ -121,10 +144,18 @@ describe('nftables.conf', () => {
 
 describe('bot.service', () => {
   testWith('systemd-analyze', 'systemd', 'and the units beside it are accepted by systemd', () => {
-    const names = ['bot.service', 'bot-bootstrap.service', 'bot-session-agent.service'];
+    const names = [
+      'bot.service',
+      ...['bootstrap.service', 'session-agent.service', 'monitoring-agent.service'].map(
+        (unit) => `bot-${unit}`,
+      ),
+      ...['bot-certificate.service', 'bot-certificate.timer'],
+    ];
     withFiles(names, (folder) => {
       // The programs that the units start, as they will lie on the machine.
-      const scripts = ['bootstrap.sh', 'session-agent.sh'].map((name) => `usr/local/lib/bot/${name}`);
+      const scripts = ['bootstrap.sh', 'session-agent.sh', 'monitoring-agent.sh', 'certificate.sh'].map(
+        (name) => `usr/local/lib/bot/${name}`,
+      );
       for (const program of ['opt/bot/bin/bot', ...scripts]) {
         const path = join(folder, 'root', program);
         mkdirSync(join(path, '..'), { recursive: true });
@@ -186,5 +217,41 @@ describe('aws.py', () => {
       const { status, output } = run('sh', ['-c', `python3 -c "${check}" < ${join(folder, 'aws.py')}`]);
       expect([status, output]).toEqual([0, '']);
     });
+  });
+});
+
+describe('cloudwatch-agent.json', () => {
+  interface AgentConfig {
+    readonly metrics: { readonly namespace: string; readonly metrics_collected: Record<string, object> };
+    readonly logs: {
+      readonly logs_collected: Record<
+        string,
+        { readonly collect_list: { readonly log_group_name: string }[] }
+      >;
+    };
+  }
+  const config = JSON.parse(renderedFile('cloudwatch-agent.json')) as AgentConfig;
+
+  test('ships what the service, nginx, the bootstrap and the journal say to groups of the deployment', () => {
+    const groups = Object.values(config.logs.logs_collected).flatMap(({ collect_list: list }) =>
+      list.map(({ log_group_name: group }) => group),
+    );
+    expect(new Set(groups)).toEqual(
+      new Set(['service', 'metrics', 'access', 'system'].map((group) => `/botstack/bot/${group}`)),
+    );
+  });
+
+  test('pays for each figure once: only the one without path, device and host is published', () => {
+    for (const measured of Object.values(config.metrics.metrics_collected)) {
+      const { measurement, drop_original_metrics: dropped } = measured as Record<string, string[]>;
+      expect(dropped).toEqual(measurement);
+    }
+  });
+
+  test('is left out, with its unit, where nothing is watched', () => {
+    expect(() => renderedFile('cloudwatch-agent.json', { monitoring: undefined })).toThrow(/gets no file/);
+    expect(() => renderedFile('bot-monitoring-agent.service', { monitoring: undefined })).toThrow(
+      /gets no file/,
+    );
   });
 });

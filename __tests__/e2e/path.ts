@@ -6,7 +6,9 @@ import type { BootOptions, Box } from './box/box';
 import { lastLines, run, waitFor } from './box/commands';
 import type { Guest } from './box/guest';
 import { checkEndpoint } from './checks/endpoint';
+import { checkFigures } from './checks/figures';
 import { checkMachine, checkReboot } from './checks/machine';
+import { checkRotation } from './checks/rotation';
 import { checkRole, checkSecrets } from './checks/secrets';
 import { type BootReport, findBucket, readApiKey, readReport, type Subject } from './checks/subject';
 import { Deployment, textOf, type Transcript } from './deployment/deployment';
@@ -129,8 +131,10 @@ export async function checkEverything(report: Report, subject: Subject): Promise
   report.heading('Secrets and permissions');
   await checkSecrets(report, subject);
   await checkRole(report, subject);
+  await checkRotation(report, subject);
   report.heading('It stays');
   await checkReboot(report, subject);
+  await checkFigures(report, subject);
   await report.check('a second plan is empty', async () => {
     const { status, stdout, stderr } = await subject.deployment.plan();
     assert.equal(status, 0, lastLines(stdout + stderr, 60));

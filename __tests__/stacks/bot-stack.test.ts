@@ -108,11 +108,19 @@ describe('the bucket', () => {
 
   it("holds bundle, model and the machine's files under their hashes, after versioning is on", () => {
     const objects = stack.all('aws_s3_object');
-    const files = objects.find(({ content_base64: content }) => content !== undefined);
-    const bytes = Buffer.from(String(files?.['content_base64']), 'base64');
+    const hashOf = (content: unknown) =>
+      createHash('sha256')
+        .update(Buffer.from(String(content), 'base64'))
+        .digest('hex');
+    const small = objects.filter(({ content_base64: content }) => content !== undefined);
+    expect(small.map(({ key }) => /(\w+)\.zip$/.exec(String(key))?.[1])).toEqual(
+      small.map(({ content_base64: content }) => hashOf(content)),
+    );
     expect(objects.map(({ key }) => key).sort()).toEqual([
       `bundles/${BUNDLE.sha256}.tar.gz`,
-      `files/${createHash('sha256').update(bytes).digest('hex')}.zip`,
+      expect.stringMatching(/^files\/\w{64}\.zip$/),
+      expect.stringMatching(/^functions\/\w{64}\.zip$/),
+      expect.stringMatching(/^functions\/\w{64}\.zip$/),
       `models/${MODEL.sha256}.gguf`,
     ]);
     for (const object of objects) {
@@ -123,11 +131,13 @@ describe('the bucket', () => {
 });
 
 describe("the machine's role", () => {
-  const { Statement: statements } = JSON.parse(String(stack.one('aws_iam_role_policy')['policy'])) as {
+  const { Statement: statements } = JSON.parse(
+    String(stack.one('aws_iam_role_policy', { name: 'service' })['policy']),
+  ) as {
     Statement: Statement[];
   };
 
-  it('may read one secret and three objects, write its report, open sessions, and nothing more', () => {
+  it('may read one secret and three objects, write its report, open sessions, ship logs, and nothing more', () => {
     const bucket = expect.stringMatching(/^\$\{aws_s3_bucket\.[^}]+\.arn\}/) as unknown;
     expect(statements).toEqual([
       expect.objectContaining({ Effect: 'Allow', Action: 'secretsmanager:GetSecretValue' }),
@@ -149,6 +159,8 @@ describe("the machine's role", () => {
         ],
         Resource: '*',
       },
+      expect.objectContaining({ Sid: 'ShipLogs' }),
+      expect.objectContaining({ Sid: 'PublishMetrics' }),
     ]);
     const [secret, objects, report] = statements.map(({ Resource }) => Resource);
     expect(secret).toMatch(/^\$\{aws_secretsmanager_secret\.[^}]+\.arn\}$/);
@@ -165,7 +177,9 @@ describe("the machine's role", () => {
   });
 
   it('can be taken by EC2 only', () => {
-    expect(JSON.parse(String(stack.one('aws_iam_role')['assume_role_policy']))).toMatchObject({
+    expect(
+      JSON.parse(String(stack.one('aws_iam_role', { name_prefix: 'bot-instance-' })['assume_role_policy'])),
+    ).toMatchObject({
       Statement: [{ Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' }],
     });
   });
@@ -321,6 +335,7 @@ describe('the outputs', () => {
     secretName: `${'n'.repeat(20)}-api-key-20261122083316436500000001`,
     bucket: `${'n'.repeat(20)}-artifacts-20261122083316460700000004`,
     consoleLoopbackPort: 8080,
+    dashboardName: 'n'.repeat(20),
     certificateFile: `${ROOT}/.artifacts/${'n'.repeat(20)}-certificate.pem`,
   };
   const outputs = describeOutputs(VALUES);

@@ -72,6 +72,40 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
     { adminCidrs: ['203.0.113.7/32'] },
     'console should be true when adminCidrs is given: without it port 8080 stays closed to everyone',
   ],
+  [
+    { alarmEmails: ['ops@example.com', 'a@b'] },
+    "alarmEmails[1] should be an e-mail address such as ops@example.com, got 'a@b'",
+  ],
+  [
+    { alarmEmails: 'ops@example.com' },
+    "alarmEmails should be a list of e-mail addresses, got 'ops@example.com'",
+  ],
+  [
+    { monitoring: false, keyRotationDays: 0, alarmEmails: ['ops@example.com'] },
+    'alarmEmails should be empty when monitoring is false and keyRotationDays 0: there is nothing to tell',
+  ],
+  [
+    { keyRotationDays: 1 },
+    'keyRotationDays should be 0 for never, or a whole number of days from 7 to 365, got 1',
+  ],
+  [
+    { logRetentionDays: 31 },
+    'logRetentionDays should be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, which CloudWatch allows, got 31',
+  ],
+  [
+    { domain: 'https://chat.example.com' },
+    "domain should be a domain name in lower case such as chat.example.com, got 'https://chat.example.com'",
+  ],
+  [{ hostedZone: 'example.com' }, 'domain should be given when hostedZone is: it lies in that zone'],
+  [
+    { domain: 'chat.example.com', hostedZone: 'example.org' },
+    "hostedZone should be the zone that domain lies in, chat.example.com, got 'example.org'",
+  ],
+  [
+    { acmeServer: 'http://ca.example.com/directory' },
+    "acmeServer should be the https address of an ACME directory such as https://acme-v02.api.letsencrypt.org/directory, got 'http://ca.example.com/directory'",
+  ],
+  [{ plainPort: 0 }, 'plainPort should be true or false, got 0'],
   [{ console: 'yes' }, "console should be true or false, got 'yes'"],
   [
     { vpcCidr: '8.8.8.0/24' },
@@ -156,10 +190,16 @@ describe('resolveProps', () => {
       allowedCidrs: ['my-address'],
       console: false,
       adminCidrs: [],
+      acmeServer: 'https://acme-v02.api.letsencrypt.org/directory',
+      plainPort: true,
       externalPort: 18789,
       internalPort: 8000,
       vpcCidr: '10.20.0.0/24',
       protect: false,
+      keyRotationDays: 90,
+      monitoring: true,
+      alarmEmails: [],
+      logRetentionDays: 30,
       tags: {},
     });
   });

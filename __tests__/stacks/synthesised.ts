@@ -25,8 +25,8 @@ export interface Synthesised {
   };
   /** Every resource of a type. */
   all(type: string): Attributes[];
-  /** The only resource of a type. */
-  one(type: string): Attributes;
+  /** The only resource of a type, or the only one of those that have these attributes. */
+  one(type: string, having?: Attributes): Attributes;
 }
 
 export function buildStack(props: BotProps = {}): BotStack {
@@ -43,8 +43,10 @@ export function synthesise(props: BotProps = {}): Synthesised {
   const json = Testing.synth(buildStack(props));
   const document = JSON.parse(json) as Synthesised['document'];
   const all = (type: string) => Object.values(document.resource[type] ?? {});
-  const one = (type: string) => {
-    const found = all(type);
+  const one = (type: string, having: Attributes = {}) => {
+    const found = all(type).filter((each) =>
+      Object.entries(having).every(([name, value]) => each[name] === value),
+    );
     if (found.length !== 1 || found[0] === undefined) {
       throw new Error(`${found.length} resources of type ${type}`);
     }

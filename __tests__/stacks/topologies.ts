@@ -11,6 +11,17 @@ export const TOPOLOGIES: Readonly<Record<string, BotProps>> = {
     availabilityZone: 'us-east-1c',
     tags: { owner: 'me' },
   },
+  'with a domain, e-mails and no plain port': {
+    domain: 'chat.example.com',
+    alarmEmails: ['ops@example.com'],
+    plainPort: false,
+  },
+  'a named zone, not watched, its key never replaced': {
+    domain: 'example.org',
+    hostedZone: 'Z0123456789ABCDEFGHIJ',
+    monitoring: false,
+    keyRotationDays: 0,
+  },
   graviton: { instanceType: 'c8g.large', region: 'eu-central-1' },
   'protected, with its state in a bucket': { protect: true, state: { bucket: 'a-team-state' } },
 };

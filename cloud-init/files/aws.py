@@ -3,6 +3,8 @@
 
   imds PATH            print a value of the instance metadata service
   get KEY SHA256 FILE  fetch s3://$BUCKET/KEY to FILE: whole and with that SHA-256, or not at all
+  fetch KEY FILE       the same without a hash; exit status 3 where there is no such object
+  store KEY FILE       store FILE as s3://$BUCKET/KEY
   report               store the bootstrap's state as s3://$BUCKET/$REPORT_PREFIX$INSTANCE_ID.json
 
 Why not a package: on Debian 12 awscli is 18 packages and 110 MB, takes longer to install than everything else that the
@@ -60,6 +62,22 @@ def get(key, expected, file):
     os.rename(part, file)
 
 
+def fetch(key, file):
+    try:
+        data = s3('GET', key).read()
+    except urllib.error.HTTPError as error:
+        # 403, too: that is how S3 names what is not there to whom may not list the bucket.
+        sys.exit(3) if error.code in (403, 404) else None
+        raise
+    with open(file, 'wb') as target:
+        target.write(data)
+
+
+def store(key, file):
+    with open(file, 'rb') as source:
+        s3('PUT', key, source.read()).close()
+
+
 def report():
     env, now = os.environ, datetime.datetime.now(datetime.timezone.utc)
     failed = env['STATUS'] == 'failed'
@@ -73,7 +91,7 @@ def report():
 def main(command, *arguments):
     for pause in (*PAUSES, None):
         try:
-            result = {'imds': imds, 'get': get, 'report': report}[command](*arguments)
+            result = {'imds': imds, 'get': get, 'fetch': fetch, 'store': store, 'report': report}[command](*arguments)
             return print(result) if result else None
         except (OSError, http.client.HTTPException) as error:
             cause, hint = str(error), 'check that the subnet reaches it, then run cdktf deploy again'

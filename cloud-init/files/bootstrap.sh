@@ -116,6 +116,7 @@ await_download() {
 # running connections) while this runs, each gets a minute.
 step_packages() {
   local packages=(nginx nftables logrotate openssl curl ca-certificates) deadline=$((SECONDS + 60)) pause=1
+  [ -z "$DOMAIN" ] || packages+=(lego)
   dpkg -s "${packages[@]}" >/dev/null 2>&1 && return
   # Debian's way to keep packages from starting their services: nginx would come up with its welcome page.
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
@@ -155,6 +156,9 @@ step_bundle() {
 
 step_model() { await_download model; }
 
+# Whether the deployment ships its logs and figures.
+is_watched() { [ -e "$LIB/bot-monitoring-agent.service" ]; }
+
 # put FILE TARGET MODE GROUP: writes the target only if it differs, and remembers that it did.
 put() {
   if ! cmp -s "$LIB/$1" "$2"; then
@@ -171,15 +175,37 @@ step_configure() {
   put nftables.conf /etc/nftables.conf 0644 root
   put logrotate.conf /etc/logrotate.d/bot 0644 root
   put journald.conf /etc/systemd/journald.conf.d/bot.conf 0644 root
+  if is_watched; then
+    put bot-monitoring-agent.service /etc/systemd/system/bot-monitoring-agent.service 0644 root
+    chmod 0755 "$LIB/monitoring-agent.sh"
+  fi
+  if [ -n "$DOMAIN" ]; then
+    put bot-certificate.service /etc/systemd/system/bot-certificate.service 0644 root
+    put bot-certificate.timer /etc/systemd/system/bot-certificate.timer 0644 root
+    chmod 0755 "$LIB/certificate.sh"
+  fi
   # nginx's welcome page on port 80.
   rm -f /etc/nginx/sites-enabled/default
+}
+
+step_tls() {
+  local cert=/etc/bot/tls/cert.pem
+  if [ -n "$DOMAIN" ]; then certify; else sign_itself; fi
+  FINGERPRINT=$(openssl x509 -in "$cert" -noout -fingerprint -sha256)
+  FINGERPRINT=${FINGERPRINT#*=}
+}
+
+certify() {
+  "$LIB/certificate.sh" 2>"$STATE/certificate.error" && return
+  cat "$STATE/certificate.error" >>"$LOG"
+  fail "no certificate for $DOMAIN from $ACME_SERVER: $(tail -n 3 "$STATE/certificate.error" | tr -s '\n\t' ' '); see that the internet asks the name servers of hosted zone $HOSTED_ZONE_ID for the domain, then run cdktf deploy again"
 }
 
 # 825 days: the longest that Apple's clients accept in a server certificate, whoever signed it. Clients pin it by the
 # fingerprint in the report. Nothing renews it by itself, for clients would have to be told: a new machine comes with a
 # new one, and in its last 30 days so does a run of this script by hand.
-step_tls() {
-  local key=/etc/bot/tls/key.pem cert=/etc/bot/tls/cert.pem names address
+sign_itself() {
+  local key=/etc/bot/tls/key.pem names address
   if ! openssl x509 -in "$cert" -noout -checkend 2592000 >/dev/null 2>&1; then
     names=DNS:localhost,DNS:$(hostname),IP:127.0.0.1
     for address in $PUBLIC_ADDRESS $("$LIB/aws.py" imds meta-data/public-ipv4 2>/dev/null || true); do
@@ -189,8 +215,6 @@ step_tls() {
       -addext "subjectAltName=$names" -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth -keyout "$key" -out "$cert")
     changed certificate
   fi
-  FINGERPRINT=$(openssl x509 -in "$cert" -noout -fingerprint -sha256)
-  FINGERPRINT=${FINGERPRINT#*=}
 }
 
 # The service loads its model while the rest is set up.
@@ -202,10 +226,11 @@ step_services() {
   systemctl "$verb" --no-block bot.service
   systemctl enable --quiet nftables.service nginx.service bot.service logrotate.timer bot-session-agent.service
   if has_changed journald.conf; then systemctl restart systemd-journald.service; fi
+  [ -z "$DOMAIN" ] || systemctl enable --quiet --now bot-certificate.timer
   if has_changed nftables.conf; then verb=restart; else verb=start; fi
   systemctl "$verb" nftables.service
   free_of_others 443
-  free_of_others "$EXTERNAL_PORT"
+  [ -z "$EXTERNAL_PORT" ] || free_of_others "$EXTERNAL_PORT"
   nginx -t
   if has_changed 'nginx.conf|certificate'; then verb=reload-or-restart; else verb=start; fi
   systemctl "$verb" nginx.service
@@ -228,9 +253,9 @@ free_of_others() {
 }
 
 step_ready() {
-  local url
-  for url in https://localhost/readyz "http://localhost:$EXTERNAL_PORT/readyz"; do
-    curl -fsS --cacert /etc/bot/tls/cert.pem --retry 20 --retry-delay 1 --retry-max-time 30 --retry-all-errors --max-time 10 -o /dev/null "$url" ||
+  local url host=${DOMAIN:-localhost}
+  for url in "https://$host/readyz" ${EXTERNAL_PORT:+"http://localhost:$EXTERNAL_PORT/readyz"}; do
+    curl -fsS --cacert /etc/bot/tls/cert.pem --resolve "$host:443:127.0.0.1" --retry 20 --retry-delay 1 --retry-max-time 30 --retry-all-errors --max-time 10 -o /dev/null "$url" ||
       fail "$url did not answer within 30 s although bot.service runs; read /var/log/nginx/error.log and: journalctl -u bot"
   done
 }
@@ -257,9 +282,10 @@ for name in packages user bundle model configure tls services ready; do
   step "$name"
   [ "$name" != packages ] || start_session_agent
 done
-STEP=ready STATUS=ready MESSAGE="answers on port 443 (TLS) and port $EXTERNAL_PORT"
+STEP=ready STATUS=ready MESSAGE="answers on port 443 (TLS)${EXTERNAL_PORT:+ and port $EXTERNAL_PORT}"
 [ -z "$REPORTER" ] || wait "$REPORTER"
 report
+! is_watched || systemctl enable --quiet --now --no-block bot-monitoring-agent.service || say WRN 'bot-monitoring-agent.service does not start'
 [ -e /opt/bot/.bootstrapped ] || touch /opt/bot/.bootstrapped
 rm "$STATE/changed"
 say INF "$MESSAGE"

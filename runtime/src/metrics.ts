@@ -1,6 +1,7 @@
 /** What Prometheus reads at /metrics. Names and meaning follow vLLM's, so that dashboards carry over. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
+import type { RequestFigures } from './cloudwatch-metrics.js';
 import type { Engine } from './engine/engine.js';
 
 const PREFIX = 'botstack_';
@@ -27,14 +28,17 @@ export interface Metrics {
   readonly cacheLookups: Counter<'result'>;
   /** Every answered HTTP request, probes included. */
   readonly requests: Counter<'route' | 'status' | 'code'>;
+  /** Gets every answered request but probes, where somebody keeps figures beside Prometheus. */
+  readonly recordRequest?: (figures: RequestFigures) => void;
 }
 
 export interface MetricsOptions {
   readonly engine: Engine;
   readonly version: string;
+  readonly recordRequest?: (figures: RequestFigures) => void;
 }
 
-export function createMetrics({ engine, version }: MetricsOptions): Metrics {
+export function createMetrics({ engine, version, recordRequest }: MetricsOptions): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -69,6 +73,7 @@ export function createMetrics({ engine, version }: MetricsOptions): Metrics {
 
   return {
     registry,
+    ...(recordRequest === undefined ? {} : { recordRequest }),
     timeToFirstToken: histogram(
       'time_to_first_token_seconds',
       'From arrival to the first piece of the answer.',

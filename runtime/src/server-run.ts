@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ApiKeys } from './access/api-keys.js';
 import { keySource } from './access/key-source.js';
 import { TokenRegister } from './access/token-register.js';
+import { CloudWatchMetrics, type RequestFigures } from './cloudwatch-metrics.js';
 import type { Environment } from './config/environment.js';
 import { openCache } from './cache/open.js';
 import { checkPaths, ConfigError, stateDirectory } from './config/load.js';
@@ -68,7 +69,20 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
     cleanUp.push(() => cache?.close());
 
     const engine = await options.createEngine(config, log);
-    const server = await startServer({ ...options, engine, keys, register, policy, cache, log, ring });
+    const metrics = openMetrics(configFile, config, engine);
+    cleanUp.push(() => metrics?.close());
+    const recordRequest = metrics && ((figures: RequestFigures) => metrics.record(figures));
+    const server = await startServer({
+      ...options,
+      engine,
+      keys,
+      register,
+      policy,
+      cache,
+      log,
+      ring,
+      recordRequest,
+    });
     const manager = connectServiceManager(options.env, onProblem);
     cleanUp.push(() => manager.close());
 
@@ -192,9 +206,27 @@ function consoleNote(server: RunningServer): string {
   return server.consolePort === undefined ? '' : `, console on http://127.0.0.1:${server.consolePort}`;
 }
 
-function openLogFile(configFile: string, directory: string | undefined): FileSink | undefined {
+/** Undefined where the configuration does not ask for it. */
+function openMetrics(configFile: string, config: BotConfig, engine: Engine): CloudWatchMetrics | undefined {
+  const { directory, cloudwatch_metrics: isWanted } = config.logging;
+  const sink = isWanted ? openLogFile(configFile, directory, 'metrics.log') : undefined;
+  return (
+    sink &&
+    new CloudWatchMetrics({
+      deployment: config.service.name,
+      sink,
+      isReady: () => engine.status().state === 'ready',
+    })
+  );
+}
+
+function openLogFile(
+  configFile: string,
+  directory: string | undefined,
+  name = 'bot.log',
+): FileSink | undefined {
   if (directory === undefined) return undefined;
-  const path = join(directory, 'bot.log');
+  const path = join(directory, name);
   try {
     return openFileSink(path, (text) => process.stderr.write(`${text}\n`));
   } catch (error) {

@@ -11,7 +11,7 @@ import type { BotConfig } from './config/schema.js';
 import type { Engine } from './engine/engine.js';
 import type { Logger } from './log/logger.js';
 import type { LogRing } from './log/sinks.js';
-import { createMetrics } from './metrics.js';
+import { createMetrics, type Metrics } from './metrics.js';
 import type { PolicyStore } from './policy/store.js';
 import { listen, type Listener } from './server-listen.js';
 
@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly version: string;
   /** The console's static files. Without it there is no console, whatever the port. */
   readonly consoleDirectory?: string;
+  /** See Metrics. */
+  readonly recordRequest?: Metrics['recordRequest'];
   /** For tests: 0 takes any free port. Default: the configuration's. */
   readonly ports?: { readonly api: number; readonly console: number };
 }
@@ -58,7 +60,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     policy,
     cache,
     admission,
-    metrics: createMetrics({ engine, version }),
+    metrics: createMetrics({ engine, version, recordRequest: options.recordRequest }),
     log,
     ring,
     version,

@@ -18,6 +18,8 @@ export class ApiKey extends Construct {
   readonly secret: SecretsmanagerSecret;
   readonly secretArn: string;
   readonly secretName: string;
+  /** The first key. What works with the secret's content waits for it. */
+  readonly firstValue: SecretsmanagerSecretVersion;
 
   constructor(scope: Construct, id: string, { name }: ApiKeyProps) {
     super(scope, id);
@@ -33,6 +35,7 @@ export class ApiKey extends Construct {
     this.secretName = secret.name;
 
     const value = new SecretsmanagerSecretVersion(this, 'value', { secretId: secret.id });
+    this.firstValue = value;
     const random = 'api_key';
     // cdktf has no types for ephemeral blocks and write-only arguments (Terraform 1.11).
     TerraformStack.of(this).addOverride(`ephemeral.aws_secretsmanager_random_password.${random}`, {

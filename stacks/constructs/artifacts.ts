@@ -10,6 +10,7 @@ import type { ITerraformDependable } from 'cdktf';
 import { Construct } from 'constructs';
 
 import type { PackedFiles } from '../../cloud-init/machine-files';
+import type { FunctionCode } from '../function-code';
 
 /** A file on the deploying machine whose content is known by its hash. */
 export interface LocalFile {
@@ -25,6 +26,8 @@ export interface ArtifactsProps {
   readonly model: LocalFile;
   /** What the machine needs beside its user-data: an archive of text files, a few KiB. */
   readonly machineFiles: PackedFiles;
+  /** Lambda functions by name. @default none */
+  readonly functions?: Readonly<Record<string, FunctionCode>>;
 }
 
 /** A stored file that one role may read. */
@@ -32,10 +35,20 @@ export interface StoredFile {
   readonly key: string;
   readonly arn: string;
   readonly sha256: string;
+  /** Whoever reads it waits for this. */
+  readonly uploaded: ITerraformDependable;
 }
 
 /** The machine's files lie here, named by the archive's hash. */
 export const FILES_PREFIX = 'files/';
+
+/** Where the machine keeps account and certificate of a domain for the machine after it. */
+export function certificateKey(domain: string): string {
+  return `tls/${domain}.tar.gz`;
+}
+
+/** Code of Lambda functions. */
+const FUNCTIONS_PREFIX = 'functions/';
 
 /** Reports of the bootstrap lie here, one object for each instance. */
 export const REPORT_PREFIX = 'reports/';
@@ -54,9 +67,11 @@ export class Artifacts extends Construct {
   readonly bundle: StoredFile;
   readonly model: StoredFile;
   readonly machineFiles: StoredFile;
+  readonly #functions = new Map<string, StoredFile>();
 
-  constructor(scope: Construct, id: string, { name, bundle, model, machineFiles }: ArtifactsProps) {
+  constructor(scope: Construct, id: string, props: ArtifactsProps) {
     super(scope, id);
+    const { name, bundle, model, machineFiles, functions = {} } = props;
 
     const bucket = new S3Bucket(this, 'bucket', {
       bucketPrefix: `${name}-artifacts-`,
@@ -72,12 +87,22 @@ export class Artifacts extends Construct {
     const ready = this.secure(bucket);
     this.bundle = this.store('bundle', bucket, `bundles/${bundle.sha256}.tar.gz`, bundle, ready);
     this.model = this.store('model', bucket, `models/${model.sha256}.gguf`, model, ready);
-    this.machineFiles = this.storeBytes(
-      bucket,
-      `${FILES_PREFIX}${machineFiles.sha256}.zip`,
-      machineFiles,
-      ready,
-    );
+    const filesKey = `${FILES_PREFIX}${machineFiles.sha256}.zip`;
+    this.machineFiles = this.storeBytes('files', bucket, filesKey, machineFiles, ready);
+    for (const [functionName, code] of Object.entries(functions)) {
+      const key = `${FUNCTIONS_PREFIX}${code.sha256}.zip`;
+      this.#functions.set(
+        functionName,
+        this.storeBytes(`function-${functionName}`, bucket, key, code, ready),
+      );
+    }
+  }
+
+  /** Where a function's code lies. */
+  function(name: string): StoredFile {
+    const code = this.#functions.get(name);
+    if (code === undefined) throw new Error(`no code was given for the function ${name}`);
+    return code;
   }
 
   private secure(bucket: S3Bucket): ITerraformDependable[] {
@@ -141,7 +166,7 @@ export class Artifacts extends Construct {
     file: LocalFile,
     dependsOn: ITerraformDependable[],
   ): StoredFile {
-    new S3Object(this, id, {
+    const uploaded = new S3Object(this, id, {
       bucket: bucket.id,
       key,
       source: file.path,
@@ -154,17 +179,18 @@ export class Artifacts extends Construct {
         ignoreChanges: ['source'],
       },
     });
-    return { key, arn: `${bucket.arn}/${key}`, sha256: file.sha256 };
+    return { key, arn: `${bucket.arn}/${key}`, sha256: file.sha256, uploaded };
   }
 
   /** Straight from the plan: no file on the deploying machine has to be there for it. */
   private storeBytes(
+    id: string,
     bucket: S3Bucket,
     key: string,
     { bytes, sha256 }: PackedFiles,
     dependsOn: ITerraformDependable[],
   ): StoredFile {
-    new S3Object(this, 'files', {
+    const uploaded = new S3Object(this, id, {
       bucket: bucket.id,
       key,
       contentBase64: Buffer.from(bytes).toString('base64'),
@@ -172,6 +198,6 @@ export class Artifacts extends Construct {
       dependsOn,
       lifecycle: { createBeforeDestroy: true },
     });
-    return { key, arn: `${bucket.arn}/${key}`, sha256 };
+    return { key, arn: `${bucket.arn}/${key}`, sha256, uploaded };
   }
 }

@@ -3,6 +3,8 @@ import { IamRole } from '@cdktf/provider-aws/lib/iam-role';
 import { IamRolePolicy } from '@cdktf/provider-aws/lib/iam-role-policy';
 import { Construct } from 'constructs';
 
+import { METRIC_NAMESPACE } from './monitoring/names';
+
 export interface IdentityProps {
   readonly name: string;
   readonly secretArn: string;
@@ -10,6 +12,10 @@ export interface IdentityProps {
   readonly readableArns: readonly string[];
   /** Where it may write its report; ends in `/*`. */
   readonly reportArns: string;
+  /** Log groups that its agent may write to. @default none, and no metrics either */
+  readonly logGroupArns?: readonly string[];
+  /** What else it may do. @default nothing */
+  readonly statements?: readonly object[];
 }
 
 /** What Session Manager asks of a machine's role, and no more; these actions know no narrower resource. */
@@ -21,12 +27,13 @@ const SESSION_ACTIONS = [
   'ssmmessages:OpenDataChannel',
 ];
 
-/** Who the machine is: a role that reads one secret and three objects, writes its report, and opens SSM sessions. */
+/** Who the machine is: a role that reads one secret and three objects, writes its report, opens SSM sessions, and ships logs. */
 export class Identity extends Construct {
   readonly instanceProfileName: string;
 
-  constructor(scope: Construct, id: string, { name, secretArn, readableArns, reportArns }: IdentityProps) {
+  constructor(scope: Construct, id: string, props: IdentityProps) {
     super(scope, id);
+    const { name, secretArn, readableArns, reportArns, logGroupArns = [], statements = [] } = props;
 
     const role = new IamRole(this, 'role', {
       namePrefix: `${name}-instance-`,
@@ -58,6 +65,8 @@ export class Identity extends Construct {
           // Shell sessions and port forwarding without an open port and without SSH keys. Not AWS's own policy
           // AmazonSSMManagedInstanceCore: that one lets the machine read every parameter of the account.
           { Sid: 'OpenSessions', Effect: 'Allow', Action: SESSION_ACTIONS, Resource: '*' },
+          ...(logGroupArns.length > 0 ? reporting(logGroupArns) : []),
+          ...statements,
         ],
       }),
     });
@@ -69,4 +78,24 @@ export class Identity extends Construct {
 
     this.instanceProfileName = profile.name;
   }
+}
+
+/** What the CloudWatch agent needs. The groups are there already, and no other can be made or read. */
+function reporting(logGroupArns: readonly string[]): object[] {
+  return [
+    {
+      Sid: 'ShipLogs',
+      Effect: 'Allow',
+      Action: ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'],
+      Resource: logGroupArns.map((arn) => `${arn}:*`),
+    },
+    {
+      Sid: 'PublishMetrics',
+      Effect: 'Allow',
+      Action: 'cloudwatch:PutMetricData',
+      // The action knows no resource; the namespace is what can be told apart.
+      Resource: '*',
+      Condition: { StringEquals: { 'cloudwatch:namespace': METRIC_NAMESPACE } },
+    },
+  ];
 }

@@ -12,7 +12,8 @@ export interface ReadinessProps {
   readonly userDataHash: string;
   readonly publicAddress: string;
   readonly addressAllocationId: string;
-  readonly externalPort: number;
+  /** @default none: only the encrypted endpoint is asked */
+  readonly externalPort?: number;
   /** Where the endpoint's certificate is written on the deploying machine; absolute. */
   readonly certificateFile: string;
   readonly gate: GateProgram;
@@ -32,6 +33,9 @@ export interface GateProgram {
  * address, and a replacement that does not come up never takes the address from the machine that works.
  */
 export class Readiness extends Construct {
+  /** Done when the endpoint has answered. */
+  readonly answered: ITerraformDependable;
+
   constructor(scope: Construct, id: string, props: ReadinessProps) {
     super(scope, id);
 
@@ -44,7 +48,7 @@ export class Readiness extends Construct {
       lifecycle: { createBeforeDestroy: true },
       dependsOn: [booted],
     });
-    this.gate('answered', 'answer', props, [association]);
+    this.answered = this.gate('answered', 'answer', props, [association]);
   }
 
   private gate(
@@ -75,7 +79,7 @@ export class Readiness extends Construct {
             BOTSTACK_SECRET_ARN: props.secretArn,
             BOTSTACK_INSTANCE_ID: props.instanceId,
             BOTSTACK_ADDRESS: props.publicAddress,
-            BOTSTACK_EXTERNAL_PORT: String(props.externalPort),
+            BOTSTACK_EXTERNAL_PORT: String(props.externalPort ?? ''),
             BOTSTACK_CERTIFICATE_FILE: props.certificateFile,
             // A notice about a year from now in the middle of a deploy helps nobody.
             AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',

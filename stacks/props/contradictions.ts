@@ -10,6 +10,8 @@ export function contradictions(props: ResolvedProps): string[] {
     ...consoleProblems(props),
     ...contextProblems(props),
     ...placeProblems(props),
+    ...domainProblems(props),
+    ...monitoringProblems(props),
     ...tagProblems(props),
   ];
 }
@@ -71,6 +73,24 @@ function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: Reso
     );
   }
   return problems;
+}
+
+function domainProblems({ domain, hostedZone }: ResolvedProps): string[] {
+  if (domain === undefined) {
+    return hostedZone === undefined
+      ? []
+      : ['domain should be given when hostedZone is: it lies in that zone'];
+  }
+  const isName = hostedZone?.includes('.') === true;
+  return isName && domain !== hostedZone && !domain.endsWith(`.${hostedZone}`)
+    ? [`hostedZone should be the zone that domain lies in, ${domain}, got '${hostedZone}'`]
+    : [];
+}
+
+function monitoringProblems({ monitoring, keyRotationDays, alarmEmails }: ResolvedProps): string[] {
+  return !monitoring && keyRotationDays === 0 && alarmEmails.length > 0
+    ? ['alarmEmails should be empty when monitoring is false and keyRotationDays 0: there is nothing to tell']
+    : [];
 }
 
 /** AWS keeps the prefix for itself, and the stack its own names. */

@@ -29,6 +29,21 @@ const adminRange = ipv4Range(
   'an IPv4 range from /16 to /32: the console is for administrators, never for everyone',
 );
 
+/** At most the 63 characters that a certificate's common name holds. */
+const DOMAIN = /^(?=.{4,63}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$/;
+
+/** Stands in a mail's header, so no blanks and no lists; whether it exists is told by the mail that AWS sends to it. */
+const emailAddress = matching(
+  /^[^\s@,;<>"']+@[^\s@,;<>"']+\.[a-z]{2,}$/i,
+  'an e-mail address such as ops@example.com',
+);
+
+/** https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html */
+const LOG_RETENTION_DAYS = [
+  ...[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731],
+  ...[1096, 1827, 2192, 2557, 2922, 3288, 3653],
+];
+
 export const schema = z.strictObject({
   name: matching(
     /^[a-z][a-z0-9-]{0,19}$/,
@@ -55,6 +70,16 @@ export const schema = z.strictObject({
     .default([MY_ADDRESS]),
   console: yesOrNo().default(false),
   adminCidrs: list(adminRange, 'a list of IPv4 ranges').transform(withoutRepeats).default([]),
+  domain: matching(DOMAIN, 'a domain name in lower case such as chat.example.com').optional(),
+  hostedZone: matching(
+    new RegExp(`${DOMAIN.source}|^Z[A-Z0-9]{8,31}$`),
+    'a hosted zone of Route 53: its name such as example.com, or its id such as Z0123456789ABCDEFGHIJ',
+  ).optional(),
+  acmeServer: matching(
+    /^https:\/\/[A-Za-z0-9.-]+(:\d+)?\/[A-Za-z0-9._/-]*$/,
+    'the https address of an ACME directory such as https://acme-v02.api.letsencrypt.org/directory',
+  ).default('https://acme-v02.api.letsencrypt.org/directory'),
+  plainPort: yesOrNo().default(true),
   externalPort: port().default(18789),
   internalPort: wholeNumber(1024, 65535).default(8000),
   vpcCidr: ipv4Range(16, 25, 'a private IPv4 range from /16 to /25 such as 10.20.0.0/24').default(
@@ -79,6 +104,16 @@ export const schema = z.strictObject({
       notAn("an object such as { bucket: 'my-state' }"),
     )
     .optional(),
+  keyRotationDays: valid<number>(
+    '0 for never, or a whole number of days from 7 to 365',
+    (value) => value === 0 || (Number.isInteger(value) && Number(value) >= 7 && Number(value) <= 365),
+  ).default(90),
+  monitoring: yesOrNo().default(true),
+  alarmEmails: list(emailAddress, 'a list of e-mail addresses').transform(withoutRepeats).default([]),
+  logRetentionDays: valid<number>(
+    `one of ${LOG_RETENTION_DAYS.join(', ')}, which CloudWatch allows`,
+    (value) => LOG_RETENTION_DAYS.includes(Number(value)) && typeof value === 'number',
+  ).default(30),
   tags: z
     .record(z.string(), matching(/^.{0,256}$/u, 'a text of at most 256 characters'), {
       error: ({ input }) => `should be an object of texts, got ${shown(input)}`,

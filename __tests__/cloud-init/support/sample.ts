@@ -25,6 +25,14 @@ export function sampleProps(changes: Partial<UserDataProps> = {}): UserDataProps
     externalPort: 18789,
     internalPort: 8000,
     memoryMaxMiB: 3200,
+    certificate: {
+      domain: `${'d'.repeat(50)}.example.com`,
+      hostedZoneId: `Z${'0'.repeat(31)}`,
+      acmeServer: 'https://acme-v02.api.letsencrypt.org/directory',
+      email: `hostmaster@${'d'.repeat(50)}.example.com`,
+      key: `tls/${'d'.repeat(50)}.example.com.tar.gz`,
+    },
+    monitoring: { namespace: 'Botstack', deployment: 'bot', logGroupPrefix: '/botstack/bot' },
     config: {
       service: { name: 'smart-bot-service', version: '0.1.0' },
       network: { external_port: 18789, internal_port: 8000, console_port: 8080 },

@@ -1,14 +1,22 @@
 """Starts moto, the AWS emulator, for the end-to-end test: emulator.py HOST PORT REGION.
 
 What is changed of moto, so that the stack can stay as it is: two things about policies, which shall mean here what
-they mean in AWS, and one machine image.
+they mean in AWS, functions, which run, and one machine image.
 """
 
 import datetime
+import io
 import json
+import os
+import pathlib
+import subprocess
 import sys
+import tempfile
+import zipfile
 
+from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.config import default_user_config
 from moto.core.exceptions import JsonRESTError
 from moto.ec2.models import ec2_backends
 from moto.iam.access_control import AccessDeniedError, IAMPolicyStatement, PermissionResult
@@ -95,6 +103,50 @@ def authenticate_and_authorize_action(self, iam_request_cls, resource="*"):
 
 IAMPolicyStatement.is_action_permitted = is_action_permitted
 ActionAuthenticatorMixin._authenticate_and_authorize_action = authenticate_and_authorize_action
+
+
+# --- Functions -------------------------------------------------------------------------------------------------------
+# moto runs a function's code in Docker, or not at all. Here it is run by the Node of this machine, with the credentials
+# of the function's own role, which is held to its policies like the machine's. The SDK, which Lambda brings, is the
+# checkout's.
+SDK = pathlib.Path(__file__).parents[3] / "node_modules"
+CALL = """require('./index.js').handler(JSON.parse(process.env.EVENT)).then(
+  (result) => console.log(JSON.stringify(result ?? null)), (error) => { console.error(error); process.exit(1) })"""
+
+
+def run_function(self, function_name, qualifier, body, headers, response_headers):
+    function = self.get_function(function_name, qualifier)
+    role = sts_backends[self.account_id][function.partition].assume_role(
+        region_name=self.region_name, role_session_name=function_name, role_arn=function.role, policy=None, duration=900, external_id=None
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(folder)
+        done = subprocess.run(
+            ["node", "-e", CALL],
+            cwd=folder,
+            env={
+                "PATH": os.environ["PATH"],
+                "NODE_PATH": str(SDK),
+                "EVENT": body or "{}",
+                "AWS_ENDPOINT_URL": f"http://{sys.argv[1]}:{sys.argv[2]}",
+                "AWS_REGION": self.region_name,
+                "AWS_ACCESS_KEY_ID": role.access_key_id,
+                "AWS_SECRET_ACCESS_KEY": role.secret_access_key,
+                "AWS_SESSION_TOKEN": role.session_token,
+                "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
+                **function.environment_vars,
+            },
+            capture_output=True,
+            timeout=function.timeout,
+        )
+    print(f"function {function.function_name}: status {done.returncode} {done.stderr.decode()}", flush=True)
+    if done.returncode != 0:
+        response_headers["x-amz-function-error"] = "Unhandled"
+    return done.stdout
+
+
+default_user_config["lambda"]["use_docker"] = False
+LambdaSimpleBackend.invoke = run_function
 
 
 # --- The machine image -----------------------------------------------------------------------------------------------

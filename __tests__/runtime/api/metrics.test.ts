@@ -1,10 +1,44 @@
 import { get } from 'node:http';
 
-import { startTestService, stopTestServices } from '../support/test-service';
+import type { RequestFigures } from '../../../runtime/src/cloudwatch-metrics';
+import { ScriptedEngine } from '../support/scripted-engine';
+import { startTestService, stopTestServices, until } from '../support/test-service';
 
 stopTestServices();
 
 const BODY = { model: 'test-model', messages: [{ role: 'user', content: 'Hi' }] };
+
+describe('the figures for CloudWatch', () => {
+  test('come from chats and from refusals, not from probes', async () => {
+    const figures: RequestFigures[] = [];
+    const { call } = await startTestService({ recordRequest: (each) => figures.push(each) });
+    await (await call('/v1/chat/completions', BODY)).text();
+    await (await call('/v1/chat/completions', { ...BODY, model: 'other' })).text();
+    for (const path of ['/health', '/readyz', '/metrics', '/nowhere']) await (await call(path)).text();
+    await until(() => figures.length === 2);
+    const seconds = expect.any(Number) as number;
+    expect(figures).toEqual([
+      {
+        failed: false,
+        firstTokenSeconds: seconds,
+        tokenSeconds: seconds,
+        totalSeconds: seconds,
+        tokens: 2,
+      },
+      { failed: false },
+    ]);
+  });
+
+  test('call an answer failed that the engine could not give', async () => {
+    const figures: RequestFigures[] = [];
+    const engine = new ScriptedEngine();
+    engine.state = 'loading';
+    const { call } = await startTestService({ engine, recordRequest: (each) => figures.push(each) });
+    expect((await call('/v1/chat/completions', BODY)).status).toBeGreaterThanOrEqual(500);
+    await until(() => figures.length === 1);
+    expect(figures[0]).toMatchObject({ failed: true });
+  });
+});
 
 describe('/metrics', () => {
   test('counts tokens, times and requests', async () => {

@@ -3,6 +3,7 @@ import { ApiKeys } from '../../../runtime/src/access/api-keys';
 import { TokenRegister, type TokenRegisterOptions } from '../../../runtime/src/access/token-register';
 import type { ResponseCache } from '../../../runtime/src/cache/response-cache';
 import { openCache } from '../../../runtime/src/cache/open';
+import type { RequestFigures } from '../../../runtime/src/cloudwatch-metrics';
 import { configSchema, type BotConfig } from '../../../runtime/src/config/schema';
 import { createLogger, type Logger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
@@ -30,6 +31,7 @@ export interface TestServiceOptions {
   /** Keeps a register of tokens and an access policy here. */
   readonly stateDirectory?: string;
   readonly consoleDirectory?: string;
+  readonly recordRequest?: (figures: RequestFigures) => void;
 }
 
 const running: RunningServer[] = [];
@@ -76,6 +78,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     log,
     ring,
     version: '0.0.0-test',
+    recordRequest: options.recordRequest,
     consoleDirectory: options.consoleDirectory ?? __dirname,
     ports: { api: 0, console: 0 },
   });

@@ -11,6 +11,8 @@ const MACHINE = `arn:aws:sts::${ACCOUNT}:assumed-role/bot-instance/i-0123456789a
 const ARNS: Readonly<Record<string, string>> = {
   aws_s3_bucket: `arn:aws:s3:::${BUCKET}`,
   aws_secretsmanager_secret: SECRET,
+  aws_cloudwatch_log_group: `arn:aws:logs:us-east-1:${ACCOUNT}:log-group:/botstack/bot/service`,
+  aws_sns_topic: `arn:aws:sns:us-east-1:${ACCOUNT}:bot-alerts`,
 };
 
 type Request = readonly [action: string, resource: string];
@@ -29,6 +31,7 @@ async function decide(
   [action, resource]: Request,
   policies: Pick<Simulation, 'identityPolicies' | 'resourcePolicy'>,
   tls: 'true' | 'false' = 'true',
+  context: Readonly<Record<string, string | string[]>> = {},
 ): Promise<string> {
   const result = await runSimulation(
     {
@@ -39,7 +42,7 @@ async function decide(
         principal: MACHINE,
         action,
         resource: { resource, accountId: ACCOUNT },
-        contextVariables: { 'aws:SecureTransport': tls },
+        contextVariables: { 'aws:SecureTransport': tls, ...context },
       },
     },
     {},
@@ -67,9 +70,20 @@ const ALLOWED: readonly Request[] = [
   ['s3:PutObject', object('reports/i-0123456789abcdef0.json')],
   ['ssm:UpdateInstanceInformation', `arn:aws:ec2:us-east-1:${ACCOUNT}:instance/i-0123456789abcdef0`],
   ['ssmmessages:OpenDataChannel', '*'],
+  [
+    'logs:PutLogEvents',
+    `arn:aws:logs:us-east-1:${ACCOUNT}:log-group:/botstack/bot/service:log-stream:i-0123456789abcdef0`,
+  ],
 ];
 
+const logGroup = (name: string) => `arn:aws:logs:us-east-1:${ACCOUNT}:log-group:${name}`;
+
 const DENIED: readonly Request[] = [
+  ['logs:PutLogEvents', `${logGroup('/somebody/else')}:log-stream:i-0123456789abcdef0`],
+  ['logs:GetLogEvents', `${logGroup('/botstack/bot/service')}:log-stream:i-0123456789abcdef0`],
+  ['logs:DeleteLogGroup', logGroup('/botstack/bot/service')],
+  ['cloudwatch:PutMetricData', '*'],
+  ['route53:ChangeResourceRecordSets', 'arn:aws:route53:::hostedzone/Z0123456789ABCDEFGHIJ'],
   ['secretsmanager:GetSecretValue', `arn:aws:secretsmanager:us-east-1:${ACCOUNT}:secret:other-AbCdEf`],
   ['secretsmanager:PutSecretValue', SECRET],
   ['secretsmanager:DeleteSecret', SECRET],
@@ -97,6 +111,68 @@ describe("the machine's role", () => {
 
   it.each(DENIED)('may not %s on %s', async (action, resource) => {
     expect(await decide([action, resource], policies)).toBe('ImplicitlyDenied');
+  });
+});
+
+describe('the namespace of its metrics', () => {
+  it.each([
+    ['Botstack', 'Allowed'],
+    ['AWS/EC2', 'ImplicitlyDenied'],
+  ])('%s: %s', async (namespace, decision) => {
+    const context = { 'cloudwatch:namespace': namespace };
+    const policies = machinePolicies(synthesise());
+    expect(await decide(['cloudwatch:PutMetricData', '*'], policies, 'true', context)).toBe(decision);
+  });
+});
+
+describe('a machine with a domain', () => {
+  const zone = (id: string) => `arn:aws:route53:::hostedzone/${id}`;
+  const ZONE = 'Z0123456789ABCDEFGHIJ';
+  const policies = machinePolicies(synthesise({ domain: 'chat.example.com', hostedZone: ZONE }));
+  const change = (id: string, name: string, type: string) =>
+    decide(['route53:ChangeResourceRecordSets', zone(id)], policies, 'true', {
+      'route53:ChangeResourceRecordSetsNormalizedRecordNames': [name],
+      'route53:ChangeResourceRecordSetsRecordTypes': [type],
+    });
+
+  it('may write the record of the challenge, and no other', async () => {
+    expect(await change(ZONE, '_acme-challenge.chat.example.com', 'TXT')).toBe('Allowed');
+    expect(await change(ZONE, 'chat.example.com', 'TXT')).toBe('ImplicitlyDenied');
+    expect(await change(ZONE, '_acme-challenge.chat.example.com', 'CNAME')).toBe('ImplicitlyDenied');
+    expect(await change('Z0000000000AAAAAAAAAA', '_acme-challenge.chat.example.com', 'TXT')).toBe(
+      'ImplicitlyDenied',
+    );
+  });
+
+  it('may keep its certificate in the bucket, and no other', async () => {
+    expect(await decide(['s3:PutObject', object('tls/chat.example.com.tar.gz')], policies)).toBe('Allowed');
+    expect(await decide(['s3:GetObject', object('tls/chat.example.org.tar.gz')], policies)).toBe(
+      'ImplicitlyDenied',
+    );
+  });
+});
+
+describe('the function that replaces the key', () => {
+  const stack = synthesise();
+  const identityPolicies = stack
+    .all('aws_iam_role_policy')
+    .filter(({ role }) => String(role).includes('rotate_role'))
+    .map(({ policy }) => ({ name: 'function', policy: policyOf(policy) }));
+
+  it.each([
+    ['secretsmanager:PutSecretValue', SECRET, 'Allowed'],
+    ['secretsmanager:UpdateSecretVersionStage', SECRET, 'Allowed'],
+    ['secretsmanager:DeleteSecret', SECRET, 'ImplicitlyDenied'],
+    ['secretsmanager:RotateSecret', SECRET, 'ImplicitlyDenied'],
+    [
+      'secretsmanager:GetSecretValue',
+      `arn:aws:secretsmanager:us-east-1:${ACCOUNT}:secret:other-AbCdEf`,
+      'ImplicitlyDenied',
+    ],
+    ['s3:GetObject', object('any'), 'ImplicitlyDenied'],
+  ])('%s on %s: %s', async (action, resource, decision) => {
+    expect(identityPolicies).toHaveLength(1);
+    expect(await decide([action, resource], { identityPolicies })).toBe(decision);
   });
 });
 

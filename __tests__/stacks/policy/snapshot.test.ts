@@ -6,12 +6,12 @@ import { TOPOLOGIES } from '../topologies';
 const ELSEWHERE: Readonly<Record<string, string>> = {
   user_data: 'the user-data',
   userData: 'its hash',
-  content_base64: 'the machine files',
+  content_base64: 'an archive',
 };
 
 it.each(Object.entries(TOPOLOGIES))('synthesises what was reviewed: %s', (_name, props) => {
   const text = JSON.stringify(synthesise(props).document, (key, value: unknown) =>
     typeof value === 'string' ? (ELSEWHERE[key] ?? value) : value,
   );
-  expect(JSON.parse(text.replace(/files\/[0-9a-f]{64}/g, 'files/HASH'))).toMatchSnapshot();
+  expect(JSON.parse(text.replace(/(files|functions)\/[0-9a-f]{64}/g, '$1/HASH'))).toMatchSnapshot();
 });

@@ -86,7 +86,10 @@ class GenerationRecord {
   readonly #metrics: Metrics;
   #startedAt: number | undefined;
   #lastTextAt: number | undefined;
+  #firstTextAt: number | undefined;
   #firstTextSeconds: number | undefined;
+  #firstTextTokens = 0;
+  #ended = false;
   #usage: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
 
   constructor(context: RequestContext, metrics: Metrics) {
@@ -127,6 +130,7 @@ class GenerationRecord {
         break;
       case 'end':
         this.#usage = event.usage;
+        this.#ended = true;
         this.#metrics.requestLatency.observe(this.#sinceArrival(now));
         break;
     }
@@ -139,6 +143,7 @@ class GenerationRecord {
     this.#metrics.promptTokens.inc(promptTokens);
     this.#metrics.cachedTokens.inc(cachedTokens);
     this.#metrics.generationTokens.inc(completionTokens);
+    this.#context.generation = this.#figures();
     const queued = (this.#startedAt - this.#context.arrivedAt) / 1000;
     this.#context.notes.push(
       `prompt=${promptTokens}`,
@@ -149,8 +154,23 @@ class GenerationRecord {
     );
   }
 
+  #figures(): RequestContext['generation'] {
+    const further = this.#usage.completionTokens - this.#firstTextTokens;
+    return {
+      firstTokenSeconds: this.#firstTextSeconds,
+      tokenSeconds:
+        this.#firstTextAt !== undefined && this.#lastTextAt !== undefined && further > 0
+          ? (this.#lastTextAt - this.#firstTextAt) / 1000 / further
+          : undefined,
+      totalSeconds: this.#ended ? this.#sinceArrival(performance.now()) : undefined,
+      tokens: this.#usage.completionTokens,
+    };
+  }
+
   #addText(tokens: number, now: number): void {
     if (this.#lastTextAt === undefined) {
+      this.#firstTextAt = now;
+      this.#firstTextTokens = tokens;
       this.#firstTextSeconds = this.#sinceArrival(now);
       this.#metrics.timeToFirstToken.observe(this.#firstTextSeconds);
     } else {

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 
 import type { Identity } from '../access/bearer-auth.js';
+import type { RequestFigures } from '../cloudwatch-metrics.js';
 import type { LogLevel, Logger } from '../log/logger.js';
 import type { Metrics } from '../metrics.js';
 
@@ -20,6 +21,8 @@ export interface RequestContext {
   errorCode?: string;
   /** Counts and times of a generation, `name=value` each. */
   readonly notes: string[];
+  /** Times and tokens of a generation. */
+  generation?: Omit<RequestFigures, 'failed'>;
   /** Work that may outlast the connection, and adds notes when it ends: the log line waits for it. */
   work?: Promise<void>;
 }
@@ -29,6 +32,9 @@ const CLIENT_LEFT = 499;
 
 /** The console's own files, and paths that do not exist. */
 const NO_ROUTE = 'other';
+
+/** Routes whose requests say nothing of the service's work: probes, and the administrators' own. */
+const isWork = (route: string) => route.startsWith('/v1/') || route.startsWith('/api/');
 
 /** Probes, scrapes and what the console reads that went well are counted but not logged: they would be most of the log. */
 const QUIET_ROUTES = new Set(['/health', '/readyz', '/metrics', '/admin/status', '/admin/logs', NO_ROUTE]);
@@ -57,6 +63,8 @@ export function requestContext(log: Logger, metrics: Metrics): RequestHandler {
       // The route's pattern, not the path: paths are the client's choice, and each would be a series of its own.
       const route = typeof req.route?.path === 'string' ? req.route.path : NO_ROUTE;
       metrics.requests.inc({ route, status, code: context.errorCode ?? '' });
+      const failed = status >= 500 || (status === 200 && context.errorCode !== undefined);
+      if (isWork(route)) metrics.recordRequest?.({ ...context.generation, failed });
       if (QUIET_ROUTES.has(route) && (status === 200 || status === 304)) return;
       // "Not ready" is asked for several times a second while a model is loaded; the engine logs its own state.
       if (route === '/readyz') return;

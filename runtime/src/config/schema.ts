@@ -110,6 +110,8 @@ const logging = z.strictObject({
   level: oneOf(['info', 'warn', 'error']).default('info'),
   /** Writes `bot.log` in this folder, besides standard output. Survives rotation by rename. */
   directory: text().optional(),
+  /** Writes `metrics.log` there once a minute, in CloudWatch's embedded metric format. */
+  cloudwatch_metrics: flag().default(false),
 });
 
 export const configSchema = z
@@ -150,6 +152,12 @@ export const configSchema = z
     }
     if (config.model_path === undefined && config.remote_service === undefined) {
       complain(['model_path'], 'set `model_path` to a GGUF file, or `remote_service` to use another service');
+    }
+    if (config.logging.cloudwatch_metrics && config.logging.directory === undefined) {
+      complain(
+        ['logging', 'cloudwatch_metrics'],
+        'set `logging.directory`, where metrics.log is to be written',
+      );
     }
     const keys = [config.api_key, config.security.api_key, config.security.api_key_secret_id];
     const given = keys.filter((key) => key !== undefined).length;

@@ -44,7 +44,6 @@ export async function waitForAnswer(
     timeoutMs: ANSWER_TIMEOUT_MS,
     signal,
   };
-  const plain: Question = { ...secure, port: externalPort };
 
   const models = await insist(`https://${address}`, settings, signal, () =>
     askSecurely({ ...secure, apiKey }, fingerprint),
@@ -61,9 +60,12 @@ export async function waitForAnswer(
   );
   say(`  ${JSON.stringify(choices[0]?.message.content.trim().slice(0, 120))}`);
 
-  // The key stays off the wire here: a refusal from the service itself proves the way just as well.
-  await insist(`http://${address}:${externalPort}`, settings, signal, () => askPlainly(plain), 401);
-  say(`http://${address}:${externalPort} answers, and refuses requests without a key`);
+  if (externalPort !== undefined) {
+    const plain: Question = { ...secure, port: externalPort };
+    // The key stays off the wire here: a refusal from the service itself proves the way just as well.
+    await insist(`http://${address}:${externalPort}`, settings, signal, () => askPlainly(plain), 401);
+    say(`http://${address}:${externalPort} answers, and refuses requests without a key`);
+  }
 
   mkdirSync(dirname(settings.certificateFile), { recursive: true });
   writeFileSync(settings.certificateFile, await certificateOf(secure, fingerprint));

@@ -10,7 +10,8 @@ const schema = z.object({
   BOTSTACK_SECRET_ARN: text,
   BOTSTACK_INSTANCE_ID: text,
   BOTSTACK_ADDRESS: text,
-  BOTSTACK_EXTERNAL_PORT: z.coerce.number().int().min(1).max(65535),
+  /** Not there where the plain port is closed. */
+  BOTSTACK_EXTERNAL_PORT: z.coerce.number().int().min(1).max(65535).optional(),
   BOTSTACK_CERTIFICATE_FILE: text,
   /** How long a boot may take, all in all. */
   BOTSTACK_LIMIT_SECONDS: z.coerce
@@ -41,7 +42,8 @@ export interface Settings {
   /** Where requests go. */
   readonly address: string;
   readonly httpsPort: number;
-  readonly externalPort: number;
+  /** undefined where there is no endpoint without TLS. */
+  readonly externalPort: number | undefined;
   readonly certificateFile: string;
   readonly limitMs: number;
   readonly silenceMs: number;

@@ -1,0 +1,206 @@
+/**
+ * A certificate authority (pebble, the ACME authors' own) and what it and `lego` ask: a name server, and Route 53 behind
+ * the name and the TLS that AWS has. All on loopback, for one test file.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer as createPlainServer, type IncomingMessage } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
+import { join } from 'node:path';
+
+const HOST = '127.0.0.1';
+
+/** The zone that Route 53 has; it refuses every other one, as for a wrong id. */
+export const ZONE_ID = 'Z0123456789ABCDEFGHIJ';
+
+export interface Acme {
+  /** Of the authority. */
+  readonly directory: string;
+  /** For `lego`: how it finds Route 53 and whom it trusts. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Names of the records that were written, in order. */
+  readonly written: string[];
+  stop(): Promise<void>;
+}
+
+export async function startAcme(folder: string): Promise<Acme> {
+  const trust = makeAuthority(folder);
+  const [acmePort, managementPort, dnsPort, recordsPort] = (await Promise.all(
+    Array.from({ length: 4 }, freePort),
+  )) as [number, number, number, number];
+  const records = `http://${HOST}:${recordsPort}`;
+  const config = join(folder, 'pebble.json');
+  writeFileSync(
+    config,
+    JSON.stringify({
+      pebble: {
+        listenAddress: `${HOST}:${acmePort}`,
+        managementListenAddress: `${HOST}:${managementPort}`,
+        certificate: trust.certificate,
+        privateKey: trust.key,
+        httpPort: 5002,
+        tlsPort: 5001,
+        externalAccountBindingRequired: false,
+      },
+    }),
+  );
+  const children = [
+    spawn(
+      'pebble-challtestsrv',
+      [
+        ...['-dns01', `${HOST}:${dnsPort}`, '-management', `${HOST}:${recordsPort}`],
+        ...['-http01', '', '-https01', '', '-tlsalpn01', ''],
+      ],
+      { stdio: 'ignore' },
+    ),
+    spawn('pebble', ['-strict', '-config', config, '-dnsserver', `${HOST}:${dnsPort}`], {
+      // It waits some seconds before it looks, to be like a real one.
+      env: { ...process.env, PEBBLE_VA_NOSLEEP: '1' },
+      stdio: 'ignore',
+    }),
+  ];
+  const written: string[] = [];
+  const servers = [await route53(trust, records, written)];
+  servers.push(await proxyTo((servers[0]!.address() as AddressInfo).port));
+  await Promise.all([listening(acmePort, children[1]!), listening(recordsPort, children[0]!)]);
+  return {
+    directory: `https://${HOST}:${acmePort}/dir`,
+    environment: {
+      HTTPS_PROXY: `http://${HOST}:${(servers[1]!.address() as AddressInfo).port}`,
+      // Go's programs take it as the whole of what they trust.
+      SSL_CERT_FILE: trust.authority,
+      AWS_ACCESS_KEY_ID: 'test',
+      AWS_SECRET_ACCESS_KEY: 'test',
+      // It would wait 4 s for other name servers to hear of a record.
+      AWS_POLLING_INTERVAL: '1',
+    },
+    written,
+    async stop() {
+      await Promise.all(children.map(ended));
+      for (const server of servers) server.close();
+    },
+  };
+}
+
+interface Trust {
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** An authority, and a certificate of it for Route 53's name and for loopback. */
+function makeAuthority(folder: string): Trust {
+  const path = (name: string) => join(folder, name);
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'ignore' });
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
+  const [ca, caKey] = [path('ca.pem'), path('ca-key.pem')];
+  openssl('req', '-x509', ...curve, '-subj', '/CN=test authority', '-keyout', caKey, '-out', ca);
+  openssl('req', ...curve, '-subj', '/CN=test', '-keyout', path('key.pem'), '-out', path('request.pem'));
+  writeFileSync(path('names'), 'subjectAltName=DNS:route53.amazonaws.com,DNS:localhost,IP:127.0.0.1\n');
+  openssl(
+    ...['x509', '-req', '-in', path('request.pem'), '-CA', ca, '-CAkey', caKey, '-days', '2'],
+    ...['-extfile', path('names'), '-out', path('certificate.pem')],
+  );
+  return { authority: ca, certificate: path('certificate.pem'), key: path('key.pem') };
+}
+
+/** As much of Route 53 as a record takes: it tells the name server at once, and says so. */
+async function route53(trust: Trust, records: string, written: string[]): Promise<Server> {
+  const server = createTlsServer(
+    { key: readFileSync(trust.key), cert: readFileSync(trust.certificate) },
+    (request, response) => {
+      void (async () => {
+        const body = await bodyOf(request);
+        response.setHeader('content-type', 'text/xml');
+        if (request.url?.includes('/change/')) {
+          return void response.end(xml('GetChangeResponse', CHANGE));
+        }
+        if (!request.url?.includes(`/hostedzone/${ZONE_ID}/`)) {
+          const error = '<Code>NoSuchHostedZone</Code><Message>No hosted zone found with that ID</Message>';
+          return void response.writeHead(404).end(xml('ErrorResponse', `<Error>${error}</Error>`));
+        }
+        if (request.method === 'GET') {
+          const none = '<ResourceRecordSets/><IsTruncated>false</IsTruncated><MaxItems>100</MaxItems>';
+          return void response.end(xml('ListResourceRecordSetsResponse', none));
+        }
+        const [name = '', value = '', action = ''] = ['Name', 'Value', 'Action'].map(
+          (tag) => new RegExp(`<${tag}>(.*?)</${tag}>`).exec(body)?.[1],
+        );
+        if (action !== 'DELETE') {
+          written.push(name);
+          // One character is escaped in it, the quote.
+          const text = value.replace(/&#34;|&quot;|"/g, '');
+          await fetch(`${records}/set-txt`, {
+            method: 'POST',
+            body: JSON.stringify({ host: name, value: text }),
+          });
+        }
+        response.end(xml('ChangeResourceRecordSetsResponse', CHANGE));
+      })();
+    },
+  );
+  return listen(server);
+}
+
+const CHANGE =
+  '<ChangeInfo><Id>/change/C1</Id><Status>INSYNC</Status><SubmittedAt>2026-01-01T00:00:00Z</SubmittedAt></ChangeInfo>';
+
+function xml(name: string, content: string): string {
+  return `<?xml version="1.0"?><${name} xmlns="https://route53.amazonaws.com/doc/2013-04-01/">${content}</${name}>`;
+}
+
+/** A proxy for TLS that knows one destination, whatever it is asked for. */
+async function proxyTo(port: number): Promise<Server> {
+  const server = createPlainServer();
+  server.on('connect', (_request, client) => {
+    const upstream = connect(port, HOST, () => {
+      client.write('HTTP/1.1 200 OK\r\n\r\n');
+      upstream.pipe(client).pipe(upstream);
+    });
+    for (const socket of [upstream, client]) socket.on('error', () => socket.destroy());
+  });
+  return listen(server);
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  let body = '';
+  for await (const chunk of request) body += String(chunk);
+  return body;
+}
+
+function listen(server: Server): Promise<Server> {
+  return new Promise((resolve) => server.listen(0, HOST, () => resolve(server)));
+}
+
+async function freePort(): Promise<number> {
+  const server = await listen(createTcpServer());
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function listening(port: number, child: ChildProcess): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    const open = await new Promise((resolve) => {
+      const socket = connect(port, HOST, () => resolve(true));
+      socket.on('error', () => resolve(false));
+      socket.on('close', () => socket.destroy());
+      setTimeout(() => socket.destroy(), 500).unref();
+    });
+    if (open === true) return;
+    if (Date.now() > deadline || child.exitCode !== null) {
+      throw new Error(`${child.spawnfile} does not listen on port ${port}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('close', () => resolve());
+    child.kill('SIGKILL');
+  });
+}
