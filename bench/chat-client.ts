@@ -11,7 +11,7 @@ export interface Endpoint {
 
 /** A request that is sent to both servers with the same words. */
 export interface ChatRequest {
-  readonly messages: readonly { readonly role: 'system' | 'user'; readonly content: string }[];
+  readonly messages: readonly { readonly role: 'system' | 'user' | 'assistant'; readonly content: string }[];
   readonly maxTokens: number;
   readonly seed: number;
 }

@@ -69,7 +69,7 @@ export async function compare(comparison: Comparison): Promise<Measurements> {
           for (const [figure, value] of Object.entries(figures)) {
             note(figure as FigureName, side, value);
             comparison.log(
-              `  round ${round}/${comparison.rounds}  ${figure.padEnd(10)}  ${server.name.padEnd(12)}  ${value.toPrecision(4)}`,
+              `  round ${round}/${comparison.rounds}  ${figure.padEnd(19)}  ${server.name.padEnd(12)}  ${value.toPrecision(4)}`,
             );
           }
           await sleep(SETTLE_MS);

@@ -53,3 +53,39 @@ export function longPrompt(seed: number): ChatRequest {
     seed,
   };
 }
+
+/** A prompt of about `tokens` tokens, unlike any other from the first word on; the answer goes on to `maxTokens`. */
+export function ownPrompt(tokens: number, maxTokens: number, seed: number): ChatRequest {
+  return {
+    messages: [
+      { role: 'system', content: words(tokens - 30, seed) },
+      { role: 'user', content: 'Write a very long story about the words above.' },
+    ],
+    maxTokens,
+    seed,
+  };
+}
+
+/** The same long system prompt for all users of a round; what each asks differs. */
+export function sharedPrompt(tokens: number, maxTokens: number, seed: number, user: number): ChatRequest {
+  return {
+    messages: [
+      { role: 'system', content: words(tokens - 30, seed) },
+      { role: 'user', content: `Write a very long story about the number ${user} and the words above.` },
+    ],
+    maxTokens,
+    seed: seed + user,
+  };
+}
+
+/** The turn after `first`, as a client sends it: everything so far, and one question more. */
+export function nextTurn(first: ChatRequest): ChatRequest {
+  return {
+    ...first,
+    messages: [
+      ...first.messages,
+      { role: 'assistant', content: 'Once upon a time there was a word.' },
+      { role: 'user', content: 'And then?' },
+    ],
+  };
+}

@@ -44,6 +44,18 @@ export function jointDecodeRate(timelines: readonly Timeline[]): number {
   return (tokens.reduce((sum, count) => sum + count, 0) / (to - from)) * 1000;
 }
 
+/** Tokens per second of all answers together, from sending the first request to the end of the last answer. */
+export function throughput(timelines: readonly Timeline[]): number {
+  const tokens = timelines.reduce((sum, timeline) => sum + timeline.completionTokens, 0);
+  return tokens / totalTime(timelines);
+}
+
+/** Seconds from sending the first request to the end of the last answer. */
+export function totalTime(timelines: readonly Timeline[]): number {
+  const from = Math.min(...timelines.map(({ sentAt }) => sentAt));
+  return (Math.max(...timelines.map(last)) - from) / 1000;
+}
+
 /**
  * The longest time between two texts of an answer, in seconds, of those that touch `from`..`to`.
  * @throws when the answer was not running over the whole of it: its gaps would then say nothing.

@@ -1,5 +1,6 @@
-import type { Token } from 'node-llama-cpp';
 import { PromptCache, type CachedState } from '../../../runtime/src/engine/prompt-cache';
+
+type Token = CachedState['tokens'][number];
 
 const conversation = (first: number, length: number): Token[] =>
   Array.from({ length }, (_, i) => (i === 0 ? first : i) as Token);
