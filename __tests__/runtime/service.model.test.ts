@@ -129,7 +129,8 @@ describe('a user', () => {
     let text = '';
     for await (const event of stream) if (event.type === 'response.output_text.delta') text += event.delta;
     expect(text).toBe(whole.output_text);
-    expect((await stream.finalResponse()).output_text).toBe(whole.output_text);
+    const { output, status } = await stream.finalResponse();
+    expect([status, output]).toMatchObject([whole.status, [{ content: [{ text }] }]]);
   });
 
   test('finds the model in the list, and is told when another is asked for', async () => {

@@ -102,10 +102,10 @@ export class ChatAnswer implements AnswerWriter {
 /** Far below what a float can tell from never; JSON has no minus infinity. */
 const LEAST_LOGPROB = -9999;
 
-function logprobBody({ text, logprob }: TokenLogprob) {
-  // A part of a character has no text of its own, and its bytes are not known.
-  const bytes = text.includes('\uFFFD') ? null : [...Buffer.from(text)];
-  return { token: text, logprob: finiteLogprob(logprob), bytes };
+function logprobBody({ text, logprob, bytes }: TokenLogprob) {
+  // A part of a character has no text of its own; its bytes are known from some tokenizers only.
+  const own = bytes ?? (text.includes('\uFFFD') ? null : [...Buffer.from(text)]);
+  return { token: text, logprob: finiteLogprob(logprob), bytes: own };
 }
 
 export function finiteLogprob(logprob: number): number {

@@ -75,6 +75,8 @@ export interface GenerateRequest extends SamplingOptions {
 /** A token and its log-probability (natural, before temperature and cuts). */
 export interface TokenLogprob {
   readonly text: string;
+  /** Of a token that is no text by itself, a part of a character; where the tokenizer tells. */
+  readonly bytes?: readonly number[];
   readonly logprob: number;
 }
 

@@ -11,6 +11,7 @@ import type {
 import type { AnswerRules } from './answer-rules.js';
 import { LogitTap } from './logit-tap.js';
 import { TextStream } from './text-stream.js';
+import { tokenBytes } from './token-bytes.js';
 import { ToolCallStream, type ToolPiece } from './tool-call-stream.js';
 
 /** A prompt that was accepted: it fits the context. */
@@ -205,10 +206,13 @@ export class Lane {
   #noteLogprob(): void {
     const last = this.#logits?.last;
     if (last === undefined) return;
-    const textOf = ({ token, logprob }: { readonly token: Token; readonly logprob: number }) => ({
-      text: this.#sequence.model.detokenize([token], true),
-      logprob,
-    });
+    const { model } = this.#sequence;
+    const textOf = ({ token, logprob }: { readonly token: Token; readonly logprob: number }) => {
+      const text = model.detokenize([token], true);
+      const { model: tokenizer, tokens } = model.fileInfo.metadata.tokenizer.ggml;
+      const bytes = text.includes('\uFFFD') ? tokenBytes(tokens[token] ?? '', tokenizer) : undefined;
+      return { text, logprob, ...(bytes === undefined ? {} : { bytes }) };
+    };
     this.#logprobs.push({ ...textOf(last.token), top: last.top.map(textOf) });
   }
 

@@ -101,6 +101,7 @@ export const responseObject = z.object({
   top_p: z.number(),
   truncation: z.literal('disabled'),
   user: z.string().nullable(),
+  warning,
   output: z.array(
     z.union([
       z.object({
