@@ -31,6 +31,30 @@ import { session } from './session.js';
  * @property {readonly string[] | 'all'} scopes what the credential that asked may do
  */
 
+/**
+ * @typedef {object} Token
+ * @property {string} id
+ * @property {string} user
+ * @property {readonly string[]} scopes
+ * @property {number} issued_at Unix seconds, like the others
+ * @property {number} expires_at
+ * @property {number | null} revoked_at
+ *
+ * @typedef {object} WordRule
+ * @property {string} name
+ * @property {'mask' | 'block'} action
+ * @property {('input' | 'output')[]} on
+ * @property {'word' | 'part'} match
+ * @property {string[]} words
+ *
+ * @typedef {object} Policy
+ * @property {{ overall?: number, per_token?: number, longest_request_seconds?: number }} sessions
+ * @property {Record<string, Record<string, number>>} users
+ * @property {WordRule[]} words
+ *
+ * @typedef {{ policy: Policy, revision: string, problem: string | null }} PolicyAnswer
+ */
+
 /** What the service, or the way to it, answered instead of a result. */
 export class ApiError extends Error {
   /**
@@ -85,6 +109,32 @@ export const fetchLog = async () => (await (await request('/admin/logs')).json()
 
 /** @returns {Promise<string>} */
 export const fetchMetrics = async () => (await request('/metrics')).text();
+
+/** @returns {Promise<readonly Token[]>} newest first */
+export const fetchTokens = async () => (await (await request('/admin/tokens')).json()).tokens;
+
+/**
+ * @param {{ user: string, scopes: readonly string[], expiry_seconds: number }} order
+ * @returns {Promise<{ token: string }>}
+ */
+export const issueToken = async (order) =>
+  (await request('/admin/tokens', { method: 'POST', body: JSON.stringify(order) })).json();
+
+/** @param {string} id */
+export const revokeToken = async (id) => {
+  await request(`/admin/tokens/${encodeURIComponent(id)}`, { method: 'DELETE' });
+};
+
+/** @returns {Promise<PolicyAnswer>} */
+export const fetchPolicy = async () => (await request('/admin/policy')).json();
+
+/**
+ * @param {object} policy
+ * @param {string} revision the one that the change is based on
+ * @returns {Promise<PolicyAnswer>}
+ */
+export const replacePolicy = async (policy, revision) =>
+  (await request('/admin/policy', { method: 'PUT', body: JSON.stringify({ policy, revision }) })).json();
 
 /**
  * A streamed chat completion.

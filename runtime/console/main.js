@@ -4,13 +4,15 @@ import { ApiError, fetchLog, fetchMetrics, fetchStatus } from './api.js';
 import { byId, setText } from './dom.js';
 import { allows, cleanToken, describeToken } from './lib/token.js';
 import { session } from './session.js';
+import { startAccess } from './views/access.js';
 import { clearChat, showModel, startChat } from './views/chat.js';
 import { clearLog, followEnd, showLog, startLogs } from './views/logs.js';
 import { clearStatus, showMetrics, showStatus, startStatus } from './views/status.js';
+import { startTokens } from './views/tokens.js';
 
 const refreshEveryMs = 2000;
 /** The views, and the scope that each one needs. */
-const views = { chat: 'chat', status: '', logs: 'logs:read' };
+const views = { chat: 'chat', status: '', logs: 'logs:read', tokens: 'admin', access: 'admin' };
 
 const signIn = byId('sign-in', HTMLElement);
 const app = byId('app', HTMLElement);
@@ -32,6 +34,8 @@ function showSignIn(message = '') {
   clearChat();
   clearLog();
   clearStatus();
+  tokens.clear();
+  access.clear();
   scopes = [];
   app.hidden = true;
   signIn.hidden = false;
@@ -138,13 +142,17 @@ function showView() {
   }
   document.title = `${name[0]?.toUpperCase()}${name.slice(1)} – botstack console`;
   // The keyboard scrolls what has the focus; the other views have a scrolled part of their own.
-  content.tabIndex = name === 'status' ? 0 : -1;
+  content.tabIndex = ['status', 'tokens', 'access'].includes(name) ? 0 : -1;
   if (name === 'logs') followEnd();
+  if (name === 'tokens') tokens.show();
+  if (name === 'access') access.show();
 }
 
 startChat(endsSession);
 startStatus();
 startLogs();
+const tokens = startTokens(endsSession);
+const access = startAccess(endsSession);
 
 byId('sign-in-form', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault();

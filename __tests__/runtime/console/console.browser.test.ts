@@ -4,6 +4,7 @@ import type { Page } from 'playwright-core';
 
 import { EngineError } from '../../../runtime/src/engine/engine';
 import { signAccessToken } from '../../../runtime/src/access/access-token';
+import { temporaryFolder } from '../../support/temporary-folder';
 import { describeInBrowser, useBrowser } from '../support/browser';
 import { fails, neverEnds, says } from '../support/scripted-engine';
 import {
@@ -19,6 +20,7 @@ const consoleDirectory = join(__dirname, '../../../runtime/console');
 describeInBrowser('the console in a browser', () => {
   stopTestServices();
   const browser = useBrowser();
+  const folder = temporaryFolder();
 
   let service: TestService;
   beforeEach(async () => {
@@ -48,6 +50,52 @@ describeInBrowser('the console in a browser', () => {
     expect(await page.getByRole('alert').textContent()).toBe('The API key or access token is not valid');
     expect(await page.getByRole('navigation').isVisible()).toBe(false);
     expect(await page.evaluate('Object.keys({ ...sessionStorage, ...localStorage })')).toEqual([]);
+  });
+
+  it('issues a token, shows it once, and revokes it', async () => {
+    service = await startTestService({ consoleDirectory, stateDirectory: folder() });
+    const { page, faults } = await signIn();
+    await page.getByRole('link', { name: 'Tokens' }).click();
+    await page.getByText('No token was issued yet.').waitFor();
+    await page.getByLabel('User').fill('ada');
+    await page.getByRole('button', { name: 'Issue token' }).click();
+    await page.getByRole('cell', { name: 'valid' }).waitFor();
+    const token = (await page.locator('#token-made-text').textContent()) ?? '';
+    const models = () => fetch(`${service.url}/v1/models`, { headers: { Authorization: `Bearer ${token}` } });
+    expect((await models()).status).toBe(200);
+    await page.getByRole('button', { name: /^Revoke the token of ada/ }).click();
+    await page.getByRole('cell', { name: 'revoked' }).waitFor();
+    expect((await models()).status).toBe(401);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    expect(await page.locator('#token-made-text').textContent()).toBe('');
+    expect(faults).toEqual([]);
+  });
+
+  it('changes limits and word rules, in force at once', async () => {
+    service = await startTestService({ consoleDirectory, stateDirectory: folder() });
+    const { page, faults } = await signIn();
+    await page.getByRole('link', { name: 'Access' }).click();
+    await page.getByLabel('For each token').fill('5');
+    await page.getByRole('button', { name: 'Add rule' }).click();
+    await page.getByLabel('Name').fill('greetings');
+    await page.getByLabel('Words, one a line').fill('hello\n敏感词');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('Saved; in force now.').waitFor();
+    await page.getByRole('link', { name: 'Chat' }).click();
+    await ask(page, 'hi');
+    await answer(page).getByText('*** there').waitFor();
+    await page.getByRole('link', { name: 'Access' }).click();
+    await page.getByLabel('For each token').fill('2000');
+    expect(await page.locator('#access-per-token:invalid').count()).toBe(1);
+    expect(faults).toEqual([]);
+  });
+
+  it('shows only what the token’s scopes open', async () => {
+    const { page } = await signIn((await signAccessToken(API_KEY, 'zoe', 3600)).token);
+    const links = page.getByRole('navigation').getByRole('link');
+    expect(await links.allTextContents()).toEqual(expect.arrayContaining(['Chat', 'Status']));
+    expect(await page.getByRole('link', { name: 'Tokens' }).isVisible()).toBe(false);
+    expect(await page.getByRole('link', { name: 'Logs' }).isVisible()).toBe(false);
   });
 
   it('forgets the token and the conversation at sign-out', async () => {
@@ -177,7 +225,7 @@ describeInBrowser('the console in a browser', () => {
     await page.locator('.line.SEC').getByText('error=invalid_api_key').waitFor();
     expect((await shown.allTextContents()).filter((line) => /admin|\.js|\.css/.test(line))).toEqual([]);
 
-    await page.getByLabel('SEC').uncheck();
+    await page.getByRole('checkbox', { name: 'SEC' }).uncheck();
     expect(await page.locator('.line.SEC').isVisible()).toBe(false);
     await page.getByLabel('Find in the log').fill('CHAT/COMPLETIONS');
     expect(await shown.count()).toBe(1);
