@@ -145,7 +145,7 @@ test('thousands of rules cost next to nothing', () => {
   const from = performance.now();
   expect(screen.screen(text).text).toBe(text);
   const perKilobyte = (performance.now() - from) / (text.length / 1024);
-  // Measured: 40 ms, and 0.08 ms a kilobyte; the bounds leave room for a machine that is busy.
+  // On a busy machine: 250 to 450 ms, and 0.25 to 0.75 ms a kilobyte. The bounds catch what grows with the rules.
   expect(built).toBeLessThan(2000);
   expect(perKilobyte).toBeLessThan(2);
 });

@@ -23,6 +23,7 @@ export interface ResponseCacheOptions {
 
 export class ResponseCache {
   readonly #options: ResponseCacheOptions;
+  #secret: { readonly of: string; readonly key: Buffer } | undefined;
 
   constructor(options: ResponseCacheOptions) {
     this.#options = options;
@@ -32,9 +33,12 @@ export class ResponseCache {
   keyOf({ id: _id, ...request }: GenerateRequest): string | undefined {
     const [apiKey] = this.#options.keys.current();
     if (apiKey === undefined || (request.temperature !== 0 && request.seed === undefined)) return undefined;
+    if (this.#secret?.of !== apiKey.value) {
+      const key = Buffer.from(hkdfSync('sha256', apiKey.value, '', 'botstack cache key v1', 32));
+      this.#secret = { of: apiKey.value, key };
+    }
     // Keyed: whoever sees the store's keys cannot find out what was asked by trying.
-    const secret = hkdfSync('sha256', apiKey.value, '', 'botstack cache key v1', 32);
-    return createHmac('sha256', Buffer.from(secret))
+    return createHmac('sha256', this.#secret.key)
       .update(JSON.stringify([this.#options.fingerprint, request]))
       .digest('base64url');
   }

@@ -42,7 +42,7 @@ interface Operation {
 
 const ERROR = { $ref: '#/components/schemas/Error' };
 /** Statuses that reading, checking and running a request can end with. */
-const OF_WORK = [400, 401, 403, 404, 413, 415, 429, 500, 502, 503];
+const OF_WORK = [400, 401, 403, 404, 413, 415, 429, 500, 502, 503, 504];
 const OF_READING = [400, 401, 403, 404, 413, 415, 429, 500];
 const OF_LOOKING = [401, 403, 429, 500];
 
