@@ -66,7 +66,14 @@ describe('the bundle for x64', () => {
       file: path,
       onReadEntry: (entry) => entries.set(entry.path, { mode: entry.mode, uid: entry.uid, type: entry.type }),
     });
-    for (const script of ['bin/bot', 'bin/node', 'bin/generate_token.sh', 'scripts/generate_token.sh']) {
+    for (const script of [
+      'bin/bot',
+      'bin/node',
+      'bin/generate_token.sh',
+      'bin/model_loader',
+      'bin/upgrade.sh',
+      'scripts/generate_token.sh',
+    ]) {
       expect(entries.get(script)).toMatchObject({ mode: 0o755 });
     }
     for (const file of [

@@ -31,6 +31,8 @@ describe('bin/bot and bin/generate_token.sh', () => {
       status: 0,
       stdout: 'node token --user x',
     });
+    expect(run('upgrade.sh', '--version', '1.2.3').stdout).toBe('node upgrade --version 1.2.3');
+    expect(run('model_loader', '--path', 'x').stdout).toBe('node model load --path x');
   });
 
   it('say how to compile what is not compiled', () => {

@@ -3,12 +3,17 @@
 import { Command, CommanderError } from 'commander';
 
 import { ConfigError } from '../config/load.js';
+import { registerBackup } from './commands/backup.js';
 import { registerConfig } from './commands/config.js';
+import { registerDoctor } from './commands/doctor.js';
+import { registerLogs } from './commands/logs.js';
 import { registerModel } from './commands/model.js';
 import { registerPolicy } from './commands/policy.js';
 import { registerServe } from './commands/serve.js';
+import { registerStatus } from './commands/status.js';
 import { registerToken } from './commands/token.js';
 import { registerUp } from './commands/up.js';
+import { registerUpgrade } from './commands/upgrade.js';
 import { EXIT } from './exit-codes.js';
 import { readVersion } from './version.js';
 
@@ -23,6 +28,11 @@ for (const register of [
   registerPolicy,
   registerConfig,
   registerModel,
+  registerStatus,
+  registerDoctor,
+  registerLogs,
+  registerBackup,
+  registerUpgrade,
   registerUp,
 ])
   register(program);

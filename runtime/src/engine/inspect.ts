@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { GgufFileType, GgufInsights, readGgufFileInfo } from 'node-llama-cpp';
 import { checkGgufFile } from '../models/gguf-file.js';
+import { checkComplete } from './complete-file.js';
 import { estimateMemory, startLlama, type ContextShape } from './memory-estimate.js';
 import { resolveModelSettings } from './options.js';
 
@@ -31,7 +32,7 @@ export interface ModelInspection {
  * What is in a GGUF file, and what memory it needs with this context, without loading it: the header is read and
  * llama.cpp plans its allocations. Takes under a second.
  *
- * @throws ModelError when the file is not a GGUF model
+ * @throws ModelError when the file is not a GGUF model, UnusableModel when it is cut short
  */
 export async function inspectModel(
   file: string,
@@ -42,6 +43,7 @@ export async function inspectModel(
   const llama = await startLlama(1, () => undefined);
   try {
     const info = await readGgufFileInfo(file, { sourceType: 'filesystem', logWarnings: false });
+    await checkComplete(file, info);
     const insights = await GgufInsights.from(info, llama);
     const { weightsBytes, contextBytes, contextSize } = await estimateMemory(llama, info, settings);
     const { general, tokenizer } = info.metadata;

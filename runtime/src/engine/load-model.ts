@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readGgufFileInfo } from 'node-llama-cpp';
-import type { GgufFileInfo, Llama, LlamaContext, LlamaContextSequence, LlamaModel } from 'node-llama-cpp';
+import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel } from 'node-llama-cpp';
 import { ModelError } from '../models/errors.js';
 import { checkGgufFile } from '../models/gguf-file.js';
 import type { BatchingStrategy } from './batching-strategy.js';
+import { checkComplete } from './complete-file.js';
 import { availableMemory, mebibytes } from './memory.js';
 import { estimateMemory, ggmlType, startLlama } from './memory-estimate.js';
 import type { ModelSettings } from './options.js';
@@ -86,18 +86,6 @@ async function checkFits(llama: Llama, settings: ModelSettings, notes: string[])
     );
   }
   return contextSize;
-}
-
-/** A download that broke off: the header promises tensors beyond the end of the file. */
-async function checkComplete(path: string, file: GgufFileInfo): Promise<void> {
-  const { size } = await stat(path);
-  const beyond = (file.tensorInfo ?? []).filter((tensor) => Number(tensor.fileOffset) >= size).length;
-  if (beyond === 0 || file.splicedParts > 1) return;
-  throw new UnusableModel(
-    `model_path: ${path} is cut short: ${beyond} of its ${Number(file.tensorCount)} tensors lie beyond its end at ` +
-      `${size} bytes; download it again and check its SHA-256`,
-    { path, bytes: size },
-  );
 }
 
 function explainLoadError(path: string, error: unknown, complaints: readonly string[]): string {

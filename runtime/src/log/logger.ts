@@ -4,7 +4,8 @@
  */
 
 /** INF: normal; WRN: degraded, still working; ERR: a request or the service failed; SEC: of interest to security. */
-export type LogLevel = 'INF' | 'WRN' | 'ERR' | 'SEC';
+export const LOG_LEVELS = ['INF', 'WRN', 'ERR', 'SEC'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Where lines go. `line` comes without a line break. */
 export interface LogSink {

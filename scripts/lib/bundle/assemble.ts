@@ -10,8 +10,9 @@ import type { Platform } from './platform';
 import { pruneModules } from './prune';
 import { pinnedInLock, type PinnedPackage, unpackPackage } from './registry-package';
 
+const SCRIPTS = ['bin/bot', 'bin/generate_token.sh', 'bin/model_loader', 'bin/upgrade.sh'];
 /** What is run, not read, from the bundle's root. */
-export const EXECUTABLES = ['bin/bot', 'bin/generate_token.sh', 'bin/node', 'scripts/generate_token.sh'];
+export const EXECUTABLES = [...SCRIPTS, 'bin/node', 'scripts/generate_token.sh'];
 
 interface BundleLock {
   readonly node: {
@@ -54,8 +55,7 @@ export async function assemble({ root, folder, platform, step }: Assembly): Prom
   }
   cpSync(join(runtime, 'console'), join(app, 'console'), { recursive: true });
   cpSync(join(runtime, 'models.lock.json'), join(app, 'models.lock.json'));
-  for (const script of ['bin/bot', 'bin/generate_token.sh'])
-    cpSync(join(runtime, script), join(folder, script));
+  for (const script of SCRIPTS) cpSync(join(runtime, script), join(folder, script));
   cpSync(join(runtime, 'bin', 'generate_token.sh'), join(folder, 'scripts', 'generate_token.sh'));
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
   writeFileSync(

@@ -1,12 +1,19 @@
 /** `bot model`: fetch a model, look into one. */
 import { join } from 'node:path';
 
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
+import { configSchema } from '../../config/schema.js';
 import { ModelError } from '../../models/errors.js';
 import { parseSource, SOURCE_FORMS } from '../../models/source.js';
 import type { PulledModel } from '../../models/store.js';
 import { PACKAGE_ROOT } from '../version.js';
+import {
+  installationOf,
+  parseSha256,
+  withOperationOptions,
+  type OperationOptions,
+} from './operation-options.js';
 
 export const DEFAULT_LOCK_FILE = join(PACKAGE_ROOT, 'models.lock.json');
 
@@ -14,6 +21,38 @@ export function registerModel(program: Command): void {
   const model = program.command('model').description('fetch and inspect model files');
   registerPull(model);
   registerInspect(model);
+  registerLoad(model);
+}
+
+function registerLoad(model: Command): void {
+  withOperationOptions(model.command('load'))
+    .description(
+      'serve another model file: check it, switch to it, prove it by an answer; `model_loader` is the same',
+    )
+    .requiredOption('--path <file>', 'the model file; it is copied to /opt/bot/models if it lies elsewhere')
+    .addOption(new Option('--format <format>', 'its format').choices(['gguf']).default('gguf'))
+    .option('--sha256 <hex>', 'what the file has to be; another one is refused', parseSha256)
+    .option(
+      '--name <name>',
+      'the name clients use (default: the configured one, else the name of the file)',
+      parseName,
+    )
+    .addHelpText(
+      'after',
+      '\nRunning answers are finished, then the service restarts: meanwhile clients get 503 with Retry-After.' +
+        '\nWhere the new model does not answer, the old one returns by itself, and the exit code is 1.' +
+        '\n\nExample:\n  sudo /opt/bot/bin/model_loader --path /root/qwen.gguf --format gguf',
+    )
+    .action(async (options: OperationOptions & { path: string; sha256?: string; name?: string }) => {
+      const { switchModel } = await import('../../operations/model-switch.js');
+      await switchModel(await installationOf(options), options);
+    });
+}
+
+function parseName(value: string): string {
+  const { success } = configSchema.shape.model_name.safeParse(value);
+  if (success) return value;
+  throw new InvalidArgumentError('Allowed: 1 to 128 letters, digits and . _ : / -');
 }
 
 function registerPull(model: Command): void {

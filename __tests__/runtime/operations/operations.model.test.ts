@@ -1,0 +1,132 @@
+/** Upgrade, restore and a switch of models on a whole installation: the real service, restarted for real. */
+import { cpSync, existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { testModel } from '../../support/test-model';
+import { InstalledService } from '../support/installed-service';
+
+let service: InstalledService;
+
+beforeAll(async () => {
+  service = await InstalledService.create(testModel().path);
+  service.install(service.bundle('0.1.0'));
+  service.tell('restart');
+}, 60_000);
+afterAll(() => service.dispose());
+
+describe('upgrade.sh', () => {
+  const upgrade = (...args: readonly string[]) => service.run('upgrade.sh', ...args, ...service.flags);
+
+  test('refuses what is not the bundle that it should be, and changes nothing', () => {
+    const before = service.current();
+    const bundle = service.bundle('0.2.0');
+    const wrong = upgrade('--version', '0.2.0', '--from', bundle, '--sha256', 'a'.repeat(64));
+    expect(wrong).toMatchObject({ status: 1 });
+    expect(wrong.output).toMatch(/expected SHA-256 a{64}, got [0-9a-f]{64}/);
+    expect(upgrade('--version', '0.3.0', '--from', bundle).output).toMatch(/is version 0\.2\.0, not 0\.3\.0/);
+    expect(upgrade('--version', '0.9.9').output).toMatch(
+      /version 0\.9\.9 is not on this machine \(here: .*0\.1\.0/,
+    );
+    expect(service.current()).toBe(before);
+  });
+
+  test('a version that does not answer is taken back by itself, and the old one answers', () => {
+    const before = service.current();
+    const broken = service.bundle('0.2.1', (folder) =>
+      writeFileSync(join(folder, 'app/dist/engine/child.js'), 'process.exit(3);\n'),
+    );
+    const { status, output } = upgrade('--version', '0.2.1', '--from', broken);
+    expect(output).toMatch(/version 0\.2\.1 does not work: /);
+    expect(output).toMatch(/back: version 0\.1\.0 .* answered/);
+    expect(output).toMatch(/error: not upgraded, version 0\.1\.0 is back and answers/);
+    expect(status).toBe(1);
+    expect(service.current()).toBe(before);
+  }, 60_000);
+
+  test('backs up, switches, proves the new version by an answer, keeps the old one to go back to', () => {
+    const before = service.current();
+    const there = upgrade('--version', '0.2.0', '--from', service.bundle('0.2.0'));
+    expect(there.output).toMatch(/backup: \S+bot-backup-\d{8}T\d{6}Z\S*\.tar\.gz/);
+    expect(there.output).toMatch(/version 0\.2\.0 with model \S+ answered with \d+ tokens/);
+    expect(there.status).toBe(0);
+    expect(service.run('bot', '--version').output).toMatch(/^bot 0\.2\.0 /);
+    const back = upgrade('--version', '0.1.0');
+    expect(back.output).toMatch(/version 0\.1\.0 with model \S+ answered with \d+ tokens/);
+    expect(service.current()).toBe(before);
+  }, 60_000);
+});
+
+describe('model_loader', () => {
+  const load = (...args: readonly string[]) => service.run('model_loader', ...args, ...service.flags);
+
+  test('switches to another file, which it puts among the models, and keeps the rest of the configuration', () => {
+    const file = service.path('other.gguf');
+    cpSync(testModel().path, file);
+    const { status, output } = load('--path', file, '--format', 'gguf', '--sha256', testModel().sha256);
+    expect(output).toMatch(/with model other answered with \d+ tokens/);
+    expect(status).toBe(0);
+    const config = service.read('etc/bot/config.yaml');
+    expect(config).toContain(`model_path: ${JSON.stringify(service.path('opt/bot/models/other.gguf'))}`);
+    expect(config).toContain('# a comment that stays');
+  }, 60_000);
+
+  test('refuses what cannot be served before it touches anything', () => {
+    const before = service.read('etc/bot/config.yaml');
+    const file = service.path('short.gguf');
+    cpSync(testModel().path, file);
+    truncateSync(file, 30_000_000);
+    expect(load('--path', file).output).toMatch(/cut short: \d+ of its \d+ tensors lie beyond its end/);
+    writeFileSync(file, 'version https://git-lfs');
+    expect(load('--path', file)).toMatchObject({ status: 1 });
+    expect(load('--path', file, '--format', 'onnx')).toMatchObject({ status: 2 });
+    expect(service.read('etc/bot/config.yaml')).toBe(before);
+  });
+});
+
+describe('bot backup and bot restore', () => {
+  const restore = (file: string) => service.run('bot', 'restore', file, ...service.flags);
+  const backup = () => {
+    const { output } = service.run('bot', 'backup', '--root', service.root);
+    return output.split('\n')[0] ?? '';
+  };
+
+  test('a backup brings back what was lost, and the state before is kept aside', () => {
+    const file = backup();
+    const config = service.read('etc/bot/config.yaml');
+    rmSync(service.path('etc/bot/config.yaml'));
+    const { status, output } = restore(file);
+    expect(output).toMatch(/version 0\.1\.0 with model other answered with \d+ tokens/);
+    expect(status).toBe(0);
+    expect(service.read('etc/bot/config.yaml')).toBe(config);
+    expect(readdirSync(service.path('etc')).filter((name) => name.startsWith('bot.before-'))).toHaveLength(1);
+  }, 60_000);
+
+  test('a backup whose state does not answer is taken back', () => {
+    const good = service.read('etc/bot/config.yaml');
+    writeFileSync(
+      service.path('etc/bot/config.yaml'),
+      good.replace(/^model_path: .*$/m, 'model_path: /none.gguf'),
+    );
+    const file = backup();
+    writeFileSync(service.path('etc/bot/config.yaml'), good);
+    const { status, output } = restore(file);
+    expect(output).toMatch(/not restored, the state before is back and answers/);
+    expect(status).toBe(1);
+    expect(service.read('etc/bot/config.yaml')).toBe(good);
+    expect(existsSync(service.path('etc/bot.restored'))).toBe(false);
+  }, 60_000);
+});
+
+test('bot status says what runs', () => {
+  const { status, output } = service.run('bot', 'status', '--json', '--root', service.root);
+  const found = JSON.parse(output) as { memory_bytes: { total: number; http: number } };
+  expect(found).toMatchObject({
+    running: true,
+    ready: true,
+    version: '0.1.0',
+    model: 'other',
+    engine_restarts: 0,
+  });
+  expect(found.memory_bytes.total).toBeGreaterThan(found.memory_bytes.http);
+  expect(status).toBe(0);
+});

@@ -1,0 +1,66 @@
+/** `bot doctor`'s round: each check says what it found and, where something is wrong, what to do. */
+import { checkPaths, ConfigError } from '../config/load.js';
+import type { BotConfig } from '../config/schema.js';
+import { checkCertificate, checkClock, checkDisk, checkNginx } from './doctor-machine.js';
+import { checkModelFile, checkPorts, checkSecret, checkService } from './doctor-service.js';
+import { installedConfig, type Installation } from './installation.js';
+
+/** `skip`: it does not apply here, or this user may not see it. */
+export type Verdict = 'ok' | 'warn' | 'fail' | 'skip';
+
+export interface Finding {
+  readonly check: string;
+  readonly verdict: Verdict;
+  readonly text: string;
+  /** What to do about a warning or a failure. */
+  readonly remedy?: string;
+}
+
+export type Examined = Pick<Installation, 'layout' | 'configFile'>;
+
+/** Checks that need no configuration run also where it is broken. */
+export async function examine(installation: Examined, onFinding: (finding: Finding) => void): Promise<void> {
+  const { config, finding } = configuration(installation);
+  onFinding(finding);
+  const checks: (() => Promise<readonly Finding[]>)[] = [
+    ...(config === undefined
+      ? []
+      : [
+          () => checkService(installation, config),
+          () => checkPorts(installation, config),
+          () => checkModelFile(installation, config),
+          () => checkSecret(installation, config),
+        ]),
+    () => checkDisk(installation, config),
+    () => checkClock(),
+    () => checkNginx(installation),
+    () => checkCertificate(installation),
+  ];
+  for (const check of checks) for (const found of await check()) onFinding(found);
+}
+
+function configuration(installation: Examined): { config?: BotConfig; finding: Finding } {
+  const check = 'configuration';
+  const { configFile } = installation;
+  try {
+    const config = installedConfig(installation);
+    try {
+      checkPaths(configFile, config);
+    } catch (error) {
+      return { config, finding: explained(error) };
+    }
+    return { config, finding: { check, verdict: 'ok', text: `${configFile} is valid` } };
+  } catch (error) {
+    return { finding: explained(error) };
+  }
+
+  function explained(error: unknown): Finding {
+    if (!(error instanceof ConfigError)) throw error;
+    return {
+      check,
+      verdict: 'fail',
+      text: `${configFile}: ${error.problems.join('; ')}`,
+      remedy: 'correct the file, then: sudo bot config check && sudo systemctl restart bot',
+    };
+  }
+}

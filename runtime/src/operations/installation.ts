@@ -1,0 +1,51 @@
+/** One installation of the service: where it lies, how it is configured, who restarts it. */
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+
+import { loadConfig } from '../config/load.js';
+import type { Environment } from '../config/environment.js';
+import type { BotConfig } from '../config/schema.js';
+import { withFileLock } from '../files/file-lock.js';
+import type { Layout } from './layout.js';
+import type { ServiceManager } from './service-manager.js';
+
+export interface Installation {
+  readonly layout: Layout;
+  readonly configFile: string;
+  readonly manager: ServiceManager;
+  /** Gets one line for each step. */
+  readonly say: (line: string) => void;
+}
+
+/** The environment that the service sees: this process's, and the unit's EnvironmentFile over it. */
+export function serviceEnvironment(layout: Layout, env: Environment): Environment {
+  try {
+    return { ...env, ...parseEnv(readFileSync(layout.environmentFile, 'utf8')) };
+  } catch {
+    // Most installations have none; one that may not be read shows in the variable that is missing.
+    return env;
+  }
+}
+
+/** @throws ConfigError */
+export function installedConfig({
+  layout,
+  configFile,
+}: Pick<Installation, 'layout' | 'configFile'>): BotConfig {
+  return loadConfig(configFile, serviceEnvironment(layout, process.env));
+}
+
+/**
+ * Runs `work` while no other command changes this installation. A Ctrl-C or a terminal that goes away does not stop it
+ * half way: each of these works ends by itself, in a state that answers.
+ */
+export async function exclusively<T>({ layout, say }: Installation, work: () => Promise<T>): Promise<T> {
+  const onSignal = (signal: NodeJS.Signals) => say(`${signal}: this is finished first, or taken back`);
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  try {
+    return await withFileLock(layout.lock, work);
+  } finally {
+    for (const signal of signals) process.off(signal, onSignal);
+  }
+}

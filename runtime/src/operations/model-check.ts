@@ -1,0 +1,67 @@
+/** Whether a model file can be served here: whole, known to llama.cpp, small enough for the memory. */
+import { inspectModel, type ModelInspection } from '../engine/inspect.js';
+import { availableMemory, mebibytes } from '../engine/memory.js';
+import type { BotConfig } from '../config/schema.js';
+import { runCommand } from './run-command.js';
+
+/** Of the HTTP process and the engine's own, beside the model. */
+const SERVICE_BYTES = 130 * 1024 * 1024;
+
+export interface ModelVerdict extends ModelInspection {
+  /** What the model may take, and where the figure comes from; undefined where it cannot be found out. */
+  readonly limit: { readonly bytes: number; readonly source: string } | undefined;
+  /** Why it cannot be served, with the remedy. */
+  readonly problem: string | undefined;
+}
+
+/**
+ * @param residentBytes what the running service takes now: it is free once it has stopped
+ * @throws ModelError when it is no whole GGUF model
+ */
+export async function checkModel(
+  path: string,
+  config: BotConfig,
+  residentBytes: number,
+): Promise<ModelVerdict> {
+  const { context_size: contextSize, sequences } = config.engine;
+  const found = await inspectModel(path, {
+    contextSize,
+    sequences,
+    kvCacheType: config.engine.kv_cache_type,
+  });
+  const limit = await memoryLimit(residentBytes);
+  const needed = found.totalBytes + SERVICE_BYTES;
+  const problem =
+    limit === undefined || needed <= limit.bytes
+      ? undefined
+      : `the model needs ${mebibytes(needed)} of memory with ${sequences} sequences of ${found.contextSize} tokens, ` +
+        `the service may have ${mebibytes(limit.bytes)} (${limit.source}); lower engine.context_size or ` +
+        'engine.sequences, set engine.kv_cache_type to q8_0, or take a smaller model or a larger machine';
+  return { ...found, limit, problem };
+}
+
+async function memoryLimit(residentBytes: number): Promise<ModelVerdict['limit']> {
+  const free = await availableMemory();
+  const limits = [
+    ...(free === undefined
+      ? []
+      : [{ bytes: free.bytes + residentBytes, source: `${free.source}, and its own` }]),
+    ...(await unitLimit()),
+  ];
+  return limits.sort((a, b) => a.bytes - b.bytes)[0];
+}
+
+async function unitLimit(): Promise<readonly { bytes: number; source: string }[]> {
+  const { status, output } = await runCommand([
+    'systemctl',
+    'show',
+    'bot.service',
+    '-p',
+    'MemoryMax',
+    '--value',
+  ]);
+  const bytes = Number(output.trim());
+  return status === 0 && bytes > 0 && Number.isFinite(bytes)
+    ? [{ bytes, source: 'MemoryMax of bot.service' }]
+    : [];
+}

@@ -1,0 +1,61 @@
+/** Whoever starts and stops the service: systemd, or a command that the operator names where there is none. */
+import { lastLine, runCommand } from './run-command.js';
+
+export interface ServiceManager {
+  /** Ends the service when its running answers are done. Resolves also when it did not run. @throws Error */
+  stop(): Promise<void>;
+  /** Starts it anew. May return before it answers. @throws Error with the service's own last words where known */
+  restart(): Promise<void>;
+  /** Tells whoever reads the settings beside the service: nginx has its certificate from there. @throws Error */
+  settingsChanged(): Promise<void>;
+}
+
+const UNIT = 'bot.service';
+
+export const systemd: ServiceManager = {
+  async stop() {
+    const { status, output } = await runCommand(['systemctl', 'stop', UNIT]);
+    if (status !== 0) throw new Error(`${UNIT} does not stop: ${lastLine(output)}`);
+  },
+  async restart() {
+    const from = Math.floor(Date.now() / 1000);
+    // A release that failed may have used up the starts that the unit allows itself.
+    await runCommand(['systemctl', 'reset-failed', UNIT]);
+    const { status, output } = await runCommand(['systemctl', 'restart', UNIT]);
+    if (status === 0) return;
+    throw new Error(`${UNIT} does not start: ${(await lastError(from)) ?? lastLine(output)}`);
+  },
+  async settingsChanged() {
+    const { status, output } = await runCommand(['systemctl', 'try-reload-or-restart', 'nginx.service']);
+    if (status !== 0) throw new Error(`nginx does not take the settings: ${lastLine(output)}`);
+  },
+};
+
+/**
+ * A shell command that gets `stop` or `restart` as its argument: for containers and images without systemd.
+ *
+ * `restart` may return before the service answers; it has to leave the service running.
+ */
+export function serviceCommand(command: string): ServiceManager {
+  const tell = async (verb: 'stop' | 'restart') => {
+    const { status, output } = await runCommand(['sh', '-c', `${command} "$0"`, verb]);
+    if (status !== 0) throw new Error(`\`${command} ${verb}\` failed: ${lastLine(output)}`);
+  };
+  return {
+    stop: () => tell('stop'),
+    restart: () => tell('restart'),
+    settingsChanged: () => Promise.resolve(),
+  };
+}
+
+/** What the service said last at level ERR, or as a configuration error, since this Unix time. */
+async function lastError(since: number): Promise<string | undefined> {
+  const { output } = await runCommand([
+    'journalctl',
+    ...['--unit', UNIT, '--since', `@${since}`, '--output', 'cat', '--no-pager'],
+  ]);
+  const lines = output
+    .split('\n')
+    .filter((line) => line.includes('[ERR]') || /^\/etc\/bot\/\S+: /.test(line));
+  return lines.at(-1)?.replace(/^.*\[ERR\] /, '');
+}

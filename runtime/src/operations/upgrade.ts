@@ -1,0 +1,112 @@
+/**
+ * Another release: backed up first, checked, unpacked beside the old one, switched to in one step, proved by an
+ * answer. Where it does not answer, the old one, which stays on the disk, comes back.
+ */
+import { basename, join } from 'node:path';
+
+import { backUp } from './backup.js';
+import { exclusively, serviceEnvironment, type Installation } from './installation.js';
+import {
+  addRelease,
+  currentRelease,
+  installedReleases,
+  removeOldReleases,
+  switchTo,
+  type Release,
+} from './release.js';
+import { lastLine, runCommand } from './run-command.js';
+import { proveAnswer } from './service-client.js';
+
+export interface UpgradeOptions {
+  readonly version: string;
+  /** A bundle, as `npm run bundle` makes it. Without it the version must be among the releases on this machine. */
+  readonly from?: string | undefined;
+  /** The bundle's SHA-256. Default: the digits in its name. */
+  readonly sha256?: string | undefined;
+}
+
+/** @throws Error with the cause; the old release runs and answers then, or the message says that it does not */
+export function upgrade(installation: Installation, options: UpgradeOptions): Promise<void> {
+  return exclusively(installation, async () => {
+    const { layout, say } = installation;
+    const old = await currentRelease(layout);
+    const next = await prepared(installation, options);
+    if (next.name === old.name) {
+      say(`version ${next.version} (${next.name}) runs already`);
+      return;
+    }
+    await checkConfiguration(installation, next);
+    const backup = await backUp({ layout, version: old.version });
+    say(`backup: ${backup.path} (SHA-256 ${backup.sha256})`);
+    await switchAndProve(installation, old, next);
+    await removeOldReleases(layout, [next, old]);
+    say(`to go back: bot upgrade --version ${old.version}`);
+  });
+}
+
+async function prepared({ layout, say }: Installation, options: UpgradeOptions): Promise<Release> {
+  const { version, from } = options;
+  if (from === undefined) return onThisMachine(await installedReleases(layout), version);
+  const release = await addRelease(layout, from, expectedHash(from, options.sha256));
+  if (release.version !== version) {
+    throw new Error(`${from} is version ${release.version}, not ${version}; correct --version or --from`);
+  }
+  say(`release: version ${version} in ${release.folder}, checked by its SHA-256`);
+  return release;
+}
+
+function expectedHash(file: string, given: string | undefined): string {
+  const digits = given ?? /-([0-9a-f]{12})\.tar\.gz$/.exec(basename(file))?.[1];
+  if (digits !== undefined) return digits;
+  throw new Error(`the name of ${file} does not end in the digits of its SHA-256; give it with --sha256`);
+}
+
+async function checkConfiguration(installation: Installation, release: Release): Promise<void> {
+  const { configFile, layout } = installation;
+  const environment = serviceEnvironment(layout, process.env);
+  const { status, output } = await runCommand(
+    [join(release.folder, 'bin/bot'), 'config', 'check', '--config', configFile],
+    { environment },
+  );
+  if (status === 0) return;
+  throw new Error(
+    `version ${release.version} does not take the configuration, nothing was changed: ${lastLine(output)}`,
+  );
+}
+
+async function switchAndProve(installation: Installation, old: Release, next: Release): Promise<void> {
+  const { layout, manager, say } = installation;
+  await switchTo(layout, next);
+  say(`switched from version ${old.version} to ${next.version}; the service restarts`);
+  try {
+    await manager.restart();
+    say(await proveAnswer(installation, { version: next.version }));
+  } catch (error) {
+    const cause = error instanceof Error ? error.message : String(error);
+    say(`version ${next.version} does not work: ${cause}`);
+    await switchTo(layout, old);
+    await comeBack(installation, old);
+    throw new Error(`not upgraded, version ${old.version} is back and answers: ${cause}`, { cause: error });
+  }
+}
+
+async function comeBack({ manager, say, ...rest }: Installation, old: Release): Promise<void> {
+  try {
+    await manager.restart();
+    say(`back: ${await proveAnswer(rest, { version: old.version })}`);
+  } catch (error) {
+    throw new Error(
+      `version ${old.version} is in its place again, but does not answer: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}
+
+function onThisMachine(releases: readonly Release[], version: string): Release {
+  const release = releases.find((candidate) => candidate.version === version);
+  if (release !== undefined) return release;
+  const versions = releases.map((candidate) => candidate.version).join(', ');
+  throw new Error(
+    `version ${version} is not on this machine (here: ${versions}); copy its bundle here and name it with --from FILE`,
+  );
+}
