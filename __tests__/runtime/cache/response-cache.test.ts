@@ -155,8 +155,10 @@ describeWithRedis('the response cache in Redis', () => {
     await until(() =>
       logged().some((line) => /\[INF\] the response cache in Redis can be used again/.test(line)),
     );
-    await ask();
-    expect((await ask()).cache).toBe('hit');
+    // A command that takes too long on a busy machine is a miss as well.
+    const seen: (string | null)[] = [];
+    while (!seen.includes('hit') && seen.length < 10) seen.push((await ask()).cache);
+    expect(seen).toContain('hit');
   });
 
   test('that is stopped in its tracks holds a request up for no more than a moment', async () => {

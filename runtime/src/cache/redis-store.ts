@@ -20,7 +20,7 @@ export interface RedisStoreOptions {
 const PREFIX = 'botstack:answer:';
 const PURPOSE = 'response cache';
 /** Longer than this, computing the answer is the better choice. */
-const COMMAND_TIMEOUT_MS = 100;
+const COMMAND_TIMEOUT_MS = 250;
 const CONNECT_TIMEOUT_MS = 2000;
 /** The longest pause between two tries to connect. */
 const MAX_RETRY_MS = 2000;
