@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 import type { RequestFigures } from './cloudwatch-metrics.js';
 import type { Engine } from './engine/engine.js';
+import { registerHostMetrics } from './host-metrics.js';
 
 const PREFIX = 'botstack_';
 
@@ -42,6 +43,7 @@ export function createMetrics({ engine, version, recordRequest }: MetricsOptions
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  registerHostMetrics(registry, PREFIX);
 
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name: `${PREFIX}${name}`, help, buckets, registers });
