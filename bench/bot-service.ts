@@ -18,8 +18,11 @@ export async function buildBotService(): Promise<string> {
   return (await run(process.execPath, [BOT, '--version'])).trim();
 }
 
-/** Everything not named here stays at the service's default. */
-export async function startBotService(settings: Settings): Promise<RunningServer> {
+/** Everything not named here, and in `engine`, stays at the service's default. */
+export async function startBotService(
+  settings: Settings,
+  engine: Readonly<Record<string, number>> = {},
+): Promise<RunningServer> {
   const port = await freePort();
   const apiKey = randomBytes(32).toString('hex');
   const configFile = join(settings.folder, 'config.yaml');
@@ -33,6 +36,7 @@ export async function startBotService(settings: Settings): Promise<RunningServer
       context_size: settings.contextSize,
       sequences: settings.sequences,
       threads: settings.threads,
+      ...engine,
     },
   };
   writeFileSync(configFile, dump(config));

@@ -11,7 +11,7 @@ const WORDS = (
 ).split(' ');
 
 /** A small repeatable generator (mulberry32): both servers get the same words, each round gets others. */
-function random(seed: number): () => number {
+export function random(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -21,7 +21,7 @@ function random(seed: number): () => number {
   };
 }
 
-function words(count: number, seed: number): string {
+export function words(count: number, seed: number): string {
   const next = random(seed);
   return Array.from({ length: count }, () => WORDS[Math.floor(next() * WORDS.length)]).join(' ');
 }

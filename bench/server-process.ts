@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { get } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,6 +28,8 @@ export interface RunningServer extends Endpoint {
   readonly startSeconds: number;
   /** Memory of all its processes; pages shared by several count once. */
   memoryMiB(): number;
+  /** Files that lie in memory (/dev/shm) and that its processes hold open, named or not: no part of the above. */
+  memoryFilesMiB(): number;
   stop(): Promise<void>;
 }
 
@@ -85,6 +87,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     headers: options.headers ?? {},
     startSeconds: (performance.now() - startedAt) / 1000,
     memoryMiB: () => processTree(pid).reduce((sum, member) => sum + proportionalSetSizeMiB(member), 0),
+    memoryFilesMiB: () => processTree(pid).reduce((sum, member) => sum + openMemoryFilesMiB(member), 0),
     stop,
   };
 }
@@ -142,6 +145,19 @@ function processTree(root: number): number[] {
 function proportionalSetSizeMiB(pid: number): number {
   const match = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
   return Number(match?.[1] ?? 0) / 1024;
+}
+
+function openMemoryFilesMiB(pid: number): number {
+  let bytes = 0;
+  for (const name of readdirSync(`/proc/${pid}/fd`)) {
+    const file = `/proc/${pid}/fd/${name}`;
+    try {
+      if (readlinkSync(file).startsWith('/dev/shm/')) bytes += statSync(file).blocks * 512;
+    } catch {
+      // It was closed between the listing and the look.
+    }
+  }
+  return bytes / 2 ** 20;
 }
 
 function tail(file: string): string {
