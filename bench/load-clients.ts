@@ -81,8 +81,15 @@ export async function ask(endpoint: Endpoint, plan: Plan, agent: Agent): Promise
     seed: plan.seed,
     ...(plan.isStreamed ? { stream: true, stream_options: { include_usage: true } } : {}),
   });
-  const leaving =
-    plan.leaveAfterMs === undefined ? undefined : AbortSignal.timeout(Math.round(plan.leaveAfterMs));
+  const controller = new AbortController();
+  let hasLeft = false;
+  const leave = () => {
+    hasLeft = true;
+    controller.abort();
+  };
+  const leaving = plan.leaveAfterMs === undefined ? undefined : setTimeout(leave, plan.leaveAfterMs);
+  const late = new Error(`no end of the answer after ${TIMEOUT_MS / 1000} s: is the machine busy?`);
+  const timeout = setTimeout(() => controller.abort(late), TIMEOUT_MS);
   const ended = (outcome: Visit['outcome'], tokens = 0, reason?: string): Visit => {
     const first = recorder.finish().chunkAt[0];
     return {
@@ -105,7 +112,7 @@ export async function ask(endpoint: Endpoint, plan: Plan, agent: Agent): Promise
         'content-type': 'application/json',
         'content-length': Buffer.byteLength(body),
       },
-      signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(leaving ? [leaving] : [])]),
+      signal: controller.signal,
     });
     request.end(body);
     const [response] = (await once(request, 'response')) as [IncomingMessage];
@@ -123,7 +130,11 @@ export async function ask(endpoint: Endpoint, plan: Plan, agent: Agent): Promise
     const { usage } = JSON.parse(text) as { usage: { completion_tokens: number } };
     return ended(200, usage.completion_tokens);
   } catch (error) {
-    if (leaving?.aborted) return ended('left');
-    return ended('broken', 0, (error as Error).message);
+    if (hasLeft) return ended('left');
+    const cause = controller.signal.aborted ? late : (error as Error);
+    return ended('broken', 0, cause.message);
+  } finally {
+    clearTimeout(leaving);
+    clearTimeout(timeout);
   }
 }
