@@ -47,7 +47,7 @@ export async function compare(comparison: Comparison): Promise<Measurements> {
         const server = await startServer(comparison);
         servers[side] = server;
         note('start-up', side, server.startSeconds);
-        note('memory-start', side, server.memoryMiB());
+        note('memory-start', side, server.memoryMiB() + server.memoryFilesMiB());
       }
     }
     const sides = Object.entries(servers) as [Side, RunningServer][];
@@ -76,7 +76,7 @@ export async function compare(comparison: Comparison): Promise<Measurements> {
         }
       }
     }
-    for (const [side, server] of sides) note('memory-end', side, server.memoryMiB());
+    for (const [side, server] of sides) note('memory-end', side, server.memoryMiB() + server.memoryFilesMiB());
     return measurements;
   } finally {
     await Promise.all(Object.values(servers).map((server) => server.stop()));
