@@ -76,7 +76,8 @@ export async function compare(comparison: Comparison): Promise<Measurements> {
         }
       }
     }
-    for (const [side, server] of sides) note('memory-end', side, server.memoryMiB() + server.memoryFilesMiB());
+    for (const [side, server] of sides)
+      note('memory-end', side, server.memoryMiB() + server.memoryFilesMiB());
     return measurements;
   } finally {
     await Promise.all(Object.values(servers).map((server) => server.stop()));
