@@ -54,18 +54,32 @@ describe('ApiKeys', () => {
     expect(keys.current().map((key) => key.value)).toEqual([NEW, OLD]);
   });
 
-  test('learns of a rotation from an unknown key, but reads no more than once in the interval', async () => {
+  test('learns of a rotation from an unknown key, right after the start too', async () => {
     await open(300_000);
     values = [NEW, OLD];
-    expect(await keys.refreshForUnknownKey()).toBe(false);
-    jest.advanceTimersByTime(1000);
     expect(await Promise.all([keys.refreshForUnknownKey(), keys.refreshForUnknownKey()])).toEqual([
       true,
       true,
     ]);
     expect(keys.has(NEW)).toBe(true);
-    expect(await keys.refreshForUnknownKey()).toBe(false);
     expect(reads).toBe(2);
+  });
+
+  test('reads no more than a few times for unknown keys, and once more in each interval', async () => {
+    await open(300_000);
+    for (let guess = 0; guess < 20; guess++) await keys.refreshForUnknownKey();
+    expect(reads).toBe(1 + 4);
+    jest.advanceTimersByTime(2000);
+    for (let guess = 0; guess < 20; guess++) await keys.refreshForUnknownKey();
+    expect(reads).toBe(1 + 4 + 2);
+  });
+
+  test('reads again when the reading under way began before the key was replaced', async () => {
+    await open(300_000);
+    const underWay = keys.refresh();
+    values = [NEW, OLD];
+    expect(await keys.refreshForUnknownKey()).toBe(true);
+    expect([await underWay, keys.has(NEW)]).toEqual([false, true]);
   });
 
   test('keeps the keys it has while the source is away, and says so', async () => {

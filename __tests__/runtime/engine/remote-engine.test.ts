@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { EngineError, type GenerateEvent, type GenerateRequest } from '../../../runtime/src/engine/engine';
 import { RemoteEngine, type RemoteEngineOptions } from '../../../runtime/src/engine/remote-engine';
@@ -62,10 +64,20 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-function remote(auth: RemoteEngineOptions['service']['auth'], model?: string): RemoteEngine {
+function remote(
+  auth: RemoteEngineOptions['service']['auth'],
+  model?: string,
+  probeMs?: number,
+): RemoteEngine {
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat`;
-  return new RemoteEngine({ service: { endpoint, auth }, model, contextSize: 4096, sequences: 1 });
+  return new RemoteEngine({ service: { endpoint, auth }, model, contextSize: 4096, sequences: 1, probeMs });
 }
+/** What the engine does of itself, sooner or later. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
+
 const bearer = { type: 'bearer', token: 'model-api-token' } as const;
 
 async function started(auth: RemoteEngineOptions['service']['auth'] = bearer): Promise<RemoteEngine> {
@@ -136,6 +148,7 @@ describe('RemoteEngine', () => {
       () => (answer = (_q, res) => res.writeHead(401).end('token model-api-token')),
       /refused the credentials \(401\); check remote_service\.auth/,
     ],
+    ['fails', () => (answer = (_q, res) => res.writeHead(500).end('<h1>oops</h1>')), /500/],
     [
       'knows no such route',
       () => (answer = (_q, res) => res.writeHead(404).end()),
@@ -153,6 +166,16 @@ describe('RemoteEngine', () => {
     ],
     ['breaks off', () => (answer = stream(text('Hel'))), /broke off/],
     ['hangs up', () => (answer = (_q, res) => res.destroy()), /cannot be reached/],
+    [
+      'sends without end what is no event',
+      () =>
+        (answer = (_q, res) => {
+          res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+          const more = () => void (res.writable && res.write('x'.repeat(256 * 1024), more));
+          more();
+        }),
+      /event of more than 1 MiB/,
+    ],
     ['talks nonsense', () => (answer = stream('data: {nonsense\n\n')), /not valid JSON/],
     [
       'reports an error in the middle',
@@ -207,6 +230,43 @@ describe('RemoteEngine', () => {
     await engine.stop();
     await expect(running).rejects.toMatchObject({ code: 'engine_interrupted' });
     await expect(collect(engine.generate(REQUEST, never()))).rejects.toThrow(EngineError);
+  });
+
+  test('does not start with a service that does not answer, whatever the garbage collector does', async () => {
+    answer = () => undefined;
+    const engine = remote(bearer, undefined, 500);
+    const starting = expect(engine.start()).rejects.toThrow(/did not answer in 0.5 s/);
+    await until(() => asked.length === 1);
+    collectGarbage();
+    await starting;
+    expect(engine.status().state).toBe('failed');
+  });
+
+  test('is as slow as the service, never slower than the time limit, and answers again when it is back', async () => {
+    const engine = await started();
+    const { port } = server.address() as AddressInfo;
+    const service = await startTestService({
+      engine: engine as unknown as ScriptedEngine,
+      config: { limits: { max_request_seconds: 1 } },
+    });
+    const ask = () =>
+      service.call('/v1/chat/completions', { model: 'big', messages: [{ role: 'user', content: 'Hi' }] });
+    const codeOf = async (response: Response) =>
+      ((await response.json()) as { error: { code: string } }).error.code;
+
+    answer = () => undefined;
+    const slow = await ask();
+    expect([slow.status, await codeOf(slow)]).toEqual([503, 'queue_timeout']);
+
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    const gone = await ask();
+    expect([gone.status, await codeOf(gone)]).toEqual([502, 'upstream_failed']);
+
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    answer = stream(text('back'), END, DONE);
+    expect((await ask()).status).toBe(200);
+    expect(engine.status()).toMatchObject({ running: 0, waiting: 0 });
   });
 
   test('stops while it starts: at once, and stays stopped', async () => {

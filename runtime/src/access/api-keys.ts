@@ -18,7 +18,12 @@ export interface ApiKeysOptions {
   readonly source: KeySource;
   /** Milliseconds between two readings. 0: read once. */
   readonly refreshIntervalMs: number;
-  /** Least milliseconds between readings caused by unknown keys, so that guessing cannot flood the source. */
+  /**
+   * Readings that unknown keys may cause at once, so that guessing cannot flood the source. More than one: a guess just
+   * before a rotation must not keep out who comes with the new key. @default 4
+   */
+  readonly unknownKeyReads?: number;
+  /** Milliseconds after which one more of them is allowed. @default 30_000 */
   readonly unknownKeyIntervalMs?: number;
   readonly onProblem: (text: string) => void;
 }
@@ -27,13 +32,16 @@ export class ApiKeys {
   readonly #options: Required<ApiKeysOptions>;
   #keys: readonly ApiKey[];
   #timer: NodeJS.Timeout | undefined;
-  #lastReadAt = Date.now();
+  /** Readings that unknown keys may cause now. */
+  #allowance: number;
+  #allowanceAt = Date.now();
   #reading: Promise<boolean> | undefined;
   readonly #listeners = new Set<() => void>();
 
   private constructor(options: Required<ApiKeysOptions>, keys: readonly ApiKey[]) {
     this.#options = options;
     this.#keys = keys;
+    this.#allowance = options.unknownKeyReads;
     if (options.refreshIntervalMs > 0) {
       this.#timer = setInterval(() => void this.#read(), options.refreshIntervalMs).unref();
     }
@@ -41,7 +49,7 @@ export class ApiKeys {
 
   /** Reads the keys once before anything can ask for them. @throws SecretError */
   static async open(options: ApiKeysOptions): Promise<ApiKeys> {
-    const complete = { unknownKeyIntervalMs: 30_000, ...options };
+    const complete = { unknownKeyReads: 4, unknownKeyIntervalMs: 30_000, ...options };
     return new ApiKeys(complete, toKeys(await options.source()));
   }
 
@@ -57,12 +65,13 @@ export class ApiKeys {
     return this.#keys.reduce((found, key) => timingSafeEqual(key.digest, digest) || found, false);
   }
 
-  /** Reads the keys again, unless that was done a moment ago. Resolves to whether they changed. */
+  /** Reads the keys again, unless that was done too often of late. Resolves to whether they changed. */
   async refreshForUnknownKey(): Promise<boolean> {
     if (this.#options.refreshIntervalMs === 0) return false;
+    // One that is under way may have asked before the key was replaced; one that begins now has not.
+    if (this.#reading !== undefined && (await this.#reading)) return true;
     if (this.#reading !== undefined) return this.#reading;
-    if (Date.now() - this.#lastReadAt < this.#options.unknownKeyIntervalMs) return false;
-    return this.#read();
+    return this.#takeAllowance() ? this.#read() : false;
   }
 
   /** Reads the keys again now. Resolves to whether they changed. */
@@ -80,9 +89,19 @@ export class ApiKeys {
     clearInterval(this.#timer);
   }
 
+  #takeAllowance(): boolean {
+    const { unknownKeyReads, unknownKeyIntervalMs } = this.#options;
+    const now = Date.now();
+    const earned = (now - this.#allowanceAt) / unknownKeyIntervalMs;
+    this.#allowance = Math.min(unknownKeyReads, this.#allowance + earned);
+    this.#allowanceAt = now;
+    if (this.#allowance < 1) return false;
+    this.#allowance--;
+    return true;
+  }
+
   /** Never rejects: with the source away, the keys known so far stay valid. */
   #read(): Promise<boolean> {
-    this.#lastReadAt = Date.now();
     this.#reading ??= this.#options
       .source()
       .then((values) => {

@@ -22,9 +22,10 @@ export interface RemoteEngineOptions {
   readonly contextSize: number;
   /** Requests under way at once; further ones wait here. */
   readonly sequences: number;
+  /** How long the first request, which proves that the service answers, may take. @default 60_000 ms */
+  readonly probeMs?: number;
 }
 
-/** How long the first request, which proves that the service answers, may take. */
 const PROBE_MS = 60_000;
 
 /** The fields of a chunk that matter here. */
@@ -73,17 +74,21 @@ export class RemoteEngine implements Engine {
       frequencyPenalty: 0,
       presencePenalty: 0,
     };
+    const { probeMs = PROBE_MS } = this.#options;
+    // Not AbortSignal.timeout(): within any() nothing else holds it, and once collected as garbage it never fires.
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), probeMs);
     try {
       // To the end of the answer: a service that breaks off halfway does not count as ready.
-      const either = AbortSignal.any([AbortSignal.timeout(PROBE_MS), this.#stopping.signal]);
+      const either = AbortSignal.any([late.signal, this.#stopping.signal]);
       const events = this.#exchange(probe, either);
       while (!(await events.next()).done);
     } catch (error) {
       if (this.#stopping.signal.aborted) throw stoppedWhileStarting();
       this.#setState('failed');
-      throw error instanceof EngineError
-        ? error
-        : upstreamFailed(`it did not answer in ${PROBE_MS / 1000} s`);
+      throw error instanceof EngineError ? error : upstreamFailed(`it did not answer in ${probeMs / 1000} s`);
+    } finally {
+      clearTimeout(timer);
     }
     if (this.#stopping.signal.aborted) throw stoppedWhileStarting();
     this.#setState('ready');

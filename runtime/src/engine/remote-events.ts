@@ -1,4 +1,7 @@
-/** Reads the `data:` of server-sent events. The few rules of the format that chat services use. */
+/** An event holds a token or a few; whoever sends this much without an end sends something else. */
+const MOST_EVENT_CHARACTERS = 2 ** 20;
+
+/** Reads the `data:` of server-sent events. The few rules of the format that chat services use. @throws where an event has no end */
 export async function* readEventData(response: Response): AsyncGenerator<string, void> {
   if (response.body === null) return;
   const decoder = new TextDecoder();
@@ -8,6 +11,7 @@ export async function* readEventData(response: Response): AsyncGenerator<string,
     // An event ends with an empty line; lines may end with \r\n. A \r at the very end may be half of one.
     const events = pending.replace(/\r\n/g, '\n').split('\n\n');
     pending = events.pop() ?? '';
+    if (pending.length > MOST_EVENT_CHARACTERS) throw new Error('it sent an event of more than 1 MiB');
     for (const event of events) {
       const data = dataOf(event);
       if (data !== '') yield data;
