@@ -17,7 +17,12 @@ function start(isReady = true) {
   const ring = createLogRing();
   let closed = 0;
   const sink = { write: ring.write.bind(ring), close: () => (closed += 1) };
-  const metrics = new CloudWatchMetrics({ deployment: 'team', sink, isReady: () => isReady, now: () => 1e12 });
+  const metrics = new CloudWatchMetrics({
+    deployment: 'team',
+    sink,
+    isReady: () => isReady,
+    now: () => 1e12,
+  });
   const lines = () => ring.lines().map((line) => JSON.parse(line) as Line);
   return { metrics, lines, closed: () => closed };
 }
