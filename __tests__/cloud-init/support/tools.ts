@@ -23,7 +23,12 @@ export function run(command: string, args: readonly string[], env: NodeJS.Proces
 }
 
 /** `test`, or a skipped test whose name says what to install. */
-export function testWith(tool: string, debianPackage: string, name: string, body: () => void): void {
+export function testWith(
+  tool: string,
+  debianPackage: string,
+  name: string,
+  body: () => void | Promise<void>,
+): void {
   const found = run('sh', ['-c', `command -v ${tool}`]).status === 0;
   if (found) test(name, body);
   else test.skip(`${name} (skipped: apt-get install ${debianPackage})`, body);
