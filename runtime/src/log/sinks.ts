@@ -1,5 +1,5 @@
 /** The places log lines go: standard output, a file that may be rotated away at any time, a ring in memory. */
-import { closeSync, fstatSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 
 import type { LogSink } from './logger.js';
 
@@ -52,12 +52,20 @@ export function openFileSink(path: string, onProblem: (text: string) => void): F
           checkedAt = now;
           if (wasReplaced(file, path)) reopen();
         }
-        writeSync(file, `${line}\n`);
+        writeWhole(file, Buffer.from(`${line}\n`));
       });
     },
     reopen: () => guarded(reopen),
     close: () => closeSync(file),
   };
+}
+
+/** The last bytes of a disk take half a line, without an error: the next line would be joined to it. */
+function writeWhole(file: number, bytes: Buffer): void {
+  const written = writeSync(file, bytes);
+  if (written === bytes.length) return;
+  ftruncateSync(file, fstatSync(file).size - written);
+  throw new Error('ENOSPC: no space left on device, write');
 }
 
 function wasReplaced(file: number, path: string): boolean {
