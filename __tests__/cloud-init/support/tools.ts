@@ -30,8 +30,8 @@ export function testWith(
   body: () => void | Promise<void>,
 ): void {
   const found = run('sh', ['-c', `command -v ${tool}`]).status === 0;
-  if (found) test(name, body);
-  else test.skip(`${name} (skipped: apt-get install ${debianPackage})`, body);
+  if (found) test(name, async () => body());
+  else test.skip(`${name} (skipped: apt-get install ${debianPackage})`, () => undefined);
 }
 
 /** A folder that is gone after the call. */
