@@ -9,7 +9,7 @@ export function readMachineFile(name: string): string {
 
 /** The same with its `@NAME@`s filled in. */
 export function fillMachineFile(name: string, values: Readonly<Record<string, string | number>>): string {
-  return readMachineFile(name).replace(/@([A-Z_]+)@/g, (placeholder, key: string) => {
+  return readMachineFile(name).replace(/@([A-Z0-9_]+)@/g, (placeholder, key: string) => {
     const value = values[key];
     if (value === undefined) throw new Error(`cloud-init/files/${name}: nothing fills ${placeholder}`);
     return String(value);

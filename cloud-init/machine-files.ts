@@ -9,10 +9,28 @@ import { strToU8, zipSync } from 'fflate';
 import { fillMachineFile } from './machine-file';
 import type { UserDataProps } from './user-data';
 
+/** A port that the machine may reach at other machines. */
+export interface WayOut {
+  /** Letters, digits and hyphens. */
+  readonly name: string;
+  readonly protocol: 'tcp' | 'udp';
+  readonly port: number;
+  /** IPv4 range. @default everywhere */
+  readonly to?: string;
+}
+
 /** What the files are filled in with. */
 export type MachineFileProps = Pick<
   UserDataProps,
-  'externalPort' | 'internalPort' | 'certificate' | 'consolePort' | 'memoryMaxMiB' | 'monitoring' | 'config'
+  | 'externalPort'
+  | 'internalPort'
+  | 'certificate'
+  | 'consolePort'
+  | 'memoryMaxMiB'
+  | 'monitoring'
+  | 'config'
+  | 'waysOut'
+  | 'ipv6'
 >;
 
 const FILES = ['bot.service', 'nginx.conf', 'nftables.conf', 'logrotate.conf', 'journald.conf'];
@@ -39,7 +57,9 @@ export interface PackedFiles {
 /** The files by name, as they will be on the machine. */
 export function machineFiles(props: MachineFileProps): ReadonlyMap<string, string> {
   const values = {
-    PLAIN_LISTEN: props.externalPort === undefined ? '' : `  listen ${props.externalPort} default_server;`,
+    LISTEN_TLS: listen(443, 'ssl http2 default_server', props),
+    LISTEN_PLAIN: listen(props.externalPort, 'default_server', props),
+    LISTEN_CONSOLE: listen(props.consolePort, 'ssl http2', props),
     // A certificate that clients must be told of is none to insist on for a year.
     HSTS:
       props.certificate === undefined
@@ -50,6 +70,7 @@ export function machineFiles(props: MachineFileProps): ReadonlyMap<string, strin
     READ_TIMEOUT: longestRequestSeconds(props.config) + READ_TIMEOUT_MARGIN_SECONDS,
     OPEN_PORTS: [443, props.externalPort, props.consolePort].filter((port) => port !== undefined).join(', '),
     CONSOLE_SERVER: '',
+    OUTPUT_CHAIN: '',
     ...(props.monitoring && {
       NAMESPACE: props.monitoring.namespace,
       DEPLOYMENT: props.monitoring.deployment,
@@ -61,6 +82,11 @@ export function machineFiles(props: MachineFileProps): ReadonlyMap<string, strin
       ...values,
       CONSOLE_PORT: props.consolePort,
       CONSOLE_LOOPBACK_PORT: String(consoleLoopbackPort(props.config)),
+    });
+  }
+  if (props.waysOut !== undefined) {
+    values.OUTPUT_CHAIN = fillMachineFile('nftables-output.conf', {
+      WAYS_OUT: props.waysOut.map(toRule).join('\n    '),
     });
   }
   const names = [
@@ -76,6 +102,16 @@ export function packMachineFiles(props: MachineFileProps): PackedFiles {
   const entries = [...machineFiles(props)].map(([name, content]) => [name, strToU8(content)] as const);
   const bytes = zipSync(Object.fromEntries(entries), { level: 9, mtime: ENTRY_TIME });
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+/** nginx's lines for a port, of each address family; none where the port is closed. */
+function listen(port: number | undefined, how: string, { ipv6 }: MachineFileProps): string {
+  if (port === undefined) return '';
+  return [port, ...(ipv6 ? [`[::]:${port}`] : [])].map((place) => `listen ${place} ${how};`).join('\n  ');
+}
+
+function toRule({ protocol, port, to }: WayOut): string {
+  return `${to === undefined ? '' : `ip daddr ${to} `}${protocol} dport ${port} accept`;
 }
 
 function consoleLoopbackPort(config: { network?: { console_port?: number } }): number | undefined {

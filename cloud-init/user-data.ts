@@ -1,14 +1,15 @@
 /**
  * Renders the machine's user-data: a `#cloud-config` that lays down the bootstrap with its values and starts it; the
- * other files of `cloud-init/files` come from S3, because EC2 takes no more than 16 KiB here. Pure: the same props give the same text, byte for byte, on every machine, because another text means
- * another instance.
+ * other files of `cloud-init/files` come from S3, because EC2 takes no more than 16 KiB here. Pure: the same props give
+ * the same text, byte for byte, on every machine, because another text means another instance.
  */
 import { gzipSync, strToU8 } from 'fflate';
 import { dump } from 'js-yaml';
 
 import { checkUserDataProps } from './check-props';
-import { packMachineFiles } from './machine-files';
+import { packMachineFiles, type WayOut } from './machine-files';
 import { readMachineFile } from './machine-file';
+import { OPERATING_SYSTEMS, type OperatingSystemName } from './operating-systems';
 
 /** What EC2 takes, in bytes before base64. */
 export const USER_DATA_LIMIT_BYTES = 16_384;
@@ -85,6 +86,15 @@ export interface UserDataProps {
    */
   readonly consolePort?: number;
 
+  /** What the host's firewall lets out. @default everything */
+  readonly waysOut?: readonly WayOut[];
+
+  /** Whether nginx listens on IPv6, too. @default false */
+  readonly ipv6?: boolean;
+
+  /** What the machine boots: its packages differ. @default 'debian-12' */
+  readonly os?: OperatingSystemName;
+
   /** Memory that the service may use, in MiB: the instance's, less what the system needs. */
   readonly memoryMaxMiB: number;
 
@@ -142,6 +152,8 @@ export function renderUserData(props: UserDataProps): string {
 /** What bootstrap.sh and aws.py read. The values are checked: none needs quoting in a shell. */
 function environmentFile(props: UserDataProps): string {
   const files = packMachineFiles(props);
+  const { packageManager, packages, acmePackage } = OPERATING_SYSTEMS[props.os ?? 'debian-12'];
+  const wanted = [...packages, ...(props.certificate && acmePackage ? [acmePackage] : [])];
   const variables = {
     REGION: props.region,
     BUCKET: props.bucket,
@@ -162,6 +174,10 @@ function environmentFile(props: UserDataProps): string {
       ACME_EMAIL: props.certificate.email,
       CERTIFICATE_KEY: props.certificate.key,
     }),
+    IPV6: props.ipv6 ? 'yes' : '',
+    PACKAGE_MANAGER: packageManager,
+    // The only value with spaces in it: quoted for bash and for systemd.
+    PACKAGES: `'${wanted.join(' ')}'`,
   };
   return Object.entries(variables)
     .map(([name, value]) => `${name}=${value}\n`)

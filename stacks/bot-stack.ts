@@ -6,8 +6,9 @@ import { findInstanceType } from './catalogue';
 import { Alerts } from './constructs/alerts';
 import { ApiKey } from './constructs/api-key';
 import { Artifacts, certificateKey, type LocalFile, REPORT_PREFIX } from './constructs/artifacts';
+import { Backups } from './constructs/backups';
 import { Domain } from './constructs/domain';
-import { Firewall, type Opening } from './constructs/firewall';
+import { Firewall } from './constructs/firewall';
 import { Identity } from './constructs/identity';
 import { KeyRotation } from './constructs/key-rotation';
 import { Alarms } from './constructs/monitoring/alarms';
@@ -20,7 +21,9 @@ import { Server } from './constructs/server';
 import { packFunction } from './function-code';
 import { bootText, machineFiles } from './machine-config';
 import { describeOutputs } from './outputs';
-import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, openPlainPort, type ResolvedProps } from './props';
+import { IMAGES } from './operating-systems';
+import { consoleLoopbackPort, openPlainPort, type ResolvedProps } from './props';
+import { needsIpv6, openings, waysOut } from './reach';
 
 export interface BotStackProps {
   readonly props: ResolvedProps;
@@ -54,6 +57,7 @@ export class BotStack extends TerraformStack {
       name,
       region,
       cidr: props.vpcCidr,
+      ipv6: needsIpv6(props),
       instanceType: instanceType.name,
       availabilityZone: props.availabilityZone,
     });
@@ -61,6 +65,8 @@ export class BotStack extends TerraformStack {
       name,
       vpcId: network.vpcId,
       openings: openings(props),
+      waysOut: waysOut(props),
+      ipv6: needsIpv6(props),
     });
     const artifacts = new Artifacts(this, 'artifacts', {
       name,
@@ -100,7 +106,9 @@ export class BotStack extends TerraformStack {
     const server = new Server(this, 'server', {
       name,
       instanceType,
+      image: IMAGES[props.os],
       amiId: props.amiId,
+      snapshotId: props.restoreFromSnapshot,
       diskGiB: props.diskGiB,
       protect: props.protect,
       subnetId: network.subnetId,
@@ -123,6 +131,7 @@ export class BotStack extends TerraformStack {
       dependsOn: [network, firewall, artifacts, apiKey, identity],
     });
     domain?.pointTo(server.publicAddress);
+    if (props.backup !== undefined) new Backups(this, 'backups', { name, ...props.backup });
     const readiness = new Readiness(this, 'readiness', {
       region,
       bucketName: artifacts.bucketName,
@@ -136,6 +145,8 @@ export class BotStack extends TerraformStack {
       certificateFile,
       gate,
     });
+
+    if (needsIpv6(props)) domain?.pointToIpv6(server.ipv6Address, readiness.answered);
 
     const dashboardName = logs && this.watch(props, alerts, server.instanceId, readiness);
     if (props.keyRotationDays > 0) {
@@ -155,6 +166,7 @@ export class BotStack extends TerraformStack {
     const outputs = describeOutputs({
       region,
       address: server.publicAddress,
+      ipv6Address: needsIpv6(props) ? server.ipv6Address : undefined,
       domain: props.domain,
       externalPort: openPlainPort(props),
       instanceId: server.instanceId,
@@ -186,14 +198,4 @@ export class BotStack extends TerraformStack {
 /** `example.com` for `chat.example.com`, unless another one is named. */
 function hostedZone({ domain = '', hostedZone: named }: ResolvedProps): string {
   return named ?? domain.replace(/^[^.]+\./, '');
-}
-
-function openings(props: ResolvedProps): Opening[] {
-  const { allowedCidrs, console: consoleOpen, adminCidrs } = props;
-  const plainPort = openPlainPort(props);
-  return [
-    { name: 'https', port: HTTPS_PORT, cidrs: allowedCidrs },
-    ...(plainPort === undefined ? [] : [{ name: 'plain', port: plainPort, cidrs: allowedCidrs }]),
-    ...(consoleOpen ? [{ name: 'console', port: CONSOLE_PORT, cidrs: adminCidrs }] : []),
-  ];
 }

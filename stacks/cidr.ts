@@ -1,5 +1,5 @@
-/** IPv4 ranges in CIDR notation, as security groups and networks take them. */
-import { isIPv4 } from 'node:net';
+/** Ranges in CIDR notation, as security groups and networks take them. */
+import { isIPv4, isIPv6 } from 'node:net';
 
 interface Range {
   readonly first: number;
@@ -20,6 +20,31 @@ export function isIpv4Cidr(text: string, bounds: { readonly min: number; readonl
   }
   const prefix = Number(length);
   return prefix >= bounds.min && prefix <= bounds.max && toNumber(address) % 2 ** (32 - prefix) === 0;
+}
+
+/** The same for IPv6. */
+export function isIpv6Cidr(text: string, bounds: { readonly min: number; readonly max: number }): boolean {
+  const [address, length, ...rest] = text.split('/');
+  if (address === undefined || length === undefined || rest.length > 0) {
+    return false;
+  }
+  if (!isIPv6(address) || address.includes('%') || !/^\d{1,3}$/.test(length)) {
+    return false;
+  }
+  const prefix = Number(length);
+  if (prefix < bounds.min || prefix > bounds.max) {
+    return false;
+  }
+  return toBigInt(address) % 2n ** BigInt(128 - prefix) === 0n;
+}
+
+function toBigInt(address: string): bigint {
+  // A URL writes it in hexadecimal groups alone, whatever form it had.
+  const groups = new URL(`http://[${address}]/`).hostname.slice(1, -1);
+  const [head = '', tail] = groups.split('::').map((part) => part.split(':').filter((group) => group !== ''));
+  const [before, after] = [[...head], [...(tail ?? [])]];
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0');
+  return [...before, ...zeros, ...after].reduce((sum, group) => sum * 65_536n + BigInt(`0x${group}`), 0n);
 }
 
 export function cidrContains(outer: string, inner: string): boolean {

@@ -21,6 +21,10 @@ export const MONITORING = { metrics: 12, alarms: 13 };
 const LOG_GB = 0.2;
 /** One for each function of constructs/key-rotation.ts, which cost nothing themselves. */
 export const ROTATION_ALARMS = 2;
+/** What the disk holds before anybody has used it, in GB: the system, the model, the runtime. */
+const USED_DISK_GB = 4;
+/** Blocks that change in a day (logs, packages), in GB: a guess. */
+const CHANGED_GB_A_DAY = 0.1;
 
 export function monthlyCost(props: ResolvedProps, { bundleBytes, modelBytes }: StoredSizes): CostItem[] {
   const instance = findInstanceType(props.instanceType);
@@ -44,6 +48,11 @@ export function monthlyCost(props: ResolvedProps, { bundleBytes, modelBytes }: S
   }
   if (props.keyRotationDays > 0) {
     items.push({ what: 'alarms of the key rotation', usd: ROTATION_ALARMS * PRICES.alarmMonth });
+  }
+  if (props.backup !== undefined) {
+    const { keepDays } = props.backup;
+    const snapshotGB = USED_DISK_GB + CHANGED_GB_A_DAY * (keepDays - 1);
+    items.push({ what: `snapshots of ${keepDays} days`, usd: snapshotGB * PRICES.snapshotGBMonth });
   }
   return items;
 }

@@ -7,6 +7,7 @@ import type { InstanceType } from './catalogue';
 import { certificateKey, FILES_PREFIX, REPORT_PREFIX } from './constructs/artifacts';
 import { logGroupPrefix, METRIC_NAMESPACE } from './constructs/monitoring/names';
 import { CONSOLE_PORT, consoleLoopbackPort, openPlainPort, type ResolvedProps } from './props';
+import { needsIpv6, waysOut } from './reach';
 import { memoryMaxMiB } from './sizing';
 import { VERSION } from './version';
 
@@ -64,6 +65,8 @@ function machineFileProps(values: ConfigValues): MachineFileProps {
     monitoring: props.monitoring
       ? { namespace: METRIC_NAMESPACE, deployment: props.name, logGroupPrefix: logGroupPrefix(props.name) }
       : undefined,
+    waysOut: waysOut(props),
+    ipv6: needsIpv6(props),
     config: serviceConfig(values, SECRET_STAND_IN),
   };
 }
@@ -82,6 +85,7 @@ export function bootText(values: BootValues): string {
     filesPrefix: FILES_PREFIX,
     reportPrefix: REPORT_PREFIX,
     publicAddress: ADDRESS_STAND_IN,
+    os: props.os,
     ...machineFileProps(values),
   });
   return escapeForTerraform(text)

@@ -8,6 +8,8 @@ import { ROOT } from './version';
 export interface OutputValues {
   readonly region: string;
   readonly address: string;
+  /** @default the machine has none */
+  readonly ipv6Address?: string;
   /** @default the address is what clients use, with a certificate that they must be told of */
   readonly domain?: string;
   /** @default no endpoint without TLS */
@@ -50,6 +52,14 @@ export function describeOutputs(values: OutputValues): Record<string, Output> {
           plain_endpoint: {
             value: `http://${host}:${externalPort}/v1`,
             description: 'The same without encryption: whoever listens in between reads key and conversation',
+          },
+        }),
+    ...(values.ipv6Address === undefined
+      ? {}
+      : {
+          ipv6_address: {
+            value: values.ipv6Address,
+            description: 'Where clients with IPv6 reach the same endpoint; another machine has another',
           },
         }),
     instance_id: { value: instanceId, description: 'The machine' },

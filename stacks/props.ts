@@ -2,6 +2,7 @@
  * The props that people edit in main.ts: what each means and its default. They are checked at synth, before anything is
  * billed: props/schema.ts one by one, props/contradictions.ts together.
  */
+import type { OperatingSystemName } from '../cloud-init/operating-systems';
 import { CONSOLE_PORT } from './props/constants';
 
 export { CONSOLE_PORT, DEFAULT_MODEL, HTTPS_PORT, MY_ADDRESS } from './props/constants';
@@ -71,7 +72,8 @@ export interface BotProps {
   readonly temperature?: number;
 
   /**
-   * Who may reach the endpoint (443 and `externalPort`): IPv4 ranges such as `203.0.113.0/24`, and `my-address` for the
+   * Who may reach the endpoint (443 and `externalPort`): ranges such as `203.0.113.0/24` or `2001:db8::/32` (an IPv6 range
+   * gives network and machine IPv6, whose address a replacement of the machine changes), and `my-address` for the
    * public address that the deploy is run from, asked of checkip.amazonaws.com at each deploy. That one follows whoever
    * deploys: a colleague's or a CI's deploy takes your address out and puts theirs in, and behind a proxy or a pool of
    * NAT addresses it may not be the one that your requests come from. Write ranges where that matters. `0.0.0.0/0` lets
@@ -89,7 +91,7 @@ export interface BotProps {
   readonly console?: boolean;
 
   /**
-   * Who may reach port 8080 when `console` is on: IPv4 ranges of at most 65,536 addresses.
+   * Who may reach port 8080 when `console` is on: IPv4 ranges from /16, IPv6 ranges from /48.
    * @default [] nobody
    */
   readonly adminCidrs?: readonly string[];
@@ -141,10 +143,10 @@ export interface BotProps {
   readonly vpcCidr?: string;
 
   /**
-   * Machine image: one of Debian 12, of the instance type's architecture. A literal id makes deployments repeatable;
+   * Machine image: one of `os`, of the instance type's architecture. A literal id makes deployments repeatable;
    * without it the newest image is taken when the machine is made, and a machine that runs is never replaced because
    * a newer image came out.
-   * @default the newest Debian 12, from the public parameter that the Debian project publishes
+   * @default the newest of `os`, from the public parameter that its makers publish
    */
   readonly amiId?: string;
 
@@ -153,6 +155,35 @@ export interface BotProps {
    * @default the first zone of the region that offers the instance type
    */
   readonly availabilityZone?: string;
+
+  /**
+   * What the machine may reach: `all`, or `needed`: 443 and 80 anywhere (AWS, package mirrors), names and the time from
+   * the network itself. Said by the security group and again by the host's own firewall. The model is not concerned,
+   * wherever it comes from: the deploying machine fetches it. A response cache in a Redis elsewhere is.
+   * @default 'all'
+   */
+  readonly egress?: 'all' | 'needed';
+
+  /**
+   * What the machine runs. Changing it replaces the machine. Debian is booted by the project's own tests; the others
+   * are rendered and linted. With `domain` one that has `lego`: any but `amazon-linux-2023`.
+   * @default 'debian-12'
+   */
+  readonly os?: OperatingSystemName;
+
+  /**
+   * Daily snapshots of the disk, the last so many of which are kept (by Data Lifecycle Manager; 0.05 USD a month for each
+   * GB of changed blocks). They outlive `cdktf destroy`: `npm run leftovers` lists them.
+   * @default none: a deployment can be made again, all but its register of tokens
+   */
+  readonly backup?: Backup;
+
+  /**
+   * Snapshot that the machine's disk is made of, such as `snap-0123456789abcdef0`: one that `backup` made, of the same
+   * `os` and architecture. Changing it replaces the machine; the bootstrap then puts today's version onto it.
+   * @default the image of the operating system
+   */
+  readonly restoreFromSnapshot?: string;
 
   /**
    * Refuses `cdktf destroy`, and every change that would take the address, the key or the bucket away; and EC2 refuses
@@ -186,8 +217,7 @@ export interface BotProps {
 
   /**
    * Who is told by e-mail when an alarm goes off, and before the API key is replaced. Each address first gets a mail from
-   * AWS, and alarms only after
-   * following the link in it.
+   * AWS, and alarms only after following the link in it.
    * @default [] nobody: alarms change their state, and that is all
    */
   readonly alarmEmails?: readonly string[];
@@ -206,6 +236,11 @@ export interface BotProps {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
+export interface Backup {
+  /** Snapshots that are kept, one a day: 1 to 365. */
+  readonly keepDays: number;
+}
+
 export interface StateBucket {
   readonly bucket: string;
   /** @default the deployment's region */
@@ -213,7 +248,8 @@ export interface StateBucket {
 }
 
 /** Props without a default: AWS is asked at plan, or there is nothing of the kind. */
-type Open = 'amiId' | 'availabilityZone' | 'state' | 'domain' | 'hostedZone';
+type Open =
+  'amiId' | 'availabilityZone' | 'state' | 'domain' | 'hostedZone' | 'backup' | 'restoreFromSnapshot';
 
 /** The props with every default filled in. */
 export type ResolvedProps = Required<Omit<BotProps, Open>> & Pick<BotProps, Open>;

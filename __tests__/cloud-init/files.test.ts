@@ -53,7 +53,12 @@ describe('nginx.conf', () => {
     'nginx-light',
     'is accepted by nginx, with the console and without, with a domain and without',
     () => {
-      for (const props of [{}, withConsole, { certificate: undefined, externalPort: undefined }])
+      for (const props of [
+        {},
+        withConsole,
+        { ...withConsole, ipv6: true },
+        { certificate: undefined, externalPort: undefined, ipv6: true },
+      ])
         inTemporaryFolder((folder) => {
           const key = join(folder, 'key.pem');
           const cert = join(folder, 'cert.pem');
@@ -65,7 +70,11 @@ describe('nginx.conf', () => {
             .replaceAll('/var/log/nginx', folder)
             .replace('listen 443 ssl', 'listen 127.0.0.1:44371 ssl')
             .replace('listen 18789', 'listen 127.0.0.1:44372')
-            .replace('listen 8080 ssl', 'listen 127.0.0.1:44373 ssl');
+            .replace('listen 8080 ssl', 'listen 127.0.0.1:44373 ssl')
+            .replace(
+              /listen \[::\]:(443|18789|8080)/g,
+              (_, port: string) => `listen [::1]:${44374 + port.length}`,
+            );
           writeFileSync(join(folder, 'site.conf'), site);
           writeFileSync(
             join(folder, 'nginx.conf'),
@@ -127,12 +136,18 @@ describe('nginx.conf', () => {
 });
 
 describe('nftables.conf', () => {
-  testWith('nft', 'nftables', 'is accepted by nft', () => {
-    withFiles(['nftables.conf'], (folder) => {
-      // In a network namespace of its own, so that it needs no rights over this machine's firewall.
-      const nft = ['nft', '--check', '--file', join(folder, 'nftables.conf')];
-      expect(run('unshare', ['--map-root-user', '--net', ...nft])).toEqual({ status: 0, output: '' });
-    });
+  testWith('nft', 'nftables', 'is accepted by nft, with every way out and with few', () => {
+    const waysOut = [
+      { name: 'https', protocol: 'tcp', port: 443 },
+      { name: 'dns', protocol: 'udp', port: 53, to: '10.20.0.0/24' },
+    ] as const;
+    for (const props of [{}, { waysOut }])
+      inTemporaryFolder((folder) => {
+        writeFileSync(join(folder, 'nftables.conf'), renderedFile('nftables.conf', props));
+        // In a network namespace of its own, so that it needs no rights over this machine's firewall.
+        const nft = ['nft', '--check', '--file', join(folder, 'nftables.conf')];
+        expect(run('unshare', ['--map-root-user', '--net', ...nft])).toEqual({ status: 0, output: '' });
+      });
   });
 
   test('drops what it does not name, and names two ports', () => {

@@ -34,8 +34,9 @@ describe('renderUserData', () => {
   test('gives the machine every file of the room and starts the bootstrap', () => {
     expect(text.startsWith('#cloud-config\n')).toBe(true);
     const generated = ['bootstrap.env', 'config.yaml'];
-    // A part of nginx.conf, where it is asked for.
-    const own = readdirSync(FILES).filter((name) => name !== 'nginx-console.conf');
+    // Parts of nginx.conf and nftables.conf, where they are asked for.
+    const parts = ['nginx-console.conf', 'nftables-output.conf'];
+    const own = readdirSync(FILES).filter((name) => !parts.includes(name));
     expect([...files.keys()].sort()).toEqual([...own, ...generated].sort());
     expect((load(text) as CloudConfig).runcmd).toEqual([
       ['systemctl', 'enable', '--now', 'bot-bootstrap.service'],

@@ -16,6 +16,20 @@ describe('a domain', () => {
     });
   });
 
+  it('points to the IPv6 address, too, where there is one, and once it answers', () => {
+    const both = synthesise({ ...PROPS, allowedCidrs: ['2001:db8::/32'] });
+    expect(both.all('aws_route53_record')).toContainEqual(
+      expect.objectContaining({
+        name: 'chat.example.com',
+        type: 'AAAA',
+        records: [expect.stringMatching(/^\$\{one\(aws_instance\.[^}]+\.ipv6_addresses\)\}$/)],
+        depends_on: [expect.stringMatching(/^terraform_data\..*answered/)],
+      }),
+    );
+    expect(both.document.output['ipv6_address']).toBeDefined();
+    expect(stack.document.output['ipv6_address']).toBeUndefined();
+  });
+
   it('lies in the zone that is named, by name or by id', () => {
     const named = synthesise({ domain: 'chat.team.example.com', hostedZone: 'example.com' });
     expect(Object.values(named.document.data['aws_route53_zone']!)).toEqual([
@@ -49,6 +63,15 @@ describe('a domain', () => {
 
 describe('plainPort: false', () => {
   const { document, all, json } = synthesise({ plainPort: false });
+
+  it('opens no other port to IPv6, either', () => {
+    const both = synthesise({ plainPort: false, egress: 'needed', allowedCidrs: ['::/0', '0.0.0.0/0'] });
+    const rules = both.all('aws_vpc_security_group_ingress_rule');
+    expect(rules.map(({ from_port: port, cidr_ipv6: cidr }) => [port, cidr])).toEqual([
+      [443, '::/0'],
+      [443, undefined],
+    ]);
+  });
 
   it('opens 443 alone, and says nothing of another endpoint', () => {
     expect(all('aws_vpc_security_group_ingress_rule').map(({ from_port: port }) => port)).toEqual([443]);

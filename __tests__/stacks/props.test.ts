@@ -46,18 +46,18 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   [{ sequences: 0 }, 'sequences should be a whole number from 1 to 32, got 0'],
   [{ maxTokens: 8192 }, 'maxTokens should be at most contextSize, 4096, got 8192'],
   [{ temperature: 3 }, 'temperature should be a number from 0 to 2, got 3'],
-  [{ allowedCidrs: '0.0.0.0/0' }, "allowedCidrs should be a list of IPv4 ranges, got '0.0.0.0/0'"],
+  [{ allowedCidrs: '0.0.0.0/0' }, "allowedCidrs should be a list of ranges, got '0.0.0.0/0'"],
   [
     { allowedCidrs: [] },
     'allowedCidrs should name at least one range: nobody could reach the endpoint, got []',
   ],
   [
     { allowedCidrs: ['203.0.113.0/24', '203.0.113.7'] },
-    "allowedCidrs[1] should be an IPv4 range such as 203.0.113.0/24, or 'my-address', got '203.0.113.7'",
+    "allowedCidrs[1] should be a range such as 203.0.113.0/24 or 2001:db8::/32, or 'my-address', got '203.0.113.7'",
   ],
   [
     { allowedCidrs: ['203.0.113.7/24'] },
-    "allowedCidrs[0] should be an IPv4 range such as 203.0.113.0/24, or 'my-address', got '203.0.113.7/24'",
+    "allowedCidrs[0] should be a range such as 203.0.113.0/24 or 2001:db8::/32, or 'my-address', got '203.0.113.7/24'",
   ],
   [
     { allowedCidrs: ['10.20.0.0/24'] },
@@ -65,7 +65,7 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   ],
   [
     { console: true, adminCidrs: ['0.0.0.0/0'] },
-    "adminCidrs[0] should be an IPv4 range from /16 to /32: the console is for administrators, never for everyone, got '0.0.0.0/0'",
+    "adminCidrs[0] should be an IPv4 range from /16 or an IPv6 range from /48: the console is for administrators, never for everyone, got '0.0.0.0/0'",
   ],
   [{ console: true }, 'adminCidrs should name who may reach the console when console is true, got []'],
   [
@@ -95,6 +95,10 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   [
     { domain: 'https://chat.example.com' },
     "domain should be a domain name in lower case such as chat.example.com, got 'https://chat.example.com'",
+  ],
+  [
+    { domain: 'chat.example.com', os: 'amazon-linux-2023' },
+    "os should be one whose distribution has lego, which asks for the certificate of domain, such as debian-12, got 'amazon-linux-2023'",
   ],
   [{ hostedZone: 'example.com' }, 'domain should be given when hostedZone is: it lies in that zone'],
   [
@@ -132,6 +136,29 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   [
     { tags: { 'aws:team': 'x' } },
     "tags should not have the key 'aws:team': Name, aws: and botstack: are taken, and 128 characters is the limit",
+  ],
+  [
+    { console: true, adminCidrs: ['::/0'] },
+    "adminCidrs[0] should be an IPv4 range from /16 or an IPv6 range from /48: the console is for administrators, never for everyone, got '::/0'",
+  ],
+  [
+    { allowedCidrs: ['2001:db8::1/32'] },
+    "allowedCidrs[0] should be a range such as 203.0.113.0/24 or 2001:db8::/32, or 'my-address', got '2001:db8::1/32'",
+  ],
+  [{ egress: 'none' }, "egress should be 'all' or 'needed', got 'none'"],
+  [
+    { os: 'ubuntu-24.10' },
+    "os should be one of debian-12, debian-13, ubuntu-22.04, ubuntu-24.04, amazon-linux-2023, got 'ubuntu-24.10'; did you mean ubuntu-24.04?",
+  ],
+  [{ backup: { keepDays: 0 } }, "backup['keepDays'] should be a whole number from 1 to 365, got 0"],
+  [{ backup: true }, 'backup should be an object such as { keepDays: 7 }, got true'],
+  [
+    { restoreFromSnapshot: 'snap-1' },
+    "restoreFromSnapshot should be a snapshot id such as snap-0123456789abcdef0, got 'snap-1'",
+  ],
+  [
+    { restoreFromSnapshot: 'snap-0123456789abcdef0', amiId: 'ami-0123456789abcdef0' },
+    'restoreFromSnapshot and amiId should not both be given: each says what the disk is made of',
   ],
   [{ protect: 'yes' }, "protect should be true or false, got 'yes'"],
   [{ state: 'my-bucket' }, "state should be an object such as { bucket: 'my-state' }, got 'my-bucket'"],
@@ -195,6 +222,8 @@ describe('resolveProps', () => {
       externalPort: 18789,
       internalPort: 8000,
       vpcCidr: '10.20.0.0/24',
+      egress: 'all',
+      os: 'debian-12',
       protect: false,
       keyRotationDays: 90,
       monitoring: true,

@@ -24,4 +24,19 @@ export const TOPOLOGIES: Readonly<Record<string, BotProps>> = {
   },
   graviton: { instanceType: 'c8g.large', region: 'eu-central-1' },
   'protected, with its state in a bucket': { protect: true, state: { bucket: 'a-team-state' } },
+  'IPv6, few ways out, backups, a domain and no plain port': {
+    allowedCidrs: ['203.0.113.0/24', '2001:db8::/32'],
+    console: true,
+    adminCidrs: ['2001:db8:1::/48'],
+    egress: 'needed',
+    domain: 'chat.example.com',
+    plainPort: false,
+    backup: { keepDays: 7 },
+  },
+  'Ubuntu on Graviton, restored': {
+    os: 'ubuntu-24.04',
+    instanceType: 'c7g.large',
+    restoreFromSnapshot: 'snap-0123456789abcdef0',
+  },
+  'Amazon Linux': { os: 'amazon-linux-2023' },
 };

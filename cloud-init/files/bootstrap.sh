@@ -115,17 +115,21 @@ await_download() {
 # Patience: a package mirror that hiccups, another apt that holds the lock, or an Elastic IP that arrives (and cuts
 # running connections) while this runs, each gets a minute.
 step_packages() {
-  local packages=(nginx nftables logrotate openssl curl ca-certificates) deadline=$((SECONDS + 60)) pause=1
-  [ -z "$DOMAIN" ] || packages+=(lego)
-  dpkg -s "${packages[@]}" >/dev/null 2>&1 && return
+  local wanted deadline=$((SECONDS + 60)) pause=1
+  read -ra wanted <<<"$PACKAGES"
+  "${PACKAGE_MANAGER}_has" "${wanted[@]}" >/dev/null 2>&1 && return
   # Debian's way to keep packages from starting their services: nginx would come up with its welcome page.
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
-  until apt_install "${packages[@]}"; do
-    ((SECONDS < deadline)) || fail "apt could not install ${packages[*]}: $(grep -a '^E: ' "$LOG" | grep -av 'Some index files' | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then run cdktf deploy again"
+  until "${PACKAGE_MANAGER}_install" "${wanted[@]}"; do
+    ((SECONDS < deadline)) || fail "$PACKAGE_MANAGER could not install ${wanted[*]}: $(grep -aE '^(E|Error): ' "$LOG" | grep -av 'Some index files' | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then run cdktf deploy again"
     sleep $((pause *= 2))
   done
   rm /usr/sbin/policy-rc.d
 }
+
+apt_has() { dpkg -s "$@"; }
+dnf_has() { rpm -q "$@"; }
+dnf_install() { timeout 240 dnf -qy --setopt=install_weak_deps=False install "$@"; }
 
 # On a first boot nothing is lost by a crash in dpkg, so its fsync of each file is left out (force-unsafe-io).
 apt_install() {
@@ -184,8 +188,12 @@ step_configure() {
     put bot-certificate.timer /etc/systemd/system/bot-certificate.timer 0644 root
     chmod 0755 "$LIB/certificate.sh"
   fi
-  # nginx's welcome page on port 80.
+  # nginx's welcome page on port 80: a file with apt, a block of the main file with dnf.
   rm -f /etc/nginx/sites-enabled/default
+  if [ "$PACKAGE_MANAGER" = dnf ]; then
+    sed -i '/^    server {/,/^    }/d' /etc/nginx/nginx.conf
+    ln -sfn /etc/nftables.conf /etc/sysconfig/nftables.conf
+  fi
 }
 
 step_tls() {
@@ -208,7 +216,7 @@ sign_itself() {
   local key=/etc/bot/tls/key.pem names address
   if ! openssl x509 -in "$cert" -noout -checkend 2592000 >/dev/null 2>&1; then
     names=DNS:localhost,DNS:$(hostname),IP:127.0.0.1
-    for address in $PUBLIC_ADDRESS $("$LIB/aws.py" imds meta-data/public-ipv4 2>/dev/null || true); do
+    for address in $PUBLIC_ADDRESS $("$LIB/aws.py" imds meta-data/public-ipv4 2>/dev/null || true) $([ -z "${IPV6:-}" ] || "$LIB/aws.py" imds meta-data/ipv6 2>/dev/null || true); do
       names+=",IP:$address"
     done
     (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 825 -subj /CN=bot \
@@ -286,6 +294,6 @@ STEP=ready STATUS=ready MESSAGE="answers on port 443 (TLS)${EXTERNAL_PORT:+ and 
 [ -z "$REPORTER" ] || wait "$REPORTER"
 report
 ! is_watched || systemctl enable --quiet --now --no-block bot-monitoring-agent.service || say WRN 'bot-monitoring-agent.service does not start'
-[ -e /opt/bot/.bootstrapped ] || touch /opt/bot/.bootstrapped
+[ -e /var/lib/cloud/instance/bot-bootstrapped ] || touch /var/lib/cloud/instance/bot-bootstrapped
 rm "$STATE/changed"
 say INF "$MESSAGE"

@@ -1,5 +1,6 @@
 import { DataAwsRoute53Zone } from '@cdktf/provider-aws/lib/data-aws-route53-zone';
 import { Route53Record } from '@cdktf/provider-aws/lib/route53-record';
+import type { ITerraformDependable } from 'cdktf';
 import { Construct } from 'constructs';
 
 import { partitionOf } from '../partition';
@@ -16,6 +17,8 @@ const ZONE_ID = /^Z[A-Z0-9]{8,31}$/;
 
 /** Seconds that resolvers keep the address. It is an Elastic IP: it stays. */
 const TTL = 300;
+/** Of the IPv6 address, which changes with the machine. */
+const IPV6_TTL = 60;
 
 /** The domain's place in Route 53, where the account has its hosted zone already (0.50 USD a month, not made here). */
 export class Domain extends Construct {
@@ -39,6 +42,18 @@ export class Domain extends Construct {
       type: 'A',
       ttl: TTL,
       records: [address],
+    });
+  }
+
+  /** The same for IPv6, once the machine that has the address answers. */
+  pointToIpv6(address: string, answered: ITerraformDependable): void {
+    new Route53Record(this, 'address-ipv6', {
+      zoneId: this.hostedZoneId,
+      name: this.#props.domain,
+      type: 'AAAA',
+      ttl: IPV6_TTL,
+      records: [address],
+      dependsOn: [answered],
     });
   }
 

@@ -13,6 +13,8 @@ export interface NetworkProps {
   readonly region: string;
   /** Address range of the network. The subnet takes an eighth of it: see subnetCidr. */
   readonly cidr: string;
+  /** Whether network and machine have IPv6 beside it: a free block of Amazon's. */
+  readonly ipv6: boolean;
   /** The zone must offer it. */
   readonly instanceType: string;
   /** @default the first zone that offers the instance type */
@@ -36,10 +38,11 @@ export class Network extends Construct {
 
   constructor(scope: Construct, id: string, props: NetworkProps) {
     super(scope, id);
-    const { name, region, cidr } = props;
+    const { name, region, cidr, ipv6 } = props;
 
     const vpc = new Vpc(this, 'vpc', {
       cidrBlock: cidr,
+      assignGeneratedIpv6CidrBlock: ipv6 ? true : undefined,
       enableDnsHostnames: true,
       enableDnsSupport: true,
       tags: { Name: name },
@@ -47,7 +50,10 @@ export class Network extends Construct {
     const gateway = new InternetGateway(this, 'gateway', { vpcId: vpc.id, tags: { Name: name } });
     const routes = new RouteTable(this, 'routes', {
       vpcId: vpc.id,
-      route: [{ cidrBlock: '0.0.0.0/0', gatewayId: gateway.id }],
+      route: [
+        { cidrBlock: '0.0.0.0/0', gatewayId: gateway.id },
+        ...(ipv6 ? [{ ipv6CidrBlock: '::/0', gatewayId: gateway.id }] : []),
+      ],
       tags: { Name: name },
     });
     const offerings = new DataAwsEc2InstanceTypeOfferings(this, 'zones', {
@@ -59,7 +65,7 @@ export class Network extends Construct {
       `val if can(regex("^${region}[a-z]$", val))`,
     );
     this.zones = Fn.sort(Fn.toset(Token.asList(zones)));
-    const subnet = this.subnet(vpc.id, props);
+    const subnet = this.subnet(vpc, props);
     new RouteTableAssociation(this, 'public', { subnetId: subnet.id, routeTableId: routes.id });
 
     // Free, and bundle and model come to the machine without crossing the internet.
@@ -76,12 +82,19 @@ export class Network extends Construct {
     this.availabilityZone = subnet.availabilityZone;
   }
 
-  private subnet(vpcId: string, props: NetworkProps): Subnet {
-    const { name, cidr, availabilityZone } = props;
+  private subnet(vpc: Vpc, props: NetworkProps): Subnet {
+    const { name, cidr, ipv6, availabilityZone } = props;
     const zone = availabilityZone ?? Token.asString(Fn.element(Fn.concat([this.zones, [NO_ZONE]]), 0));
     return new Subnet(this, 'subnet', {
-      vpcId,
+      vpcId: vpc.id,
       cidrBlock: subnetCidr(cidr, zone),
+      // A subnet has a /64 of the network's /56, as everywhere in AWS.
+      ...(ipv6
+        ? {
+            ipv6CidrBlock: Fn.cidrsubnet(vpc.ipv6CidrBlock, 8, zoneIndex(zone)),
+            assignIpv6AddressOnCreation: true,
+          }
+        : {}),
       availabilityZone: zone,
       // The first boot needs the internet before the Elastic IP comes; AWS takes this address back when it does.
       mapPublicIpOnLaunch: true,
@@ -113,6 +126,10 @@ function chosenZone(zone: string, { instanceType, region }: NetworkProps): Terra
  * one is still there.
  */
 function subnetCidr(cidr: string, zone: string): string {
+  return Fn.cidrsubnet(cidr, 3, zoneIndex(zone));
+}
+
+function zoneIndex(zone: string): number {
   const letter = Fn.substr(zone, -1, 1);
-  return Fn.cidrsubnet(cidr, 3, Token.asNumber(Fn.index(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], letter)));
+  return Token.asNumber(Fn.index(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], letter));
 }

@@ -1,16 +1,22 @@
+import { Ami } from '@cdktf/provider-aws/lib/ami';
 import { DataAwsSsmParameter } from '@cdktf/provider-aws/lib/data-aws-ssm-parameter';
 import { Eip } from '@cdktf/provider-aws/lib/eip';
 import { Instance } from '@cdktf/provider-aws/lib/instance';
-import { DataResource, Fn, TerraformResource } from 'cdktf';
+import { DataResource, Fn, TerraformResource, Token } from 'cdktf';
 import { Construct, type IConstruct } from 'constructs';
 
-import type { Architecture, InstanceType } from '../catalogue';
+import type { InstanceType } from '../catalogue';
+import type { Image } from '../operating-systems';
+import { BACKUP_TAG } from './backups';
 
 export interface ServerProps {
   readonly name: string;
   readonly instanceType: InstanceType;
-  /** @default the newest Debian 12 of the instance type's architecture */
+  readonly image: Image;
+  /** @default the image's newest, of the instance type's architecture */
   readonly amiId?: string;
+  /** Of a disk that the machine's is made of. @default the image's */
+  readonly snapshotId?: string;
   readonly diskGiB: number;
   /** EC2 then refuses to terminate the machine. Terraform lifts that itself where a plan replaces it. */
   readonly protect: boolean;
@@ -26,12 +32,6 @@ export interface ServerProps {
   readonly dependsOn: readonly IConstruct[];
 }
 
-/** Where the Debian project publishes the ids of its images. */
-const DEBIAN_IMAGE: Readonly<Record<Architecture, string>> = {
-  x64: '/aws/service/debian/release/12/latest/amd64',
-  arm64: '/aws/service/debian/release/12/latest/arm64',
-};
-
 /** Holds the type, so that Terraform has something to see a change of. */
 const MACHINE_TYPE = 'machine_type';
 
@@ -42,6 +42,8 @@ export class Server extends Construct {
   readonly instanceId: string;
   readonly publicAddress: string;
   readonly addressAllocationId: string;
+  /** The machine's own, in a network that has IPv6: another machine has another. */
+  readonly ipv6Address: string;
   /** Changes when the machine would boot differently. */
   readonly userDataHash: string;
 
@@ -54,7 +56,7 @@ export class Server extends Construct {
     this.address = new Eip(this, 'address', { domain: 'vpc', tags: { Name: name } });
     const userData = props.userData(this.address.publicIp);
     this.instance = new Instance(this, 'machine', {
-      ami: amiId ?? this.newestDebian(instanceType.architecture),
+      ami: amiId ?? this.restored(props) ?? this.newest(props),
       instanceType: instanceType.name,
       subnetId: props.subnetId,
       vpcSecurityGroupIds: [props.securityGroupId],
@@ -71,7 +73,7 @@ export class Server extends Construct {
         volumeSize: props.diskGiB,
         encrypted: true,
         deleteOnTermination: true,
-        tags: { Name: name },
+        tags: { Name: name, [BACKUP_TAG]: name },
       },
       // Unlimited credits are the default of burstable types, and the surprise on the bill.
       creditSpecification: instanceType.burstable ? { cpuCredits: 'standard' } : undefined,
@@ -84,7 +86,7 @@ export class Server extends Construct {
         // (By its name: Terraform takes no `${}` here, which is how cdktf would write the resource.)
         replaceTriggeredBy: [`${type.terraformResourceType}.${MACHINE_TYPE}`],
         // A newer image must not replace a machine that runs; it is taken when the machine is replaced anyway.
-        ignoreChanges: amiId === undefined ? ['ami'] : undefined,
+        ignoreChanges: amiId === undefined && props.snapshotId === undefined ? ['ami'] : undefined,
         precondition: [
           {
             condition: Fn.contains(props.zones, props.availabilityZone),
@@ -99,11 +101,29 @@ export class Server extends Construct {
     this.instanceId = this.instance.id;
     this.publicAddress = this.address.publicIp;
     this.addressAllocationId = this.address.allocationId;
+    this.ipv6Address = Token.asString(Fn.one(this.instance.ipv6Addresses));
     this.userDataHash = Fn.sha256(userData);
   }
 
-  private newestDebian(architecture: Architecture): string {
-    return new DataAwsSsmParameter(this, 'image', { name: DEBIAN_IMAGE[architecture] }).insecureValue;
+  private newest({ image, instanceType: { architecture } }: ServerProps): string {
+    return new DataAwsSsmParameter(this, 'image', { name: image.parameter[architecture] }).insecureValue;
+  }
+
+  /** An image of the snapshot: that is how EC2 makes a root disk of one. */
+  private restored({ name, image, instanceType, snapshotId }: ServerProps): string | undefined {
+    if (snapshotId === undefined) return undefined;
+    return new Ami(this, 'restored', {
+      name: `${name}-${snapshotId}`,
+      architecture: instanceType.architecture === 'x64' ? 'x86_64' : 'arm64',
+      virtualizationType: 'hvm',
+      enaSupport: true,
+      imdsSupport: 'v2.0',
+      rootDeviceName: image.rootDevice,
+      ebsBlockDevice: [{ deviceName: image.rootDevice, snapshotId, volumeType: 'gp3' }],
+      tags: { Name: name },
+      // The old image goes after the machine that was made of it.
+      lifecycle: { createBeforeDestroy: true },
+    }).id;
   }
 }
 

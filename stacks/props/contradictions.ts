@@ -1,5 +1,7 @@
 import { cidrContains, cidrsOverlap } from '../cidr';
+import { OPERATING_SYSTEMS } from '../../cloud-init/operating-systems';
 import type { ResolvedProps } from '../props';
+import { isIpv6 } from '../reach';
 import { CONSOLE_PORT, HTTPS_PORT, MY_ADDRESS } from './constants';
 import { shown } from './kinds';
 
@@ -13,6 +15,7 @@ export function contradictions(props: ResolvedProps): string[] {
     ...domainProblems(props),
     ...monitoringProblems(props),
     ...tagProblems(props),
+    ...restoreProblems(props),
   ];
 }
 
@@ -56,6 +59,12 @@ function contextProblems({ maxTokens, contextSize }: ResolvedProps): string[] {
     : [];
 }
 
+function restoreProblems({ restoreFromSnapshot, amiId }: ResolvedProps): string[] {
+  return restoreFromSnapshot !== undefined && amiId !== undefined
+    ? ['restoreFromSnapshot and amiId should not both be given: each says what the disk is made of']
+    : [];
+}
+
 const PRIVATE_RANGES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'];
 
 function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: ResolvedProps): string[] {
@@ -66,7 +75,9 @@ function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: Reso
   if (!PRIVATE_RANGES.some((range) => cidrContains(range, vpcCidr))) {
     problems.push(`vpcCidr should lie in a private range (${PRIVATE_RANGES.join(', ')}), got '${vpcCidr}'`);
   }
-  const ranges = allowedCidrs.filter((range) => range !== MY_ADDRESS && range !== '0.0.0.0/0');
+  const ranges = allowedCidrs.filter(
+    (range) => range !== MY_ADDRESS && range !== '0.0.0.0/0' && !isIpv6(range),
+  );
   for (const range of ranges.filter((candidate) => cidrsOverlap(candidate, vpcCidr))) {
     problems.push(
       `allowedCidrs should be public ranges of your users, got '${range}', which is inside the machine's own network ${vpcCidr}`,
@@ -75,16 +86,23 @@ function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: Reso
   return problems;
 }
 
-function domainProblems({ domain, hostedZone }: ResolvedProps): string[] {
+function domainProblems({ domain, hostedZone, os }: ResolvedProps): string[] {
   if (domain === undefined) {
     return hostedZone === undefined
       ? []
       : ['domain should be given when hostedZone is: it lies in that zone'];
   }
+  const problems: string[] = [];
+  if (OPERATING_SYSTEMS[os].acmePackage === undefined) {
+    problems.push(
+      `os should be one whose distribution has lego, which asks for the certificate of domain, such as debian-12, got '${os}'`,
+    );
+  }
   const isName = hostedZone?.includes('.') === true;
-  return isName && domain !== hostedZone && !domain.endsWith(`.${hostedZone}`)
-    ? [`hostedZone should be the zone that domain lies in, ${domain}, got '${hostedZone}'`]
-    : [];
+  if (isName && domain !== hostedZone && !domain.endsWith(`.${hostedZone}`)) {
+    problems.push(`hostedZone should be the zone that domain lies in, ${domain}, got '${hostedZone}'`);
+  }
+  return problems;
 }
 
 function monitoringProblems({ monitoring, keyRotationDays, alarmEmails }: ResolvedProps): string[] {

@@ -2,7 +2,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 
-import { isIpv4Cidr } from '../cidr';
+import { isIpv4Cidr, isIpv6Cidr } from '../cidr';
 
 /** How a value is shown in a message: as it would be written in main.ts, cut where it is long. */
 export function shown(value: unknown): string {
@@ -25,10 +25,23 @@ export function matching(pattern: RegExp, allowed: string) {
   return valid<string>(allowed, (value) => typeof value === 'string' && pattern.test(value));
 }
 
-export function ipv4Range(min: number, max: number, allowed: string, also?: string) {
+export function ipv4Range(min: number, max: number, allowed: string) {
+  return valid<string>(allowed, (value) => typeof value === 'string' && isIpv4Cidr(value, { min, max }));
+}
+
+/** IPv4 and IPv6, each with the shortest prefix that it may have. */
+export function range(
+  shortest: { readonly v4: number; readonly v6: number },
+  allowed: string,
+  also?: string,
+) {
   return valid<string>(
     allowed,
-    (value) => typeof value === 'string' && (value === also || isIpv4Cidr(value, { min, max })),
+    (value) =>
+      typeof value === 'string' &&
+      (value === also ||
+        isIpv4Cidr(value, { min: shortest.v4, max: 32 }) ||
+        isIpv6Cidr(value, { min: shortest.v6, max: 128 })),
   );
 }
 
@@ -37,12 +50,12 @@ export function ipv4Range(min: number, max: number, allowed: string, also?: stri
  *
  * @param refusals what to say of values that deserve a message of their own
  */
-export function oneOf(
-  names: readonly string[],
+export function oneOf<Name extends string>(
+  names: readonly Name[],
   allowed: string,
   refusals: ReadonlyMap<unknown, string> = new Map(),
 ) {
-  return z.custom<string>((value) => typeof value === 'string' && names.includes(value), {
+  return z.custom<Name>((value) => (names as readonly unknown[]).includes(value), {
     error: ({ input }) =>
       refusals.get(input) ??
       `should be ${allowed}, got ${shown(input)}${typeof input === 'string' ? suggestion(input, names) : ''}`,

@@ -1,10 +1,22 @@
 /** What each prop may be, and its default. */
 import { z } from 'zod';
 
+import { OPERATING_SYSTEMS, type OperatingSystemName } from '../../cloud-init/operating-systems';
 import { GPU_INSTANCE_TYPES, INSTANCE_TYPES, monthlyUsd } from '../catalogue';
 import { REGIONS } from '../regions';
 import { DEFAULT_MODEL, MY_ADDRESS } from './constants';
-import { ipv4Range, list, matching, notAn, oneOf, shown, valid, wholeNumber, withoutRepeats } from './kinds';
+import {
+  ipv4Range,
+  list,
+  matching,
+  notAn,
+  oneOf,
+  range,
+  shown,
+  valid,
+  wholeNumber,
+  withoutRepeats,
+} from './kinds';
 
 const INSTANCE_NAMES = INSTANCE_TYPES.map((type) => type.name);
 
@@ -19,14 +31,19 @@ const GPU_REFUSALS = new Map(
 
 const yesOrNo = () => valid<boolean>('true or false', (value) => typeof value === 'boolean');
 
+const OS_NAMES = Object.keys(OPERATING_SYSTEMS) as OperatingSystemName[];
+
 const port = () => wholeNumber(1, 65535);
 
-const allowedRange = ipv4Range(0, 32, `an IPv4 range such as 203.0.113.0/24, or '${MY_ADDRESS}'`, MY_ADDRESS);
+const allowedRange = range(
+  { v4: 0, v6: 0 },
+  `a range such as 203.0.113.0/24 or 2001:db8::/32, or '${MY_ADDRESS}'`,
+  MY_ADDRESS,
+);
 
-const adminRange = ipv4Range(
-  16,
-  32,
-  'an IPv4 range from /16 to /32: the console is for administrators, never for everyone',
+const adminRange = range(
+  { v4: 16, v6: 48 },
+  'an IPv4 range from /16 or an IPv6 range from /48: the console is for administrators, never for everyone',
 );
 
 /** At most the 63 characters that a certificate's common name holds. */
@@ -64,12 +81,12 @@ export const schema = z.strictObject({
     'a number from 0 to 2',
     (value) => typeof value === 'number' && value >= 0 && value <= 2,
   ).default(0.7),
-  allowedCidrs: list(allowedRange, 'a list of IPv4 ranges')
+  allowedCidrs: list(allowedRange, 'a list of ranges')
     .min(1, `should name at least one range: nobody could reach the endpoint, got []`)
     .transform(withoutRepeats)
     .default([MY_ADDRESS]),
   console: yesOrNo().default(false),
-  adminCidrs: list(adminRange, 'a list of IPv4 ranges').transform(withoutRepeats).default([]),
+  adminCidrs: list(adminRange, 'a list of ranges').transform(withoutRepeats).default([]),
   domain: matching(DOMAIN, 'a domain name in lower case such as chat.example.com').optional(),
   hostedZone: matching(
     new RegExp(`${DOMAIN.source}|^Z[A-Z0-9]{8,31}$`),
@@ -90,6 +107,15 @@ export const schema = z.strictObject({
     // Not a Local Zone (us-east-1-bos-1a): those lack most of what the stack uses.
     /^[a-z]{2}(-[a-z]+)+-\d[a-z]$/,
     'an availability zone such as us-east-1a',
+  ).optional(),
+  egress: oneOf(['all', 'needed'] as const, "'all' or 'needed'").default('all'),
+  os: oneOf(OS_NAMES, `one of ${OS_NAMES.join(', ')}`).default('debian-12'),
+  backup: z
+    .strictObject({ keepDays: wholeNumber(1, 365) }, notAn('an object such as { keepDays: 7 }'))
+    .optional(),
+  restoreFromSnapshot: matching(
+    /^snap-[0-9a-f]{8,17}$/,
+    'a snapshot id such as snap-0123456789abcdef0',
   ).optional(),
   protect: yesOrNo().default(false),
   state: z
