@@ -1,6 +1,6 @@
 /** An AWS account emulated on loopback, and the real Terraform to deploy into it. No machine boots here: that is e2e's. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,12 @@ import { findProviderMirror, terraformEnvironment } from '../../e2e/box/terrafor
 
 const REGION = 'us-east-1';
 const START_PATIENCE_MS = 60_000;
+
+/**
+ * Nobody else works in the account, so the state is right: what AWS has is read once, by `plan`, and not before each
+ * change. Forty resources make forty questions.
+ */
+const WITHOUT_ASKING = ['-auto-approve', '-refresh=false', '-input=false', '-no-color'];
 
 export interface Outcome {
   readonly status: number;
@@ -136,23 +142,17 @@ export class Deployment {
   }
 
   async apply(props: BotProps): Promise<Outcome> {
-    return this.#initialised(await this.synth(props), [
-      'apply',
-      '-auto-approve',
-      '-input=false',
-      '-no-color',
-    ]);
+    return this.#initialised(await this.synth(props), ['apply', ...WITHOUT_ASKING]);
   }
 
-  /** Status 0 when there is nothing to do, 2 when there is. */
+  /** Asks AWS what is there. Status 0 when there is nothing to do, 2 when there is. */
   async plan(props: BotProps): Promise<Outcome> {
     const args = ['plan', '-detailed-exitcode', '-input=false', '-no-color'];
     return this.#initialised(await this.synth(props), args);
   }
 
   async destroy(props: BotProps): Promise<Outcome> {
-    const args = ['destroy', '-auto-approve', '-input=false', '-no-color'];
-    return this.#initialised(await this.synth(props), args);
+    return this.#initialised(await this.synth(props), ['destroy', ...WITHOUT_ASKING]);
   }
 
   outputs(): Record<string, string> {
@@ -162,8 +162,11 @@ export class Deployment {
   }
 
   #initialised(stack: string, args: readonly string[]): Outcome {
-    const initialised = this.#terraform(stack, ['init', '-input=false', '-no-color', '-reconfigure']);
-    return initialised.status === 0 ? this.#terraform(stack, args) : initialised;
+    if (!existsSync(join(stack, '.terraform'))) {
+      const initialised = this.#terraform(stack, ['init', '-input=false', '-no-color']);
+      if (initialised.status !== 0) return initialised;
+    }
+    return this.#terraform(stack, args);
   }
 
   #terraform(cwd: string, args: readonly string[]): Outcome {
