@@ -1,12 +1,11 @@
-/** What the roles may do and may not, judged the way IAM judges: by simulation, not by comparing texts. */
-import { runSimulation, type Simulation } from '@cloud-copilot/iam-simulate';
+/** What the roles may do and may not, judged the way IAM judges, not by comparing texts. */
 
 import { BUNDLE, MODEL, synthesise, type Synthesised } from '../synthesised';
+import { type Context, decide, type Decision, type Policy } from './iam-decision';
 
 const ACCOUNT = '123456789012';
 const BUCKET = 'bot-artifacts-0001';
 const SECRET = `arn:aws:secretsmanager:us-east-1:${ACCOUNT}:secret:bot-api-key-0001-AbCdEf`;
-const MACHINE = `arn:aws:sts::${ACCOUNT}:assumed-role/bot-instance/i-0123456789abcdef0`;
 
 const ARNS: Readonly<Record<string, string>> = {
   aws_s3_bucket: `arn:aws:s3:::${BUCKET}`,
@@ -18,47 +17,33 @@ const ARNS: Readonly<Record<string, string>> = {
 type Request = readonly [action: string, resource: string];
 
 /** A policy of the stack with ARNs in place of Terraform's references to them. */
-function policyOf(text: unknown): object {
+function policyOf(text: unknown): Policy {
   const filled = String(text).replace(/\$\{([a-z0-9_]+)\.[^}]+\.arn\}/g, (reference, type: string) => {
     const arn = ARNS[type];
     if (arn === undefined) throw new Error(`no ARN stands in for ${reference}`);
     return arn;
   });
-  return JSON.parse(filled) as object;
+  return JSON.parse(filled) as Policy;
 }
 
-async function decide(
-  [action, resource]: Request,
-  policies: Pick<Simulation, 'identityPolicies' | 'resourcePolicy'>,
-  tls: 'true' | 'false' = 'true',
-  context: Readonly<Record<string, string | string[]>> = {},
-): Promise<string> {
-  const result = await runSimulation(
-    {
-      ...policies,
-      serviceControlPolicies: [],
-      resourceControlPolicies: [],
-      request: {
-        principal: MACHINE,
-        action,
-        resource: { resource, accountId: ACCOUNT },
-        contextVariables: { 'aws:SecureTransport': tls, ...context },
-      },
-    },
-    {},
-  );
-  if (result.resultType === 'error')
-    throw new Error(`${action} on ${resource}: ${JSON.stringify(result.errors)}`);
-  return result.overallResult;
+function ask([action, resource]: Request, policies: readonly Policy[], context: Context = {}): Decision {
+  return decide({ action, resource, context: { 'aws:SecureTransport': 'true', ...context } }, policies);
 }
 
-function machinePolicies(stack: Synthesised): Pick<Simulation, 'identityPolicies' | 'resourcePolicy'> {
-  const identityPolicies = stack
+/** The policies of a role, named by its construct. */
+function policiesOf(stack: Synthesised, construct: string): Policy[] {
+  const policies = stack
     .all('aws_iam_role_policy')
-    .filter(({ role }) => String(role).includes('identity_role'))
-    .map(({ policy }) => ({ name: 'service', policy: policyOf(policy) }));
-  expect(identityPolicies).toHaveLength(1);
-  return { identityPolicies, resourcePolicy: policyOf(stack.one('aws_s3_bucket_policy')['policy']) };
+    .filter(({ role }) => String(role).includes(`${construct}_role`))
+    .map(({ policy }) => policyOf(policy));
+  expect(policies).toHaveLength(1);
+  return policies;
+}
+
+const bucketPolicy = (stack: Synthesised) => policyOf(stack.one('aws_s3_bucket_policy')['policy']);
+
+function machinePolicies(stack: Synthesised): Policy[] {
+  return [...policiesOf(stack, 'identity'), bucketPolicy(stack)];
 }
 
 const object = (key: string) => `arn:aws:s3:::${BUCKET}/${key}`;
@@ -105,12 +90,12 @@ const DENIED: readonly Request[] = [
 describe("the machine's role", () => {
   const policies = machinePolicies(synthesise());
 
-  it.each(ALLOWED)('may %s on %s', async (action, resource) => {
-    expect(await decide([action, resource], policies)).toBe('Allowed');
+  it.each(ALLOWED)('may %s on %s', (action, resource) => {
+    expect(ask([action, resource], policies)).toBe('Allowed');
   });
 
-  it.each(DENIED)('may not %s on %s', async (action, resource) => {
-    expect(await decide([action, resource], policies)).toBe('ImplicitlyDenied');
+  it.each(DENIED)('may not %s on %s', (action, resource) => {
+    expect(ask([action, resource], policies)).toBe('ImplicitlyDenied');
   });
 });
 
@@ -118,10 +103,10 @@ describe('the namespace of its metrics', () => {
   it.each([
     ['Botstack', 'Allowed'],
     ['AWS/EC2', 'ImplicitlyDenied'],
-  ])('%s: %s', async (namespace, decision) => {
+  ])('%s: %s', (namespace, decision) => {
     const context = { 'cloudwatch:namespace': namespace };
     const policies = machinePolicies(synthesise());
-    expect(await decide(['cloudwatch:PutMetricData', '*'], policies, 'true', context)).toBe(decision);
+    expect(ask(['cloudwatch:PutMetricData', '*'], policies, context)).toBe(decision);
   });
 });
 
@@ -130,34 +115,29 @@ describe('a machine with a domain', () => {
   const ZONE = 'Z0123456789ABCDEFGHIJ';
   const policies = machinePolicies(synthesise({ domain: 'chat.example.com', hostedZone: ZONE }));
   const change = (id: string, name: string, type: string) =>
-    decide(['route53:ChangeResourceRecordSets', zone(id)], policies, 'true', {
+    ask(['route53:ChangeResourceRecordSets', zone(id)], policies, {
       'route53:ChangeResourceRecordSetsNormalizedRecordNames': [name],
       'route53:ChangeResourceRecordSetsRecordTypes': [type],
     });
 
-  it('may write the record of the challenge, and no other', async () => {
-    expect(await change(ZONE, '_acme-challenge.chat.example.com', 'TXT')).toBe('Allowed');
-    expect(await change(ZONE, 'chat.example.com', 'TXT')).toBe('ImplicitlyDenied');
-    expect(await change(ZONE, '_acme-challenge.chat.example.com', 'CNAME')).toBe('ImplicitlyDenied');
-    expect(await change('Z0000000000AAAAAAAAAA', '_acme-challenge.chat.example.com', 'TXT')).toBe(
+  it('may write the record of the challenge, and no other', () => {
+    expect(change(ZONE, '_acme-challenge.chat.example.com', 'TXT')).toBe('Allowed');
+    expect(change(ZONE, 'chat.example.com', 'TXT')).toBe('ImplicitlyDenied');
+    expect(change(ZONE, '_acme-challenge.chat.example.com', 'CNAME')).toBe('ImplicitlyDenied');
+    expect(change('Z0000000000AAAAAAAAAA', '_acme-challenge.chat.example.com', 'TXT')).toBe(
       'ImplicitlyDenied',
     );
   });
 
-  it('may keep its certificate in the bucket, and no other', async () => {
-    expect(await decide(['s3:PutObject', object('tls/chat.example.com.tar.gz')], policies)).toBe('Allowed');
-    expect(await decide(['s3:GetObject', object('tls/chat.example.org.tar.gz')], policies)).toBe(
-      'ImplicitlyDenied',
-    );
+  it('may keep its certificate in the bucket, and no other', () => {
+    expect(ask(['s3:PutObject', object('tls/chat.example.com.tar.gz')], policies)).toBe('Allowed');
+    expect(ask(['s3:GetObject', object('tls/chat.example.org.tar.gz')], policies)).toBe('ImplicitlyDenied');
   });
 });
 
 describe('the function that replaces the key', () => {
   const stack = synthesise();
-  const identityPolicies = stack
-    .all('aws_iam_role_policy')
-    .filter(({ role }) => String(role).includes('rotate_role'))
-    .map(({ policy }) => ({ name: 'function', policy: policyOf(policy) }));
+  const policies = policiesOf(stack, 'rotate');
 
   it.each([
     ['secretsmanager:PutSecretValue', SECRET, 'Allowed'],
@@ -170,27 +150,41 @@ describe('the function that replaces the key', () => {
       'ImplicitlyDenied',
     ],
     ['s3:GetObject', object('any'), 'ImplicitlyDenied'],
-  ])('%s on %s: %s', async (action, resource, decision) => {
-    expect(identityPolicies).toHaveLength(1);
-    expect(await decide([action, resource], { identityPolicies })).toBe(decision);
+  ])('%s on %s: %s', (action, resource, decision) => {
+    expect(ask([action, resource], policies)).toBe(decision);
+  });
+});
+
+describe('the role that takes snapshots', () => {
+  const policies = policiesOf(synthesise({ backup: { keepDays: 7 } }), 'backups');
+  const ours = { 'aws:ResourceTag/botstack:backup': 'bot' };
+  const theirs = { 'aws:ResourceTag/botstack:backup': 'other' };
+  const volume = `arn:aws:ec2:us-east-1:${ACCOUNT}:volume/vol-0123456789abcdef0`;
+  const snapshot = 'arn:aws:ec2:us-east-1::snapshot/snap-0123456789abcdef0';
+
+  it.each([
+    ['ec2:CreateSnapshot', volume, ours, 'Allowed'],
+    ['ec2:CreateSnapshot', volume, theirs, 'ImplicitlyDenied'],
+    ['ec2:CreateSnapshot', volume, {}, 'ImplicitlyDenied'],
+    ['ec2:CreateSnapshot', snapshot, {}, 'Allowed'],
+    ['ec2:DeleteSnapshot', snapshot, ours, 'Allowed'],
+    ['ec2:DeleteSnapshot', snapshot, theirs, 'ImplicitlyDenied'],
+    ['ec2:DeleteVolume', volume, ours, 'ImplicitlyDenied'],
+    ['ec2:DescribeSnapshots', '*', {}, 'Allowed'],
+  ] as const)('%s on %s with %j: %s', (action, resource, context, decision) => {
+    expect(ask([action, resource], policies, context)).toBe(decision);
   });
 });
 
 describe('the bucket', () => {
-  const { resourcePolicy } = machinePolicies(synthesise());
-  const administrator = {
-    identityPolicies: [
-      {
-        name: 'all',
-        policy: { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] },
-      },
-    ],
-    resourcePolicy,
-  };
+  const administrator: Policy[] = [
+    { Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] },
+    bucketPolicy(synthesise()),
+  ];
 
-  it('refuses even an administrator without TLS', async () => {
+  it('refuses even an administrator without TLS', () => {
     const request: Request = ['s3:GetObject', object('any')];
-    expect(await decide(request, administrator, 'true')).toBe('Allowed');
-    expect(await decide(request, administrator, 'false')).toBe('ExplicitlyDenied');
+    expect(ask(request, administrator)).toBe('Allowed');
+    expect(ask(request, administrator, { 'aws:SecureTransport': 'false' })).toBe('ExplicitlyDenied');
   });
 });
