@@ -1,7 +1,7 @@
 """Starts moto, the AWS emulator, for the end-to-end test: emulator.py HOST PORT REGION.
 
 What is changed of moto, so that the stack can stay as it is: two things about policies, which shall mean here what
-they mean in AWS, functions, which run, and one machine image.
+they mean in AWS, functions, which run, one machine image, and IPv6 addresses.
 """
 
 import datetime
@@ -19,6 +19,8 @@ from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.config import default_user_config
 from moto.core.exceptions import JsonRESTError
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+from moto.ec2.models.subnets import Subnet
 from moto.iam.access_control import AccessDeniedError, IAMPolicyStatement, PermissionResult
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import main
@@ -147,6 +149,35 @@ def run_function(self, function_name, qualifier, body, headers, response_headers
 
 default_user_config["lambda"]["use_docker"] = False
 LambdaSimpleBackend.invoke = run_function
+
+
+# --- IPv6 ------------------------------------------------------------------------------------------------------------
+# moto 5.2 writes the state of a subnet's range as the text of a Python dictionary, for which Terraform waits in vain;
+# and it gives a machine no address on creation, whatever the subnet says.
+def ipv6_ranges(subnet):
+    return [
+        {
+            "ipv6CidrBlock": association["ipv6CidrBlock"],
+            "associationId": association["associationId"],
+            "ipv6CidrBlockState": {"state": association["ipv6CidrBlockState"]["State"]},
+        }
+        for association in subnet.ipv6_cidr_block_associations.values()
+        if association["ipv6CidrBlockState"]["State"] == "associated"
+    ]
+
+
+original_interface = NetworkInterface.__init__
+
+
+def interface_with_address(self, ec2_backend, subnet, *args, **kwargs):
+    subnet = ec2_backend.get_subnet(subnet) if isinstance(subnet, str) else subnet
+    if subnet.assign_ipv6_address_on_creation and subnet.ipv6_cidr_block_associations:
+        kwargs["ipv6_address_count"] = kwargs.get("ipv6_address_count") or 1
+    original_interface(self, ec2_backend, subnet, *args, **kwargs)
+
+
+Subnet.ipv6_cidr_block_association_set = property(ipv6_ranges)
+NetworkInterface.__init__ = interface_with_address
 
 
 # --- The machine image -----------------------------------------------------------------------------------------------

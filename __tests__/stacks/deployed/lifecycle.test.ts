@@ -58,7 +58,12 @@ const MINUTES = 60_000;
   const succeeded = { status: 0, output: expect.anything() as unknown };
   const state = { bucket: 'a-team-state', region: 'us-east-1' };
   /** The whole of it is deployed by `npm run e2e`; what is not here has nothing to do with a deployment's life. */
-  const props = { state, monitoring: false, keyRotationDays: 0 };
+  const props = {
+    state,
+    monitoring: false,
+    keyRotationDays: 0,
+    allowedCidrs: ['203.0.113.0/24', '2001:db8::/32'],
+  };
 
   const outputs: Record<string, string>[] = [];
   const applied = async (changes: BotProps = {}) => {
@@ -87,6 +92,7 @@ const MINUTES = 60_000;
       await applied();
       expect(await deployment.plan(props)).toMatchObject(succeeded);
       expect(await objectsIn(state.bucket)).toEqual(['botstack/bot/terraform.tfstate']);
+      expect(outputs[0]?.['ipv6_address']).toMatch(/^2400:6500:/);
     },
     5 * MINUTES,
   );
