@@ -35,7 +35,7 @@ const inspectedSchema = z.object({ totalBytes: z.number(), trainContextSize: z.n
 export async function prepareArtifacts(props: ResolvedProps, say: Say): Promise<Prepared> {
   await timed('runtime', say, () => node([join(ROOT, 'scripts', 'setup.mjs'), '--for', 'deploy'], say));
   const model = await timed('model', say, async () =>
-    pulledSchema.parse(JSON.parse(await node([BOT, 'model', 'pull', props.model, '--json'], say))),
+    pulledSchema.parse(JSON.parse(await node([BOT, 'model', 'pull', props.model, '--json'], say, 'model: '))),
   );
   const bundle = await timed('bundle', say, () => buildFor(props, say));
   say(`  model   ${describe(model)}`);
@@ -89,8 +89,8 @@ function inspectModel(path: string, contextSize: number, sequences: number): Mod
   return inspectedSchema.parse(JSON.parse(stdout));
 }
 
-/** Runs a program of this repository; what it says on standard error is progress, what it prints is its result. */
-async function node(args: readonly string[], say: Say): Promise<string> {
+/** Runs a program of this repository; what it says on standard error is progress, what it prints is its result. `prop` begins a refusal. */
+async function node(args: readonly string[], say: Say, prop = ''): Promise<string> {
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   const errors: string[] = [];
   createInterface(child.stderr).on('line', (line) => {
@@ -104,7 +104,7 @@ async function node(args: readonly string[], say: Say): Promise<string> {
     child.once('close', resolve);
   });
   if (status !== 0) {
-    throw new ProblemsError([lastWords(errors.join('\n'))]);
+    throw new ProblemsError([`${prop}${lastWords(errors.join('\n')).replace(/^error: /, '')}`]);
   }
   return result;
 }

@@ -32,7 +32,7 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   ],
   [
     { name: 'My Bot' },
-    "name should be 1 to 20 lower-case letters, digits and hyphens that start with a letter, got 'My Bot'",
+    "name should be 1 to 20 lower-case letters, digits and hyphens that start with a letter, and not with sg-, sthree-, amzn-s3-demo- or xn--, got 'My Bot'",
   ],
   [{ region: 'us-esat-1' }, "region should be an AWS region, got 'us-esat-1'; did you mean us-east-1?"],
   [{ region: 'Frankfurt' }, "region should be an AWS region, got 'Frankfurt'"],
@@ -61,7 +61,7 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   ],
   [
     { allowedCidrs: ['10.20.0.0/24'] },
-    "allowedCidrs should be public ranges of your users, got '10.20.0.0/24', which is inside the machine's own network 10.20.0.0/24",
+    "allowedCidrs should be public ranges of your users, got '10.20.0.0/24', which overlaps the machine's own network 10.20.0.0/24",
   ],
   [
     { console: true, adminCidrs: ['0.0.0.0/0'] },
@@ -126,16 +126,37 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   ],
   [
     { availabilityZone: 'us-east-1-bos-1a' },
-    "availabilityZone should be an availability zone such as us-east-1a, got 'us-east-1-bos-1a'",
+    "availabilityZone should be an availability zone such as us-east-1a, a to h, got 'us-east-1-bos-1a'",
   ],
   [
     { region: 'us-gov-east-1', availabilityZone: 'us-east-1a' },
     "availabilityZone should be a zone of region us-gov-east-1, got 'us-east-1a'",
   ],
+  [
+    { tags: { 'a<b': 'x' } },
+    "tags should hold letters, digits, blanks and _ . : / = + - @ only, got 'a<b=x'",
+  ],
+  [
+    { tags: Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`t${i}`, ''])) },
+    'tags should be at most 9, which S3 allows, got 10',
+  ],
+  [
+    { allowedCidrs: Array.from({ length: 31 }, (_, i) => `203.0.113.${i}/32`) },
+    'allowedCidrs should be fewer: they and adminCidrs make 62 IPv4 rules, one for each port, and a security group holds 60; join ranges, or set plainPort to false',
+  ],
+  [
+    { name: 'sg' },
+    "name should be 1 to 20 lower-case letters, digits and hyphens that start with a letter, and not with sg-, sthree-, amzn-s3-demo- or xn--, got 'sg'",
+  ],
+  [
+    { availabilityZone: 'us-east-1z' },
+    "availabilityZone should be an availability zone such as us-east-1a, a to h, got 'us-east-1z'",
+  ],
+  [{ diskGiB: Number.NaN }, 'diskGiB should be a whole number from 8 to 16384, got NaN'],
   [{ tags: { team: 7 } }, "tags['team'] should be a text of at most 256 characters, got 7"],
   [
     { tags: { 'aws:team': 'x' } },
-    "tags should not have the key 'aws:team': Name, aws: and botstack: are taken, and 128 characters is the limit",
+    "tags should not have the key 'aws:team': Name, aws: and botstack: are taken, and 1 to 128 characters are allowed",
   ],
   [
     { console: true, adminCidrs: ['::/0'] },

@@ -15,6 +15,7 @@ export function contradictions(props: ResolvedProps): string[] {
     ...domainProblems(props),
     ...monitoringProblems(props),
     ...tagProblems(props),
+    ...ruleProblems(props),
     ...restoreProblems(props),
   ];
 }
@@ -80,7 +81,7 @@ function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: Reso
   );
   for (const range of ranges.filter((candidate) => cidrsOverlap(candidate, vpcCidr))) {
     problems.push(
-      `allowedCidrs should be public ranges of your users, got '${range}', which is inside the machine's own network ${vpcCidr}`,
+      `allowedCidrs should be public ranges of your users, got '${range}', which overlaps the machine's own network ${vpcCidr}`,
     );
   }
   return problems;
@@ -111,12 +112,42 @@ function monitoringProblems({ monitoring, keyRotationDays, alarmEmails }: Resolv
     : [];
 }
 
+/** Of an S3 object, which has the fewest of all resources; the stack adds one of its own. */
+const MOST_TAGS = 9;
+/** What every service of AWS takes: https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html */
+const TAG_TEXT = /^[\p{L}\p{N} _.:/=+@-]*$/u;
+
 /** AWS keeps the prefix for itself, and the stack its own names. */
 function tagProblems({ tags }: ResolvedProps): string[] {
-  return Object.keys(tags)
-    .filter((key) => key === 'Name' || key.length > 128 || /^(aws:|botstack:)/i.test(key))
-    .map(
-      (key) =>
-        `tags should not have the key ${shown(key)}: Name, aws: and botstack: are taken, and 128 characters is the limit`,
-    );
+  const problems: string[] = [];
+  const count = Object.keys(tags).length;
+  if (count > MOST_TAGS) problems.push(`tags should be at most ${MOST_TAGS}, which S3 allows, got ${count}`);
+  for (const [key, value] of Object.entries(tags)) {
+    if (key === 'Name' || key.length > 128 || key === '' || /^(aws:|botstack:)/i.test(key)) {
+      problems.push(
+        `tags should not have the key ${shown(key)}: Name, aws: and botstack: are taken, and 1 to 128 characters are allowed`,
+      );
+    } else if (!TAG_TEXT.test(key) || !TAG_TEXT.test(value)) {
+      problems.push(
+        `tags should hold letters, digits, blanks and _ . : / = + - @ only, got ${shown(`${key}=${value}`)}`,
+      );
+    }
+  }
+  return problems;
+}
+
+/** https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: for IPv4 and for IPv6 each. */
+const RULES_OF_A_GROUP = 60;
+
+function ruleProblems({ allowedCidrs, adminCidrs, plainPort, console: open }: ResolvedProps): string[] {
+  return ['IPv4', 'IPv6'].flatMap((family) => {
+    const ofFamily = (ranges: readonly string[]): number =>
+      ranges.filter((range) => isIpv6(range) === (family === 'IPv6')).length;
+    const rules = ofFamily(allowedCidrs) * (plainPort ? 2 : 1) + (open ? ofFamily(adminCidrs) : 0);
+    return rules <= RULES_OF_A_GROUP
+      ? []
+      : [
+          `allowedCidrs should be fewer: they and adminCidrs make ${rules} ${family} rules, one for each port, and a security group holds ${RULES_OF_A_GROUP}; join ranges${plainPort ? ', or set plainPort to false' : ''}`,
+        ];
+  });
 }

@@ -6,7 +6,13 @@ import { isIpv4Cidr, isIpv6Cidr } from '../cidr';
 
 /** How a value is shown in a message: as it would be written in main.ts, cut where it is long. */
 export function shown(value: unknown): string {
-  const text = typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
+  // JSON has no NaN and no Infinity: it says null.
+  const text =
+    typeof value === 'string'
+      ? `'${value}'`
+      : typeof value === 'number'
+        ? String(value)
+        : (JSON.stringify(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

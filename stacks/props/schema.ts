@@ -63,8 +63,9 @@ const LOG_RETENTION_DAYS = [
 
 export const schema = z.strictObject({
   name: matching(
-    /^[a-z][a-z0-9-]{0,19}$/,
-    '1 to 20 lower-case letters, digits and hyphens that start with a letter',
+    // AWS keeps the rest for itself: security groups begin with none of sg-, buckets with none of the others.
+    /^(?!(sg|sthree|amzn-s3-demo|xn-)(-|$))[a-z][a-z0-9-]{0,19}$/,
+    '1 to 20 lower-case letters, digits and hyphens that start with a letter, and not with sg-, sthree-, amzn-s3-demo- or xn--',
   ).default('bot'),
   region: oneOf(REGIONS, 'an AWS region').default('us-east-1'),
   instanceType: oneOf(INSTANCE_NAMES, `one of ${INSTANCE_NAMES.join(', ')}`, GPU_REFUSALS).default(
@@ -105,8 +106,8 @@ export const schema = z.strictObject({
   amiId: matching(/^ami-[0-9a-f]{8,17}$/, 'an image id such as ami-0123456789abcdef0').optional(),
   availabilityZone: matching(
     // Not a Local Zone (us-east-1-bos-1a): those lack most of what the stack uses.
-    /^[a-z]{2}(-[a-z]+)+-\d[a-z]$/,
-    'an availability zone such as us-east-1a',
+    /^[a-z]{2}(-[a-z]+)+-\d[a-h]$/,
+    'an availability zone such as us-east-1a, a to h',
   ).optional(),
   egress: oneOf(['all', 'needed'] as const, "'all' or 'needed'").default('all'),
   os: oneOf(OS_NAMES, `one of ${OS_NAMES.join(', ')}`).default('debian-12'),
