@@ -69,3 +69,28 @@ test('somebody who tries keys cannot make the service ask Secrets Manager each t
   for (let guess = 0; guess < 9; guess++) await ask(service, `${'guess'.repeat(7)}-${guess}`);
   expect(manager.asked.length - before).toBeLessThanOrEqual(2 * 4);
 });
+
+test('a key that is replaced is taken soon from an address that is locked out, whatever was guessed before', async () => {
+  const long = (generation: number) => keyOf(generation).repeat(2);
+  manager.answers = { AWSCURRENT: secret(long(0)) };
+  const config = testConfig({ api_key: undefined, security: { api_key_secret_id: ARN } });
+  keys = await ApiKeys.open({
+    ...keySource(config, {}),
+    unknownKeyIntervalMs: 200,
+    onProblem: () => undefined,
+  });
+  const service = await startTestService({ keys });
+  const guesses = await Promise.all(
+    Array.from({ length: 30 }, (_, guess) => ask(service, `${'guess'.repeat(7)}-${guess}`)),
+  );
+  expect(guesses).toContain(401);
+  expect(await ask(service, `${'guess'.repeat(7)}-30`)).toBe(429);
+
+  manager.answers = { AWSCURRENT: secret(long(1)), AWSPREVIOUS: secret(long(0)) };
+  const seen: number[] = [];
+  while (!seen.includes(200) && seen.length < 30) {
+    seen.push(await ask(service, long(1)));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(seen.at(-1)).toBe(200);
+});

@@ -48,12 +48,13 @@ export function bearerAuth({ keys, register, failures }: BearerAuthOptions): Aut
       if (lockSeconds > 0 && isGuessable(credential)) throw lockedOut(lockSeconds);
 
       let verdict = await check(credential, keys, register);
-      if (verdict === 'unknown' && lockSeconds > 0) throw lockedOut(lockSeconds);
-      // The key may have been rotated since it was read last.
+      // The key may have been rotated since it was read last. Also asked for an address that is locked out: who came
+      // with the new key too early is one of those.
       if (verdict === 'unknown' && (await keys.refreshForUnknownKey())) {
         verdict = await check(credential, keys, register);
       }
 
+      if (verdict === 'unknown' && lockSeconds > 0) throw lockedOut(lockSeconds);
       if (verdict === 'unknown') {
         await failures.record(address);
         throw unauthorized('invalid_api_key', 'the key or token is not valid');
