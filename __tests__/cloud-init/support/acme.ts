@@ -55,8 +55,9 @@ export async function startAcme(folder: string): Promise<Acme> {
       { stdio: 'ignore' },
     ),
     spawn('pebble', ['-strict', '-config', config, '-dnsserver', `${HOST}:${dnsPort}`], {
-      // It waits some seconds before it looks, to be like a real one.
-      env: { ...process.env, PEBBLE_VA_NOSLEEP: '1' },
+      // It waits some seconds before it looks, to be like a real one; and every other time it takes an earlier proof for
+      // a new one, so that a domain that is not one's own any more would be certified.
+      env: { ...process.env, PEBBLE_VA_NOSLEEP: '1', PEBBLE_AUTHZREUSE: '0' },
       stdio: 'ignore',
     }),
   ];

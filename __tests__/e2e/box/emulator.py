@@ -1,7 +1,7 @@
 """Starts moto, the AWS emulator, for the end-to-end test: emulator.py HOST PORT REGION.
 
 What is changed of moto, so that the stack can stay as it is: two things about policies, which shall mean here what
-they mean in AWS, functions, which run, one machine image, and IPv6 addresses.
+they mean in AWS, functions, which run, one machine image, IPv6 addresses, and a request that is sent twice.
 """
 
 import datetime
@@ -21,6 +21,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.subnets import Subnet
+from moto.ec2.models.vpcs import VPCBackend
 from moto.iam.access_control import AccessDeniedError, IAMPolicyStatement, PermissionResult
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import main
@@ -178,6 +179,22 @@ def interface_with_address(self, ec2_backend, subnet, *args, **kwargs):
 
 Subnet.ipv6_cidr_block_association_set = property(ipv6_ranges)
 NetworkInterface.__init__ = interface_with_address
+
+
+# --- A request that is sent twice --------------------------------------------------------------------------------------
+# Terraform's provider sends a request again whose answer was late, with the same client token, and AWS answers with
+# what was made the first time. moto makes a second endpoint, of which nobody knows and which nobody destroys.
+original_create_vpc_endpoint = VPCBackend.create_vpc_endpoint
+
+
+def create_vpc_endpoint_once(self, *args, client_token=None, **kwargs):
+    for endpoint in self.vpc_end_points.values():
+        if client_token and endpoint.client_token == client_token:
+            return endpoint
+    return original_create_vpc_endpoint(self, *args, client_token=client_token, **kwargs)
+
+
+VPCBackend.create_vpc_endpoint = create_vpc_endpoint_once
 
 
 # --- The machine image -----------------------------------------------------------------------------------------------
