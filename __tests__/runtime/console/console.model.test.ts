@@ -49,7 +49,7 @@ describeInBrowser('the console of a running service', () => {
   it('signs in with what generate_token.sh printed, streams an answer and shows how the service is', async () => {
     await reachable(url);
     const { page, faults, strayRequests } = await browser.open(url);
-    await page.getByLabel('Access token').fill(run('token', '--config', config));
+    await page.getByLabel('Access token').fill(run('token', '--scope', 'admin', '--config', config));
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.locator('#state').getByText('Ready').waitFor({ timeout: 60_000 });
 
@@ -80,7 +80,7 @@ describeInBrowser('the console of a running service', () => {
 
   it('stops an answer, and the engine is free again', async () => {
     const { page } = await browser.open(url);
-    await page.getByLabel('Access token').fill(run('token', '--config', config));
+    await page.getByLabel('Access token').fill(run('token', '--scope', 'admin', '--config', config));
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByLabel('Message').fill('Tell me a very long story about the sea.');
     await page.getByLabel('Message').press('Enter');
