@@ -48,6 +48,17 @@ export class PromptCache<State extends CachedState> {
     if (this.#states.delete(state)) this.#states.add(state);
   }
 
+  /** Takes it out without giving its memory back: whoever holds it adds it again or disposes of it. */
+  remove(state: State): void {
+    if (this.#states.delete(state)) this.#bytes -= state.bytes;
+  }
+
+  add(state: State): void {
+    this.#states.add(state);
+    this.#bytes += state.bytes;
+    this.#shrinkTo(this.limitBytes);
+  }
+
   /** Keeps what `take` copies of these tokens, unless another state has them. Makes room before the copy is made. */
   async keep(tokens: readonly Token[], take: () => Promise<State | undefined>): Promise<void> {
     const known = this.find(tokens);
@@ -64,9 +75,7 @@ export class PromptCache<State extends CachedState> {
     const state = await take();
     if (state === undefined) return;
     this.#bytesPerToken = state.bytes / Math.max(1, state.tokens.length);
-    this.#states.add(state);
-    this.#bytes += state.bytes;
-    this.#shrinkTo(this.limitBytes);
+    this.add(state);
   }
 
   #shrinkTo(bytes: number): void {
@@ -77,8 +86,7 @@ export class PromptCache<State extends CachedState> {
   }
 
   #drop(state: State): void {
-    if (!this.#states.delete(state)) return;
-    this.#bytes -= state.bytes;
+    this.remove(state);
     state.dispose();
   }
 }

@@ -49,24 +49,28 @@ export class SequencePlacement {
   async place(tokens: readonly Token[], running: ReadonlySet<number>): Promise<number> {
     const id = this.#choose(tokens, running);
     const target = this.sequence(id);
-    const own = evaluatedPrefix(target, tokens);
-    const cached = this.#cache.find(tokens);
     const prefixes = this.#sequences.map((sequence) => evaluatedPrefix(sequence, tokens));
+    const own = prefixes[id] ?? 0;
     const longest = Math.max(...prefixes);
+    const cached = this.#cache.find(tokens);
+    const isCached =
+      cached !== undefined && cached.prefix > longest && cached.prefix - own >= WORTH_MOVING_TOKENS;
 
+    // Out of the cache first: room for what is displaced must not be made of what is wanted.
+    if (isCached) this.#cache.remove(cached.state);
     if (target.nextTokenIndex - own >= WORTH_MOVING_TOKENS) await this.#keep(target);
-    if (Math.max(longest, cached?.prefix ?? 0) - own >= WORTH_MOVING_TOKENS) {
-      if (cached !== undefined && cached.prefix > longest) {
-        this.#cache.touch(cached.state);
-        if (await cached.state.restore(target)) this.#moves++;
-      } else {
-        const from = prefixes.indexOf(longest);
-        await this.#copy(from, id);
-        // The same conversation went on elsewhere: what it leaves behind is nobody's.
-        const left = this.sequence(from);
-        if (!running.has(from) && left.nextTokenIndex - longest < WORTH_MOVING_TOKENS)
-          await left.clearHistory();
-      }
+    if (isCached) {
+      if (await cached.state.restore(target)) this.#moves++;
+      // The same conversation goes on here, where the next one finds it.
+      if (cached.state.tokens.length - cached.prefix < WORTH_MOVING_TOKENS) cached.state.dispose();
+      else this.#cache.add(cached.state);
+    } else if (longest - own >= WORTH_MOVING_TOKENS) {
+      const from = prefixes.indexOf(longest);
+      await this.#copy(from, id);
+      // The same conversation went on elsewhere: what it leaves behind is nobody's.
+      const left = this.sequence(from);
+      if (!running.has(from) && left.nextTokenIndex - longest < WORTH_MOVING_TOKENS)
+        await left.clearHistory();
     }
     this.#lastUsed[id] = ++this.#uses;
     return id;
