@@ -18,14 +18,22 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function makeEngine(behaviour: string): {
+function makeEngine(
+  behaviour: string,
+  loadTimeoutSeconds = 20,
+): {
   engine: SupervisedEngine;
   states: EngineState[];
   logged: string[];
 } {
   const logged: string[] = [];
   const engine = new SupervisedEngine(
-    { modelPath: join(folder, behaviour), modelId: 'fake', log: (_level, text) => logged.push(text) },
+    {
+      modelPath: join(folder, behaviour),
+      modelId: 'fake',
+      loadTimeoutSeconds,
+      log: (_level, text) => logged.push(text),
+    },
     CHILD,
     {
       heartbeatMs: 100,
@@ -192,6 +200,24 @@ describe('SupervisedEngine', () => {
     await until(() => engine.status().state === 'ready');
     expect(isAlive(hung)).toBe(false);
     expect(logged.join('\n')).toContain('it did not answer any more');
+  });
+
+  it('kills a child that loads for ever, says why, and does not try again', async () => {
+    const { engine, states } = makeEngine('loads-for-ever', 0.5);
+    const started = engine.start();
+    const pid = engine.pid!;
+    await expect(started).rejects.toThrow(/not ready 0\.5 s after its start.*engine\.load_timeout_seconds/);
+    await until(() => !isAlive(pid));
+    expect(states).toEqual(['failed']);
+  });
+
+  it('kills a child that is stopped while it loads', async () => {
+    const { engine } = makeEngine('loads-for-ever', 0.5);
+    const started = engine.start();
+    const pid = engine.pid!;
+    process.kill(pid, 'SIGSTOP');
+    await expect(started).rejects.toThrow(/not ready 0\.5 s after its start/);
+    await until(() => !isAlive(pid));
   });
 
   it('counts a cancelled request until its sequence is free', async () => {

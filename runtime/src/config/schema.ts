@@ -67,6 +67,8 @@ const engine = z.strictObject({
   kv_cache_type: oneOf(['f16', 'q8_0']).optional(),
   /** MiB of memory for conversations that lost their sequence to another; 0 switches it off. */
   prompt_cache_mib: integer(0, 1_048_576).optional(),
+  /** Seconds in which the model has to be loaded and to answer; an engine that takes longer counts as hung. Default: 170, more from 10 GB on. */
+  load_timeout_seconds: integer(10, 3600).optional(),
 });
 
 const limits = z.strictObject({

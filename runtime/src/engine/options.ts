@@ -25,6 +25,8 @@ export interface LocalEngineOptions {
    * new. 0: none. @default a quarter of the memory that is free when the model is loaded, at most 1024
    */
   readonly promptCacheMiB?: number;
+  /** Seconds from the engine's start until it has to answer; then it is killed. @default 170, more from 10 GB on */
+  readonly loadTimeoutSeconds?: number;
   readonly log: (level: 'INF' | 'WRN' | 'ERR', text: string) => void;
 }
 

@@ -47,8 +47,10 @@ export class SupervisedEngine implements Engine {
       sequences: settings.sequences,
       notes: [],
     };
+    const { loadTimeoutSeconds } = options;
+    const loadLimitMs = loadTimeoutSeconds === undefined ? undefined : loadTimeoutSeconds * 1000;
     this.#supervisor = new Supervisor(
-      { ...tuning, childEntry, settings, log: options.log },
+      { loadLimitMs, ...tuning, childEntry, settings, log: options.log },
       {
         ready: (model) => this.#onReady(model),
         message: (message) => this.#onMessage(message),

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
+import { loadLimitSeconds } from './load-limit.js';
 import type { ErrorDetails, FromChild, LoadedModel, ToChild } from './protocol.js';
 import type { ModelSettings } from './options.js';
 
@@ -13,6 +14,8 @@ export interface SupervisorOptions {
   readonly missedHeartbeats?: number;
   /** The same while it loads, when its event loop is busy for seconds on a slow machine. @default 30 */
   readonly missedHeartbeatsWhileLoading?: number;
+  /** From its start until the model has answered; a child that takes longer is killed. @default what its file may take */
+  readonly loadLimitMs?: number | undefined;
   /** Before the first restart; doubles with each failure in a row. @default 250 ms */
   readonly firstBackoffMs?: number;
   /** @default 30_000 ms */
@@ -41,7 +44,8 @@ const MOST_DEATHS_WHILE_LOADING = 3;
 
 /** Keeps one child alive: starts it, notices when it dies or hangs, and starts another one. */
 export class Supervisor {
-  readonly #options: Required<SupervisorOptions>;
+  readonly #options: Required<Omit<SupervisorOptions, 'loadLimitMs'>> &
+    Pick<SupervisorOptions, 'loadLimitMs'>;
   readonly #events: SupervisorEvents;
   #child: ChildProcess | undefined;
   #readySince: number | undefined;
@@ -50,6 +54,7 @@ export class Supervisor {
   #unanswered = 0;
   #killReason: string | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
+  #loadLimit: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
   #ended = false;
   #restarts = 0;
@@ -97,6 +102,12 @@ export class Supervisor {
     child.on('exit', (code, signal) => this.#onExit(child, describeExit(code, signal), lastWords));
     this.send({ type: 'load', settings: this.#options.settings });
     this.#heartbeat = setInterval(() => this.#beat(), this.#options.heartbeatMs);
+    const limitMs = this.#options.loadLimitMs ?? 1000 * loadLimitSeconds(this.#options.settings.modelPath);
+    // A child can answer pings for ever and never load: a file on a disk that hangs is read on another thread.
+    this.#loadLimit = setTimeout(
+      () => this.#kill(`it was not ready ${limitMs / 1000} s after its start`),
+      limitMs,
+    );
   }
 
   /** Messages to a child that is gone are dropped: whoever waits for an answer hears `lost`. */
@@ -119,6 +130,7 @@ export class Supervisor {
   #onMessage(message: FromChild): void {
     switch (message.type) {
       case 'ready':
+        clearTimeout(this.#loadLimit);
         this.#readySince = performance.now();
         this.#everReady = true;
         this.#events.ready(message.model);
@@ -162,6 +174,7 @@ export class Supervisor {
   #onExit(child: ChildProcess, how: string, lastWords: LastLines): void {
     if (child !== this.#child) return;
     clearInterval(this.#heartbeat);
+    clearTimeout(this.#loadLimit);
     this.#child = undefined;
     if (this.#ended) return;
     const reason = this.#killReason === undefined ? how : `it was killed because ${this.#killReason}`;
@@ -174,7 +187,7 @@ export class Supervisor {
       if (this.#failuresInARow > deaths || !this.#everReady) {
         this.#fail(
           `the engine process died while it loaded ${this.#options.settings.modelPath} (${reason}${said}); ` +
-            'if it was SIGKILL the machine ran out of memory: take a smaller model or context, or a larger machine',
+            this.#remedyOfLoading(),
           {},
         );
         return;
@@ -193,9 +206,16 @@ export class Supervisor {
     this.#events.lost(reason, wait);
   }
 
+  #remedyOfLoading(): string {
+    return this.#killReason === undefined
+      ? 'if it was SIGKILL the machine ran out of memory: take a smaller model or context, or a larger machine'
+      : 'look whether the disk is slow or hangs; engine.load_timeout_seconds allows more time';
+  }
+
   #fail(message: string, details: ErrorDetails): void {
     this.#ended = true;
     clearInterval(this.#heartbeat);
+    clearTimeout(this.#loadLimit);
     this.#child?.kill('SIGKILL');
     this.#events.failed(message, details);
   }

@@ -53,6 +53,7 @@ async function createEngine(config: BotConfig, log: Logger): Promise<Engine> {
     flashAttention: engine.flash_attention,
     kvCacheType: engine.kv_cache_type,
     promptCacheMiB: engine.prompt_cache_mib,
+    loadTimeoutSeconds: engine.load_timeout_seconds,
     log: (level, text) => log.log(level, text),
   });
 }
