@@ -327,17 +327,23 @@ test('/v1/embeddings is refused, with the reason', async () => {
   ]);
 });
 
-test('a remote service is asked for plain conversations only', async () => {
+test('a remote service is asked for conversations only, and judges schemas itself', async () => {
   const engine = new ScriptedEngine(says('ok'));
-  Object.assign(engine.model, { chatOnly: true });
+  Object.assign(engine.model, { isRemote: true });
   const { call } = await startTestService({ engine });
   const chat = { model: 'test-model', messages: MESSAGES };
+  const schema = { type: 'object', if: { required: ['a'] } };
+  const format = { type: 'json_schema', json_schema: { name: 'x', strict: false, schema } };
   const results = await Promise.all([
-    call('/v1/chat/completions', chat),
-    call('/v1/chat/completions', { ...chat, tools: TOOLS }),
-    call('/v1/chat/completions', { ...chat, response_format: { type: 'json_object' } }),
-    call('/v1/chat/completions', { ...chat, logprobs: true }),
+    call('/v1/chat/completions', { ...chat, tools: TOOLS, logprobs: true }),
+    call('/v1/chat/completions', { ...chat, response_format: format }),
     call('/v1/completions', { model: 'test-model', prompt: 'x' }),
   ]);
-  expect(results.map(({ status }) => status)).toEqual([200, 400, 400, 400, 400]);
+  expect(results.map(({ status }) => status)).toEqual([200, 200, 400]);
+  expect(engine.requests.map((request) => request.format)).toContainEqual({
+    type: 'json_schema',
+    name: 'x',
+    strict: false,
+    schema,
+  });
 });

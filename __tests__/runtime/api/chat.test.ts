@@ -248,6 +248,8 @@ describe('when there is no room', () => {
 describe('what fails below', () => {
   test.each([
     ['upstream_failed', 502, /The remote service failed: it is on fire/],
+    ['upstream_refused', 400, /The remote service refused the request: it is on fire/],
+    ['upstream_busy', 503, /cannot take the request: it is on fire; try again in 3 seconds/],
     ['engine_interrupted', 503, /ended while it worked/],
     ['model_unusable', 503, /not ready/],
   ] as const)('%s is answered with %i', async (code, status, message) => {

@@ -28,7 +28,11 @@ describe('configSchema', () => {
         auth: { type: 'bearer', token: 'model-api-token' },
       },
     });
-    expect(config.remote_service?.auth.type).toBe('bearer');
+    expect(config.remote_service).toMatchObject({
+      auth: { type: 'bearer' },
+      timeouts: { connect_seconds: 5, first_byte_seconds: 60, idle_seconds: 30 },
+      retries: 2,
+    });
     expect(config.security.encryption).toBe('AES-256-CBC');
   });
 
@@ -102,5 +106,6 @@ describe('configSchema', () => {
     );
     for (const [section] of sections) expect(knownKeys([section])).not.toEqual([]);
     expect(knownKeys(['remote_service', 'auth'])).toEqual(['type', 'token']);
+    expect(knownKeys(['remote_service', 'timeouts'])).toContain('first_byte_seconds');
   });
 });

@@ -44,7 +44,7 @@ export class AnswerParts {
         this.logprobs.push(...(event.logprobs ?? []));
         break;
       case 'tool-call':
-        this.calls.push({ id: newId('call_'), name: event.name, arguments: '' });
+        this.calls.push({ id: event.id ?? newId('call_'), name: event.name, arguments: '' });
         break;
       case 'tool-arguments':
         this.call(event.index).arguments += event.text;

@@ -41,10 +41,13 @@ export function answering(options: AnsweringOptions, route: Route): RequestHandl
       models: [model.id],
       modelRequired: route.modelRequired,
       contextSize: model.contextSize,
+      isRemote: model.isRemote ?? false,
       defaults: options.defaults,
     };
     const { stream, generate, writer } = route.read(req.body, rules, model.id);
-    if (model.chatOnly === true) refuseBeyondChat(generate);
+    if (model.isRemote === true && 'prompt' in generate.input) {
+      throw unsupported('prompt', 'the remote service behind it takes conversations');
+    }
 
     const { signal, events } = startGeneration(generate, res, options);
     try {
@@ -56,18 +59,6 @@ export function answering(options: AnsweringOptions, route: Route): RequestHandl
       if (!(error instanceof ClientLeft)) throw error;
     }
   };
-}
-
-/** What only the local model does. @throws ApiError 400 */
-function refuseBeyondChat({ tools, format, topLogprobs, input }: ReadRequest['generate']): void {
-  const why = 'the remote service behind it is used for plain conversations';
-  if (tools !== undefined) throw unsupported('tools', why);
-  if (format !== undefined) throw unsupported('response_format', why);
-  if (topLogprobs !== undefined) throw unsupported('logprobs', why);
-  if ('prompt' in input) throw unsupported('prompt', why);
-  else if (input.messages.some(({ role, toolCalls }) => role === 'tool' || toolCalls !== undefined)) {
-    throw unsupported('messages', why);
-  }
 }
 
 async function sendWhole(

@@ -48,16 +48,19 @@ function toGenerateRequest(body: ChatBody, rules: RequestRules): ChatRequest['ge
     throw invalid('top_logprobs', '`top_logprobs` is only allowed with `logprobs: true`');
   }
   const choice = body.tool_choice ?? undefined;
-  const tools = toToolUse(
-    (body.tools ?? []).map((tool) => tool.function),
-    typeof choice === 'object' ? choice.function : choice,
-    body.parallel_tool_calls ?? true,
-    (index) => ['tools', index, 'function', 'parameters'],
-  );
+  const { isRemote = false } = rules;
+  const tools = toToolUse({
+    functions: (body.tools ?? []).map((tool) => tool.function),
+    choice: typeof choice === 'object' ? choice.function : choice,
+    parallel: body.parallel_tool_calls ?? true,
+    pathOf: (index) => ['tools', index, 'function', 'parameters'],
+    isRemote,
+  });
   const wanted = body.response_format;
   const format = toFormat(
-    wanted?.type === 'json_schema' ? { type: wanted.type, schema: wanted.json_schema.schema } : wanted,
+    wanted?.type === 'json_schema' ? { type: wanted.type, ...wanted.json_schema } : wanted,
     ['response_format', 'json_schema', 'schema'],
+    isRemote,
   );
   return {
     input: { messages: toMessages(body.messages) },

@@ -53,14 +53,22 @@ export function requireModel(model: string | null | undefined, served: readonly 
   throw new ApiError('model_not_found', { values, param: 'model' });
 }
 
-/** That a grammar can be made of it. `path` is where it stands in the body. @throws ApiError 400, with the keyword */
-export function requireUsableSchema(schema: unknown, path: readonly (string | number)[]): void {
+/**
+ * That a grammar can be made of it, or, for a remote service, that it can be sent. `path` is where it stands in the
+ * body. @throws ApiError 400, with the keyword
+ */
+export function requireUsableSchema(
+  schema: unknown,
+  path: readonly (string | number)[],
+  isRemote: boolean,
+): void {
   try {
     // What nests deeper than the stack cannot travel to the engine.
     JSON.stringify(schema);
   } catch {
     throw invalid(fieldName(path), `\`${fieldName(path)}\` is nested too deeply`);
   }
+  if (isRemote) return;
   try {
     new SchemaGrammar(schema, path).expression();
   } catch (error) {

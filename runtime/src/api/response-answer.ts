@@ -53,7 +53,7 @@ export class ResponseAnswer implements AnswerWriter {
         const call: CallItem = {
           type: 'function_call',
           id: newId('fc_'),
-          callId: newId('call_'),
+          callId: event.id ?? newId('call_'),
           name: event.name,
           arguments: '',
           status: 'in_progress',

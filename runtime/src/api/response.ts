@@ -19,12 +19,15 @@ export function readResponse(input: unknown, rules: RequestRules, model: string)
   const body = readBody(responseBody(rules), input, RESPONSE_UNSUPPORTED) as ResponseBody;
   requireModel(body.model, rules.models);
   const choice = body.tool_choice ?? undefined;
-  const tools = toToolUse(body.tools ?? [], choice, body.parallel_tool_calls ?? true, (index) => [
-    'tools',
-    index,
-    'parameters',
-  ]);
-  const format = toFormat(body.text?.format, ['text', 'format', 'schema']);
+  const { isRemote = false } = rules;
+  const tools = toToolUse({
+    functions: body.tools ?? [],
+    choice,
+    parallel: body.parallel_tool_calls ?? true,
+    pathOf: (index) => ['tools', index, 'parameters'],
+    isRemote,
+  });
+  const format = toFormat(body.text?.format, ['text', 'format', 'schema'], isRemote);
   const sampling = toSampling(body, body.max_output_tokens, rules);
   return {
     stream: body.stream ?? false,

@@ -11,6 +11,8 @@ export interface RequestRules {
   readonly modelRequired: boolean;
   /** Tokens of context: no answer can be longer. */
   readonly contextSize: number;
+  /** A remote service answers, which judges schemas itself. @default false */
+  readonly isRemote?: boolean;
   /** Used where the request names none. */
   readonly defaults: { readonly maxTokens: number; readonly temperature: number };
 }

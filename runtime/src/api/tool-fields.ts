@@ -70,34 +70,57 @@ export const MOST_TOOLS = 128;
 export const parallelField = () => flag();
 export const callIdField = () => text(128);
 
-/** @throws ApiError 400 for a schema that cannot be kept to */
+export interface GivenFormat {
+  readonly type: 'text' | 'json_object' | 'json_schema';
+  readonly schema?: unknown;
+  readonly name?: string;
+  readonly description?: string | null | undefined;
+  readonly strict?: boolean | null | undefined;
+}
+
+/** `isRemote`: the schema is passed on, not made into a grammar. @throws ApiError 400 for a schema that cannot be kept to */
 export function toFormat(
-  format:
-    { readonly type: 'text' | 'json_object' | 'json_schema'; readonly schema?: unknown } | null | undefined,
+  format: GivenFormat | null | undefined,
   path: readonly string[],
+  isRemote = false,
 ): AnswerFormat | undefined {
   if (format === undefined || format === null || format.type === 'text') return undefined;
+  const { type, schema, name, description, strict } = format;
   // A schema that is left out allows any object, as `json_object` does.
-  if (format.type === 'json_object' || format.schema === undefined || format.schema === null) {
-    return { type: 'json_object' };
-  }
-  requireUsableSchema(format.schema, path);
-  return { type: 'json_schema', schema: format.schema as JsonSchema };
+  if (type === 'json_object' || schema === undefined || schema === null) return { type: 'json_object' };
+  requireUsableSchema(schema, path, isRemote);
+  return {
+    type,
+    schema: schema as JsonSchema,
+    ...(isRemote ? given({ name, description, strict }) : {}),
+  };
 }
 
 export interface GivenFunction {
   readonly name: string;
   readonly description?: string | null | undefined;
   readonly parameters?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly strict?: boolean | null | undefined;
 }
 
-/** `pathOf` says where the parameters of the tool at an index stand in the body. @throws ApiError 400 */
-export function toToolUse(
-  functions: readonly GivenFunction[],
-  choice: 'none' | 'auto' | 'required' | { readonly name: string } | undefined,
-  parallel: boolean,
-  pathOf: (index: number) => readonly (string | number)[],
-): ToolUse | undefined {
+export interface GivenTools {
+  readonly functions: readonly GivenFunction[];
+  readonly choice: 'none' | 'auto' | 'required' | { readonly name: string } | undefined;
+  readonly parallel: boolean;
+  /** Where the parameters of the tool at an index stand in the body. */
+  readonly pathOf: (index: number) => readonly (string | number)[];
+  /** Schemas are passed on, not made into grammars. */
+  readonly isRemote: boolean;
+}
+
+/** @throws ApiError 400 */
+export function toToolUse({
+  functions,
+  choice,
+  parallel,
+  pathOf,
+  isRemote,
+}: GivenTools): ToolUse | undefined {
   const names = new Set<string>();
   functions.forEach(({ name, parameters }, index) => {
     if (names.has(name))
@@ -107,7 +130,7 @@ export function toToolUse(
     if (parameters['type'] !== 'object') {
       throw invalid('tools', `Expected the parameters of \`${name}\` to be a schema of the type "object"`);
     }
-    requireUsableSchema(parameters, pathOf(index));
+    requireUsableSchema(parameters, pathOf(index), isRemote);
   });
   if (typeof choice === 'object' && !names.has(choice.name)) {
     throw invalid(
@@ -121,13 +144,21 @@ export function toToolUse(
     return undefined;
   }
   if (choice === 'none') return undefined;
-  return { functions: functions.map(toFunction), choice: choice ?? 'auto', parallel };
+  return { functions: functions.map((one) => toFunction(one, isRemote)), choice: choice ?? 'auto', parallel };
 }
 
-function toFunction({ name, description, parameters }: GivenFunction): ToolFunction {
-  return {
-    name,
-    ...(description === undefined || description === null ? {} : { description }),
-    ...(parameters === undefined || parameters === null ? {} : { parameters }),
-  };
+function toFunction(
+  { name, description, parameters, strict }: GivenFunction,
+  isRemote: boolean,
+): ToolFunction {
+  return { name, ...given({ description, parameters, ...(isRemote ? { strict } : {}) }) };
+}
+
+type Given<T> = { [Key in keyof T]?: NonNullable<T[Key]> };
+
+/** Without what is null or undefined: clients write null for "not set". */
+function given<T extends object>(fields: T): Given<T> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined && value !== null),
+  ) as Given<T>;
 }

@@ -78,6 +78,15 @@ const limits = z.strictObject({
   max_request_seconds: integer(1, 3600).default(300),
 });
 
+const remoteTimeouts = z.strictObject({
+  /** Seconds to a connection, TLS included. */
+  connect_seconds: numberBetween(0.1, 300).default(5),
+  /** Seconds from the request to the first byte of its answer: the remote queue, and the reading of the prompt. */
+  first_byte_seconds: numberBetween(0.1, 3600).default(60),
+  /** Seconds of silence in the middle of an answer. */
+  idle_seconds: numberBetween(0.1, 3600).default(30),
+});
+
 const remoteService = z.strictObject({
   /** Full address of an OpenAI-compatible chat completions route. Plain http only on this machine. */
   endpoint: z.string({ error: 'an https address' }).refine(isSafeEndpoint, {
@@ -88,6 +97,12 @@ const remoteService = z.strictObject({
     type: oneOf(['bearer', 'jwt', 'api_key']),
     token: text(8192),
   }),
+  timeouts: remoteTimeouts.prefault({}),
+  /**
+   * Further attempts where the first did no work: connection refused, 502, 503, or 429 with Retry-After. They end with
+   * the request's time.
+   */
+  retries: integer(0, 10).default(2),
 });
 
 const cache = z
@@ -192,6 +207,7 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
     limits: limits.shape,
     remote_service: remoteService.shape,
     'remote_service.auth': remoteService.shape.auth.shape,
+    'remote_service.timeouts': remoteTimeouts.shape,
     cache: cache.shape,
     logging: logging.shape,
   };

@@ -28,6 +28,8 @@ export interface ToolFunction {
   readonly description?: string;
   /** JSON schema of the arguments, an object. Without it there are none. */
   readonly parameters?: Readonly<Record<string, unknown>>;
+  /** For a remote service; a grammar always keeps to the schema. */
+  readonly strict?: boolean;
 }
 
 export interface ToolUse {
@@ -39,9 +41,17 @@ export interface ToolUse {
   readonly parallel: boolean;
 }
 
-/** What the text of the answer has to be. Schemas were checked: each can be made into a grammar. */
+/** What the text of the answer has to be. For a local model schemas were checked: each can be made into a grammar. */
 export type AnswerFormat =
-  { readonly type: 'json_object' } | { readonly type: 'json_schema'; readonly schema: JsonSchema };
+  | { readonly type: 'json_object' }
+  | {
+      readonly type: 'json_schema';
+      readonly schema: JsonSchema;
+      /** These three say nothing to a grammar; a remote service may want them. */
+      readonly name?: string;
+      readonly description?: string;
+      readonly strict?: boolean;
+    };
 
 /** What to sample and when to stop. Every field is set: defaults are the API layer's business. */
 export interface SamplingOptions {
@@ -92,7 +102,7 @@ export interface Usage {
   readonly completionTokens: number;
 }
 
-/** `content_filter` is the service's, not an engine's: a word rule ended the answer. */
+/** `content_filter`: a word rule of this service's ended the answer, or a filter of a remote one's. */
 export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
 
 export interface TextEvent {
@@ -109,8 +119,11 @@ export type GenerateEvent =
   | { readonly type: 'start'; readonly promptTokens: number; readonly cachedTokens: number }
   /** A piece of the answer: never half a character, never part of a stop string. */
   | TextEvent
-  /** The model asks for a function; its arguments follow. `index` counts the calls of this answer from 0. */
-  | { readonly type: 'tool-call'; readonly index: number; readonly name: string }
+  /**
+   * The model asks for a function; its arguments follow. `index` counts the calls of this answer from 0. `id` is what a
+   * remote service calls it.
+   */
+  | { readonly type: 'tool-call'; readonly index: number; readonly name: string; readonly id?: string }
   /** A piece of the arguments' JSON. */
   | {
       readonly type: 'tool-arguments';
@@ -148,8 +161,8 @@ export interface ModelInfo {
   readonly contextSize: number;
   /** How many requests can be evaluated at once. */
   readonly sequences: number;
-  /** Takes plain conversations only: no tools, formats, log-probabilities or raw prompts. @default false */
-  readonly chatOnly?: boolean;
+  /** A remote service answers: it takes conversations only, no raw prompts, and judges schemas itself. @default false */
+  readonly isRemote?: boolean;
   /** For people: settings chosen and why, one line each. */
   readonly notes: readonly string[];
 }
@@ -183,8 +196,12 @@ export type EngineErrorCode =
   | 'engine_interrupted'
   /** The model file is missing, damaged or too large; `message` says which and what to do. */
   | 'model_unusable'
-  /** The remote service refused, timed out or answered something unreadable. */
-  | 'upstream_failed';
+  /** The remote service cannot be used as it is set up, timed out or answered something unreadable. */
+  | 'upstream_failed'
+  /** The remote service finds fault with the request; `message` is what it says. */
+  | 'upstream_refused'
+  /** The remote service is over a limit or away for a while; `details.seconds` says for how long. */
+  | 'upstream_busy';
 
 export class EngineError extends Error {
   constructor(

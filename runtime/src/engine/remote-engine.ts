@@ -7,13 +7,16 @@ import {
   type Engine,
   type EngineState,
   type EngineStatus,
-  type FinishReason,
   type GenerateEvent,
   type GenerateRequest,
   type ModelInfo,
-  type Usage,
 } from './engine.js';
-import { readEventData } from './remote-events.js';
+import { AnswerReader } from './remote/answer-reader.js';
+import { withRetries } from './remote/attempts.js';
+import { NoAnswer, RemoteConnection, type RemoteResponse } from './remote/connection.js';
+import { readEventData } from './remote/event-data.js';
+import { failureOf, RemoteFailure, upstreamFailed } from './remote/failures.js';
+import { toRequestBody } from './remote/request-body.js';
 
 export interface RemoteEngineOptions {
   readonly service: NonNullable<BotConfig['remote_service']>;
@@ -24,27 +27,18 @@ export interface RemoteEngineOptions {
   readonly sequences: number;
   /** How long the first request, which proves that the service answers, may take. @default 60_000 ms */
   readonly probeMs?: number;
+  readonly log: (level: 'WRN', text: string) => void;
 }
 
 const PROBE_MS = 60_000;
 
-/** The fields of a chunk that matter here. */
-interface RemoteChunk {
-  readonly choices?: readonly {
-    readonly delta?: { readonly content?: string | null };
-    readonly finish_reason?: string | null;
-  }[];
-  readonly usage?: {
-    readonly prompt_tokens?: number;
-    readonly completion_tokens?: number;
-    readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null;
-  } | null;
-  readonly error?: { readonly message?: string };
-}
+/** What follows the end of an answer may take this long before its connection is given up. */
+const END_MS = 1000;
 
 export class RemoteEngine implements Engine {
   readonly model: ModelInfo;
   readonly #options: RemoteEngineOptions;
+  readonly #connection: RemoteConnection;
   readonly #listeners = new Set<(status: EngineStatus) => void>();
   readonly #stopping = new AbortController();
   readonly #line: (() => void)[] = [];
@@ -53,17 +47,22 @@ export class RemoteEngine implements Engine {
 
   constructor(options: RemoteEngineOptions) {
     this.#options = options;
+    const { endpoint, timeouts } = options.service;
+    this.#connection = new RemoteConnection(endpoint, {
+      connectMs: timeouts.connect_seconds * 1000,
+      firstByteMs: timeouts.first_byte_seconds * 1000,
+      idleMs: timeouts.idle_seconds * 1000,
+    });
     this.model = {
       id: options.model ?? 'remote',
       contextSize: options.contextSize,
       sequences: options.sequences,
-      chatOnly: true,
-      notes: [`answers come from ${new URL(options.service.endpoint).host}`],
+      isRemote: true,
+      notes: [`answers come from ${new URL(endpoint).host}`],
     };
   }
 
   async start(): Promise<void> {
-    this.#checkToken();
     const probe: GenerateRequest = {
       id: 'probe',
       input: { messages: [{ role: 'user', content: 'Say OK.' }] },
@@ -124,6 +123,7 @@ export class RemoteEngine implements Engine {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#connection.close();
     this.#setState('stopped');
   }
 
@@ -149,92 +149,78 @@ export class RemoteEngine implements Engine {
   }
 
   async *#exchange(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
-    const response = await this.#post(request, signal);
-    // The prompt's tokens are known only at the end.
-    yield { type: 'start', promptTokens: 0, cachedTokens: 0 };
-
-    let usage: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
-    let finishReason: FinishReason | undefined;
-    let pieces = 0;
     try {
-      for await (const data of readEventData(response)) {
-        if (data === '[DONE]') break;
-        const piece = parseChunk(data);
-        if (piece.error !== undefined)
-          throw upstreamFailed(piece.error.message ?? 'an error without a message');
-        const choice = piece.choices?.[0];
-        const text = choice?.delta?.content ?? '';
-        if (text !== '') {
-          pieces++;
-          yield { type: 'text', text, tokens: 1 };
-        }
-        if (choice?.finish_reason) finishReason = choice.finish_reason === 'length' ? 'length' : 'stop';
-        if (piece.usage) usage = toUsage(piece.usage);
-      }
-    } catch (error) {
-      if (signal.aborted || error instanceof EngineError) throw error;
-      throw upstreamFailed(`the answer broke off: ${(error as Error).message}`);
-    }
-    if (finishReason === undefined) throw upstreamFailed('the answer broke off');
-    // Services that report no usage: most send one token in a piece.
-    if (usage.completionTokens === 0) usage = { ...usage, completionTokens: pieces };
-    yield { type: 'end', finishReason, usage };
-  }
-
-  async #post(request: GenerateRequest, signal: AbortSignal): Promise<Response> {
-    const { service } = this.#options;
-    let response: Response;
-    try {
-      response = await fetch(service.endpoint, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json', Accept: 'text/event-stream', ...this.#credentials() },
-        body: JSON.stringify(this.#body(request)),
-        // The token belongs to this address; a redirect could carry it elsewhere.
-        redirect: 'error',
-        signal,
-      });
+      yield* this.#answer(request, signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      throw upstreamFailed(
-        `it cannot be reached (${causeOf(error)}); check remote_service.endpoint and the network`,
-      );
+      const failure = error instanceof NoAnswer ? noAnswer(error) : error;
+      const text = failure instanceof RemoteFailure ? failure.logText : 'a defect here';
+      this.#options.log('WRN', `req=${request.id} the remote service failed: ${text}`);
+      throw failure;
     }
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw upstreamFailed(refusalText(response.status));
+  }
+
+  async *#answer(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
+    const response = await this.#post(request, signal);
+    const reader = new AnswerReader(request);
+    let isFirst = true;
+    let isOver = false;
+    try {
+      for await (const data of readEventData(response.body)) {
+        if (data === '[DONE]') {
+          isOver = true;
+          response.hurry(END_MS);
+        }
+        if (isOver) continue;
+        const events = reader.read(data);
+        // The prompt's tokens are known only at the end. Not before something came: until then an error has a status.
+        if (isFirst) yield { type: 'start', promptTokens: 0, cachedTokens: 0 };
+        isFirst = false;
+        yield* events;
+      }
+    } catch (error) {
+      if (signal.aborted || error instanceof RemoteFailure) throw error;
+      if (!isOver) throw upstreamFailed(`the answer broke off: ${(error as Error).message}`);
+    } finally {
+      response.discard();
     }
-    if (!/^text\/event-stream/i.test(response.headers.get('content-type') ?? '')) {
-      await response.body?.cancel();
+    yield reader.end();
+  }
+
+  async #post(request: GenerateRequest, signal: AbortSignal): Promise<RemoteResponse> {
+    const { service, model, log } = this.#options;
+    const body = JSON.stringify(toRequestBody(request, model));
+    const headers = {
+      'Content-Type': 'application/json',
+      Accept: 'text/event-stream',
+      'X-Request-Id': request.id,
+      ...this.#credentials(),
+    };
+    const response = await withRetries(() => this.#connection.post(headers, body, signal), {
+      retries: service.retries,
+      signal,
+      onRetry: (why, waitMs) =>
+        log('WRN', `req=${request.id} remote service: ${why}; trying again in ${Math.round(waitMs)} ms`),
+    });
+    if (response.status !== 200) {
+      const failure = await failureOf(response, service.auth.token);
+      response.discard();
+      throw failure;
+    }
+    if (!/^text\/event-stream/i.test(response.headers['content-type'] ?? '')) {
+      response.discard();
       throw upstreamFailed('it does not stream; remote_service.endpoint should be a chat completions route');
     }
     return response;
   }
 
   #credentials(): Record<string, string> {
+    this.#checkToken();
     const { type, token } = this.#options.service.auth;
     return type === 'api_key' ? { 'X-API-Key': token } : { Authorization: `Bearer ${token}` };
   }
 
-  #body(request: GenerateRequest): object {
-    if (!('messages' in request.input)) {
-      throw new EngineError('upstream_failed', 'a remote service takes conversations only, not raw prompts');
-    }
-    return {
-      ...(this.#options.model === undefined ? {} : { model: this.#options.model }),
-      messages: request.input.messages.map(({ role, content }) => ({ role, content })),
-      max_tokens: request.maxTokens,
-      temperature: request.temperature,
-      top_p: request.topP,
-      ...(request.seed === undefined ? {} : { seed: request.seed }),
-      ...(request.stop.length === 0 ? {} : { stop: request.stop }),
-      ...(request.frequencyPenalty === 0 ? {} : { frequency_penalty: request.frequencyPenalty }),
-      ...(request.presencePenalty === 0 ? {} : { presence_penalty: request.presencePenalty }),
-      stream: true,
-      stream_options: { include_usage: true },
-    };
-  }
-
-  /** An expired JWT is told at the start, by name, rather than by the remote service at the first question. */
+  /** An expired JWT is told by name, and where a new one belongs; the remote service would say 401. */
   #checkToken(): void {
     const { type, token } = this.#options.service.auth;
     if (type !== 'jwt') return;
@@ -260,38 +246,6 @@ function stoppedWhileStarting(): EngineError {
   return new EngineError('engine_unavailable', 'the engine was stopped while it started');
 }
 
-function upstreamFailed(message: string): EngineError {
-  return new EngineError('upstream_failed', message);
-}
-
-/** The remote body is not repeated: it may quote the prompt or the token. */
-function refusalText(status: number): string {
-  if (status === 401 || status === 403)
-    return `it refused the credentials (${status}); check remote_service.auth`;
-  if (status === 404)
-    return 'it knows no such route or model (404); check remote_service.endpoint and model_name';
-  if (status === 429) return 'it is over its rate limit (429); try again later';
-  return `it answered with status ${status}`;
-}
-
-function parseChunk(data: string): RemoteChunk {
-  try {
-    return JSON.parse(data) as RemoteChunk;
-  } catch {
-    throw upstreamFailed('a piece of the answer is not valid JSON');
-  }
-}
-
-function toUsage(usage: NonNullable<RemoteChunk['usage']>): Usage {
-  return {
-    promptTokens: usage.prompt_tokens ?? 0,
-    cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
-    completionTokens: usage.completion_tokens ?? 0,
-  };
-}
-
-/** `fetch failed` says nothing; its cause has the system's code. */
-function causeOf(error: unknown): string {
-  const { cause, message } = error as Error & { cause?: { code?: string; message?: string } };
-  return cause?.code ?? cause?.message ?? message;
+function noAnswer({ message }: NoAnswer): RemoteFailure {
+  return upstreamFailed(`it did not answer (${message}); check remote_service.endpoint and the network`);
 }

@@ -2,6 +2,8 @@
 import { API_ERRORS, type ErrorCode } from './catalog.js';
 
 export interface ApiErrorOptions {
+  /** Instead of the catalogue's. */
+  readonly message?: string;
   /** Fills the `{name}`s of the message's template. */
   readonly values?: Readonly<Record<string, string | number>>;
   /** The request's parameter at fault. */
@@ -33,7 +35,7 @@ export class ApiError extends Error {
   ) {
     const entry = API_ERRORS[code];
     const values = { ...options.values, ...(options.param === undefined ? {} : { param: options.param }) };
-    super(fillTemplate(entry.message, values));
+    super(options.message ?? fillTemplate(entry.message, values));
     this.name = 'ApiError';
     this.status = entry.status;
     this.type = entry.type;

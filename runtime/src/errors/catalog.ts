@@ -83,6 +83,12 @@ export const API_ERRORS = {
       'The request is not valid HTTP for this port: headers too large, malformed, or http:// on the https:// port.',
     help: 'Answered by nginx. 443 speaks TLS, the other port does not.',
   },
+  upstream_refused: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: 'The remote service refused the request: {detail}',
+    help: 'Only with `remote_service`: its own words, about a request that this service would have passed.',
+  },
   missing_api_key: {
     status: 401,
     type: 'authentication_error',
@@ -192,7 +198,15 @@ export const API_ERRORS = {
     status: 502,
     type: 'server_error',
     message: 'The remote service failed: {detail}',
-    help: 'Only with `remote_service`: it refused, timed out or answered something unreadable.',
+    help:
+      'Only with `remote_service`: it does not take the credentials, timed out or answered something unreadable. The log ' +
+      'has the cause under the request id.',
+  },
+  upstream_busy: {
+    status: 503,
+    type: 'server_error',
+    message: 'The remote service cannot take the request: {detail}; try again in {seconds} seconds',
+    help: 'Only with `remote_service`: it is over its rate limit, or away. `Retry-After` is its own, or 5.',
   },
   engine_unavailable: {
     status: 503,

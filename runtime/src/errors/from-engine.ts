@@ -15,7 +15,10 @@ export function toApiError(error: unknown, requestId: string, param: PromptField
 
   switch (error.code) {
     case 'context_length_exceeded':
-      return new ApiError('context_length_exceeded', { values: error.details, param });
+      // A remote service has its own words, with the counts or without.
+      return 'promptTokens' in error.details
+        ? new ApiError('context_length_exceeded', { values: error.details, param })
+        : new ApiError('context_length_exceeded', { message: error.message, param });
     case 'prompt_refused':
       return new ApiError('invalid_value', { values: { detail: error.message }, param });
     case 'format_refused':
@@ -24,6 +27,18 @@ export function toApiError(error: unknown, requestId: string, param: PromptField
       return new ApiError('engine_interrupted', { retryAfter: ENGINE_RETRY_SECONDS });
     case 'upstream_failed':
       return new ApiError('upstream_failed', { values: { detail: error.message } });
+    case 'upstream_refused': {
+      const { param: at } = error.details;
+      const values = { detail: error.message };
+      return new ApiError('upstream_refused', at === undefined ? { values } : { values, param: String(at) });
+    }
+    case 'upstream_busy': {
+      const seconds = Number(error.details['seconds'] ?? ENGINE_RETRY_SECONDS);
+      return new ApiError('upstream_busy', {
+        values: { detail: error.message, seconds },
+        retryAfter: seconds,
+      });
+    }
     case 'engine_unavailable':
     case 'model_unusable':
       return engineUnavailable('not available');

@@ -38,6 +38,7 @@ async function createEngine(config: BotConfig, log: Logger): Promise<Engine> {
       model: modelName,
       contextSize: engine.context_size,
       sequences: engine.sequences,
+      log: (level, text) => log.log(level, text),
     });
   }
   // The schema makes sure that one of the two is set.

@@ -2,12 +2,11 @@
 const MOST_EVENT_CHARACTERS = 2 ** 20;
 
 /** Reads the `data:` of server-sent events. The few rules of the format that chat services use. @throws where an event has no end */
-export async function* readEventData(response: Response): AsyncGenerator<string, void> {
-  if (response.body === null) return;
+export async function* readEventData(body: AsyncIterable<Uint8Array>): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   let pending = '';
-  for await (const bytes of response.body) {
-    pending += decoder.decode(bytes as Uint8Array, { stream: true });
+  for await (const bytes of body) {
+    pending += decoder.decode(bytes, { stream: true });
     // An event ends with an empty line; lines may end with \r\n. A \r at the very end may be half of one.
     const events = pending.replace(/\r\n/g, '\n').split('\n\n');
     pending = events.pop() ?? '';
