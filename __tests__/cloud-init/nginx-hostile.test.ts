@@ -1,11 +1,12 @@
 /** The real nginx with the machine's own configuration, under clients that mean harm: the others are answered meanwhile. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, request as httpRequest, type Server } from 'node:http';
+import { createServer, request as httpRequest, type Server, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { until } from '../runtime/support/test-service';
 import { temporaryFolder } from '../support/temporary-folder';
 import { freePort } from '../runtime/support/spawned-service';
 import { renderedFile } from './support/sample';
@@ -18,13 +19,16 @@ const ATTACKER = '127.0.0.66';
 const PATIENCE_MS = 2000;
 
 let service: Server;
+/** What the service behind nginx does; as a rule it answers. */
+let answer: (res: ServerResponse) => void;
 let nginx: ChildProcess | undefined;
 let port: number;
 const sockets: Socket[] = [];
 
 beforeEach(async () => {
+  answer = (res) => void res.end('answered');
   service = createServer((req, res) => {
-    req.resume().on('end', () => res.end('answered'));
+    req.resume().on('end', () => answer(res));
   });
   await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
 });
@@ -40,7 +44,8 @@ afterEach(async () => {
   await new Promise((resolve) => service.close(resolve));
 });
 
-async function startNginx(): Promise<void> {
+/** `edit` changes the site's file. */
+async function startNginx(edit = (site: string) => site): Promise<void> {
   port = await freePort();
   const tls = await freePort();
   const inner = (service.address() as AddressInfo).port;
@@ -57,7 +62,7 @@ async function startNginx(): Promise<void> {
     .replace('client_header_timeout 10s', `client_header_timeout ${PATIENCE_MS}ms`)
     .replace('client_body_timeout 10s', `client_body_timeout ${PATIENCE_MS}ms`);
   expect(site.match(/_timeout 2000ms/g)).toHaveLength(2);
-  writeFileSync(join(folder(), 'site.conf'), site);
+  writeFileSync(join(folder(), 'site.conf'), edit(site));
   const main = join(folder(), 'nginx.conf');
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${folder()}/${name};`)
@@ -196,3 +201,43 @@ testWith('nginx', 'nginx-light', 'senders of a byte at a time hold up nobody, an
     clearInterval(drip);
   }
 });
+
+testWith(
+  'nginx',
+  'nginx-light',
+  'a source with 32 requests under way gets 429 for the next, until one of them ends',
+  async () => {
+    // The limit of requests a second comes first otherwise.
+    await startNginx((site) => site.replace('rate=10r/s', 'rate=10000r/s'));
+    const held: ServerResponse[] = [];
+    answer = (res) => void held.push(res);
+    const request = `${HEAD}Content-Length: 2\r\nConnection: close\r\n\r\n{}`;
+    const first = Array.from({ length: 32 }, () => attack(request));
+    await until(() => held.length === 32);
+
+    const { text } = await attack(request).ended;
+    expect(text).toMatch(/^HTTP\/1\.1 429 /);
+    expect(text).toMatch(/^Retry-After: 1\r$/m);
+    const body = JSON.parse(text.slice(text.indexOf('\r\n\r\n'))) as { error: object };
+    expect(body.error).toMatchObject({
+      code: 'rate_limit_exceeded',
+      type: 'rate_limit_error',
+      param: null,
+      message: expect.stringContaining('more than 32 at once'),
+    });
+    expect(held).toHaveLength(32);
+
+    // Others are not touched by it.
+    const honest = ask();
+    await until(() => held.length === 33);
+    held.at(-1)?.end('answered');
+    expect(await honest).toMatchObject({ status: 200 });
+
+    held[0]?.end('answered');
+    await Promise.race(first.map(({ ended }) => ended));
+    const next = attack(request);
+    await until(() => held.length === 34);
+    for (const res of held) res.end('answered');
+    expect((await next.ended).text).toMatch(/^HTTP\/1\.1 200 /);
+  },
+);
