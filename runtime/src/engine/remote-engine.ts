@@ -1,6 +1,4 @@
 /** Answers prompts through another service that speaks OpenAI's chat completions (`remote_service`). */
-import { decodeJwt } from 'jose';
-
 import type { BotConfig } from '../config/schema.js';
 import {
   EngineError,
@@ -12,10 +10,9 @@ import {
   type ModelInfo,
 } from './engine.js';
 import { AnswerReader } from './remote/answer-reader.js';
-import { withRetries } from './remote/attempts.js';
-import { NoAnswer, RemoteConnection, type RemoteResponse } from './remote/connection.js';
+import { RemoteClient } from './remote/client.js';
 import { readEventData } from './remote/event-data.js';
-import { failureOf, RemoteFailure, upstreamFailed } from './remote/failures.js';
+import { RemoteFailure, upstreamFailed } from './remote/failures.js';
 import { toRequestBody } from './remote/request-body.js';
 
 export interface RemoteEngineOptions {
@@ -38,7 +35,7 @@ const END_MS = 1000;
 export class RemoteEngine implements Engine {
   readonly model: ModelInfo;
   readonly #options: RemoteEngineOptions;
-  readonly #connection: RemoteConnection;
+  readonly #client: RemoteClient;
   readonly #listeners = new Set<(status: EngineStatus) => void>();
   readonly #stopping = new AbortController();
   readonly #line: (() => void)[] = [];
@@ -47,18 +44,13 @@ export class RemoteEngine implements Engine {
 
   constructor(options: RemoteEngineOptions) {
     this.#options = options;
-    const { endpoint, timeouts } = options.service;
-    this.#connection = new RemoteConnection(endpoint, {
-      connectMs: timeouts.connect_seconds * 1000,
-      firstByteMs: timeouts.first_byte_seconds * 1000,
-      idleMs: timeouts.idle_seconds * 1000,
-    });
+    this.#client = new RemoteClient(options.service, options.log);
     this.model = {
       id: options.model ?? 'remote',
       contextSize: options.contextSize,
       sequences: options.sequences,
       isRemote: true,
-      notes: [`answers come from ${new URL(endpoint).host}`],
+      notes: [`answers come from ${new URL(options.service.endpoint).host}`],
     };
   }
 
@@ -123,7 +115,7 @@ export class RemoteEngine implements Engine {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#connection.close();
+    this.#client.close();
     this.#setState('stopped');
   }
 
@@ -153,15 +145,23 @@ export class RemoteEngine implements Engine {
       yield* this.#answer(request, signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      const failure = error instanceof NoAnswer ? noAnswer(error) : error;
-      const text = failure instanceof RemoteFailure ? failure.logText : 'a defect here';
+      const text = error instanceof RemoteFailure ? error.logText : 'a defect here';
       this.#options.log('WRN', `req=${request.id} the remote service failed: ${text}`);
-      throw failure;
+      throw error;
     }
   }
 
   async *#answer(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
-    const response = await this.#post(request, signal);
+    const { service, model } = this.#options;
+    const response = await this.#client.post(
+      {
+        id: request.id,
+        address: service.endpoint,
+        body: toRequestBody(request, model),
+        accept: 'text/event-stream',
+      },
+      signal,
+    );
     const reader = new AnswerReader(request);
     let isFirst = true;
     let isOver = false;
@@ -187,55 +187,6 @@ export class RemoteEngine implements Engine {
     yield reader.end();
   }
 
-  async #post(request: GenerateRequest, signal: AbortSignal): Promise<RemoteResponse> {
-    const { service, model, log } = this.#options;
-    const body = JSON.stringify(toRequestBody(request, model));
-    const headers = {
-      'Content-Type': 'application/json',
-      Accept: 'text/event-stream',
-      'X-Request-Id': request.id,
-      ...this.#credentials(),
-    };
-    const response = await withRetries(() => this.#connection.post(headers, body, signal), {
-      retries: service.retries,
-      signal,
-      onRetry: (why, waitMs) =>
-        log('WRN', `req=${request.id} remote service: ${why}; trying again in ${Math.round(waitMs)} ms`),
-    });
-    if (response.status !== 200) {
-      const failure = await failureOf(response, service.auth.token);
-      response.discard();
-      throw failure;
-    }
-    if (!/^text\/event-stream/i.test(response.headers['content-type'] ?? '')) {
-      response.discard();
-      throw upstreamFailed('it does not stream; remote_service.endpoint should be a chat completions route');
-    }
-    return response;
-  }
-
-  #credentials(): Record<string, string> {
-    this.#checkToken();
-    const { type, token } = this.#options.service.auth;
-    return type === 'api_key' ? { 'X-API-Key': token } : { Authorization: `Bearer ${token}` };
-  }
-
-  /** An expired JWT is told by name, and where a new one belongs; the remote service would say 401. */
-  #checkToken(): void {
-    const { type, token } = this.#options.service.auth;
-    if (type !== 'jwt') return;
-    let expires: number | undefined;
-    try {
-      expires = decodeJwt(token).exp;
-    } catch {
-      throw upstreamFailed('remote_service.auth.token is not a JWT; correct it, or set auth.type to bearer');
-    }
-    if (expires !== undefined && expires * 1000 <= Date.now()) {
-      const when = new Date(expires * 1000).toISOString();
-      throw upstreamFailed(`remote_service.auth.token expired at ${when}; put a new one in its place`);
-    }
-  }
-
   #setState(state: EngineState): void {
     this.#state = state;
     for (const listener of this.#listeners) listener(this.status());
@@ -244,8 +195,4 @@ export class RemoteEngine implements Engine {
 
 function stoppedWhileStarting(): EngineError {
   return new EngineError('engine_unavailable', 'the engine was stopped while it started');
-}
-
-function noAnswer({ message }: NoAnswer): RemoteFailure {
-  return upstreamFailed(`it did not answer (${message}); check remote_service.endpoint and the network`);
 }

@@ -46,33 +46,28 @@ const NEVER_CONNECTED = new Set(['ECONNREFUSED', 'EAI_AGAIN', 'ENETUNREACH', 'EH
 const STALE_MS = 1000;
 
 export class RemoteConnection {
-  readonly #endpoint: URL;
   readonly #timeouts: RemoteTimeouts;
-  readonly #agent: HttpAgent | HttpsAgent;
+  readonly #plain = new HttpAgent({ keepAlive: true });
+  readonly #tls = new HttpsAgent({ keepAlive: true });
 
-  constructor(endpoint: string, timeouts: RemoteTimeouts) {
-    this.#endpoint = new URL(endpoint);
+  constructor(timeouts: RemoteTimeouts) {
     this.#timeouts = timeouts;
-    const Agent = this.#isTls ? HttpsAgent : HttpAgent;
-    this.#agent = new Agent({ keepAlive: true });
-  }
-
-  get #isTls(): boolean {
-    return this.#endpoint.protocol === 'https:';
   }
 
   /** Resolves with the status; redirects are answers like others. @throws NoAnswer, or the signal's reason */
   async post(
+    address: string,
     headers: Readonly<Record<string, string>>,
     body: string,
     signal: AbortSignal,
   ): Promise<RemoteResponse> {
     signal.throwIfAborted();
     const sentAt = performance.now();
-    const send = this.#isTls ? httpsRequest : httpRequest;
-    const request = send(this.#endpoint, {
+    const url = new URL(address);
+    const isTls = url.protocol === 'https:';
+    const request = (isTls ? httpsRequest : httpRequest)(url, {
       method: 'POST',
-      agent: this.#agent,
+      agent: isTls ? this.#tls : this.#plain,
       headers: { ...headers, 'Content-Length': Buffer.byteLength(body) },
       signal,
     });
@@ -83,7 +78,7 @@ export class RemoteConnection {
       const connected = () =>
         patience.start(firstByteMs, `nothing came within ${firstByteMs / 1000} s`, false);
       if (request.reusedSocket) connected();
-      else socket.once(this.#isTls ? 'secureConnect' : 'connect', connected);
+      else socket.once(isTls ? 'secureConnect' : 'connect', connected);
     });
     request.end(body);
     try {
@@ -105,7 +100,8 @@ export class RemoteConnection {
 
   /** Closes what is open. */
   close(): void {
-    this.#agent.destroy();
+    this.#plain.destroy();
+    this.#tls.destroy();
   }
 
   #responseOf(

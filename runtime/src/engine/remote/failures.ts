@@ -34,37 +34,37 @@ const BUSY_SECONDS = 5;
 /** The request itself is at fault: the client is told what the service says. */
 const REFUSALS = new Set([400, 413, 422]);
 
-/** Reads the body of an answer that is not 200. `token` is taken out of what is passed on. */
+/** Reads the body of an answer that is not 200; `details.status` has the status. `token` is taken out of what is passed on. */
 export async function failureOf(response: RemoteResponse, token: string): Promise<RemoteFailure> {
   const { status, headers } = response;
   const said = await wordsOf(response);
   const words = said.message?.replaceAll(token, '***');
+  const failed = (logText: string) => new RemoteFailure('upstream_failed', logText, undefined, { status });
   if (said.code === 'context_length_exceeded' && words !== undefined) {
-    return new RemoteFailure('context_length_exceeded', 'the prompt is too long for it', words);
+    return new RemoteFailure('context_length_exceeded', 'the prompt is too long for it', words, { status });
   }
   if (REFUSALS.has(status)) {
-    const details: EngineError['details'] = said.param === undefined ? {} : { param: said.param };
+    const details: EngineError['details'] =
+      said.param === undefined ? { status } : { status, param: said.param };
     const told = words ?? `status ${status}, without a reason`;
     return new RemoteFailure('upstream_refused', `it refused the request (${status})`, told, details);
   }
   if (status === 401 || status === 403) {
-    return upstreamFailed(`it refused the credentials (${status}); check remote_service.auth`);
+    return failed(`it refused the credentials (${status}); check remote_service.auth`);
   }
   if (status === 404) {
-    return upstreamFailed(
-      'it knows no such route or model (404); check remote_service.endpoint and model_name',
-    );
+    return failed('it knows no such route or model (404); check remote_service.endpoint and model_name');
   }
   if (status >= 300 && status < 400) {
     // The token belongs to the address that was configured.
-    return upstreamFailed(`it redirects (${status}); set remote_service.endpoint to where it leads`);
+    return failed(`it redirects (${status}); set remote_service.endpoint to where it leads`);
   }
   if (status === 429 || status === 503) {
     const why = status === 429 ? 'it is over its rate limit' : 'it is not available now';
-    const seconds = Math.ceil((retryAfterMs(headers) ?? BUSY_SECONDS * 1000) / 1000);
-    return new RemoteFailure('upstream_busy', `${why} (${status})`, undefined, { seconds });
+    const seconds = Math.max(1, Math.ceil((retryAfterMs(headers) ?? BUSY_SECONDS * 1000) / 1000));
+    return new RemoteFailure('upstream_busy', `${why} (${status})`, undefined, { status, seconds });
   }
-  return upstreamFailed(`it answered with status ${status}`);
+  return failed(`it answered with status ${status}`);
 }
 
 /** Milliseconds from now; undefined where the service names no time. */
