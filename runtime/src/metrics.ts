@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { RequestFigures } from './cloudwatch-metrics.js';
 import type { Engine } from './engine/engine.js';
 import { registerHostMetrics } from './host-metrics.js';
+import { registerPromptCacheMetrics } from './prompt-cache-metrics.js';
 
 const PREFIX = 'botstack_';
 
@@ -44,6 +45,7 @@ export function createMetrics({ engine, version, recordRequest }: MetricsOptions
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   registerHostMetrics(registry, PREFIX);
+  registerPromptCacheMetrics(registry, PREFIX, () => [engine]);
 
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name: `${PREFIX}${name}`, help, buckets, registers });

@@ -68,6 +68,20 @@ describe('/metrics', () => {
     expect(text).toMatch(/^process_resident_memory_bytes /m);
   });
 
+  test('tells what the prompt cache holds, and nothing of one that is not there', async () => {
+    const { engine, url } = await startTestService();
+    expect(await (await fetch(`${url}/metrics`)).text()).not.toMatch(/^botstack_prompt_cache_/m);
+    engine.promptCache = { limitBytes: 1000, bytes: 700, conversations: 3, hits: 5, evictions: 2 };
+    const lines = (await (await fetch(`${url}/metrics`)).text()).split('\n');
+    expect(lines.filter((line) => line.startsWith('botstack_prompt_cache_'))).toEqual([
+      'botstack_prompt_cache_bytes{model="test-model"} 700',
+      'botstack_prompt_cache_limit_bytes{model="test-model"} 1000',
+      'botstack_prompt_cache_conversations{model="test-model"} 3',
+      'botstack_prompt_cache_hits_total{model="test-model"} 5',
+      'botstack_prompt_cache_evictions_total{model="test-model"} 2',
+    ]);
+  });
+
   test('does not grow with the paths that strangers try', async () => {
     const { url } = await startTestService();
     for (let path = 0; path < 5; path++) await (await fetch(`${url}/${path}`)).text();

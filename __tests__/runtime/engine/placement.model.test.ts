@@ -117,6 +117,9 @@ describe('where a conversation runs', () => {
     const conversations = Array.from({ length: 8 }, () => request(longPrompt(150), { maxTokens: 1 }));
     for (const conversation of conversations) expect(await cachedOf(conversation)).toBeLessThan(60);
     for (const conversation of conversations) expect(await cachedOf(conversation)).toBeGreaterThan(120);
+    // Told with the next heartbeat.
+    await until(() => (engine.status().promptCache?.hits ?? 0) >= 4);
+    expect(engine.status().promptCache!.bytes).toBeGreaterThan(0);
   });
 
   it('moves together when those between them end, and the answer goes on as it would have', async () => {

@@ -45,6 +45,9 @@ describe('PromptCache', () => {
     await keep(conversation(5, 200));
     expect(disposed).toEqual([2, 3, 1]);
     expect(cache.bytes).toBe(300);
+    expect(cache.figures).toEqual({ limitBytes: 300, bytes: 300, conversations: 2, hits: 0, evictions: 3 });
+    cache.take(cache.find(conversation(5, 200))!.state);
+    expect(cache.figures).toMatchObject({ bytes: 100, conversations: 1, hits: 1 });
   });
 
   it('replaces an earlier turn of the same conversation', async () => {

@@ -23,6 +23,7 @@ export class ScriptedEngine implements Engine {
   onStart: () => Promise<void> = () => Promise.resolve();
   script: Script;
   stopped = false;
+  promptCache: EngineStatus['promptCache'];
   #running = 0;
   #listeners = new Set<(status: EngineStatus) => void>();
 
@@ -35,7 +36,8 @@ export class ScriptedEngine implements Engine {
   }
 
   status(): EngineStatus {
-    return { state: this.state, reason: this.reason, running: this.#running, waiting: 0, restarts: 3 };
+    const { state, reason, promptCache } = this;
+    return { state, reason, running: this.#running, waiting: 0, restarts: 3, promptCache };
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {

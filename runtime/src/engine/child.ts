@@ -123,7 +123,11 @@ process.on('message', (message: ToChild) => {
       running?.scheduler.cancel(message.id);
       break;
     case 'ping':
-      send({ type: 'pong', stepMs: running?.scheduler.stepMs ?? 0 });
+      send({
+        type: 'pong',
+        stepMs: running?.scheduler.stepMs ?? 0,
+        promptCache: running?.scheduler.promptCache,
+      });
       break;
     case 'stats':
       if (running !== undefined) send({ type: 'stats', stats: running.scheduler.stats });

@@ -142,6 +142,17 @@ export type GenerateEvent =
 /** `loading` until the model has answered once; `restarting` after a crash; `failed` when it cannot be started. */
 export type EngineState = 'loading' | 'ready' | 'restarting' | 'failed' | 'stopped';
 
+/** Conversations that lost their sequence to another and wait in memory for their next turn. */
+export interface PromptCacheFigures {
+  readonly limitBytes: number;
+  readonly bytes: number;
+  readonly conversations: number;
+  /** How often a prompt found its beginning here, since the engine's process began. */
+  readonly hits: number;
+  /** Conversations that went to make room for others, as long. */
+  readonly evictions: number;
+}
+
 export interface EngineStatus {
   readonly state: EngineState;
   /** Why the state is `restarting` or `failed`, for people. */
@@ -152,6 +163,8 @@ export interface EngineStatus {
   readonly waiting: number;
   /** How often the engine process was restarted since the start. */
   readonly restarts: number;
+  /** Of a local model, at most some seconds old. */
+  readonly promptCache?: PromptCacheFigures;
 }
 
 /** What is known of a model once it is loaded. */

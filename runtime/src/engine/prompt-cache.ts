@@ -1,4 +1,5 @@
 import type { Token } from 'node-llama-cpp';
+import type { PromptCacheFigures } from './engine.js';
 import { commonPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
 
 /** What the cache keeps: see SequenceSnapshot. */
@@ -19,6 +20,8 @@ export class PromptCache<State extends CachedState> {
   #bytes = 0;
   /** Of the last state: what the next will take. */
   #bytesPerToken = 0;
+  #hits = 0;
+  #evictions = 0;
 
   /** With a limit of 0 it keeps nothing. */
   constructor(limitBytes: number) {
@@ -31,6 +34,16 @@ export class PromptCache<State extends CachedState> {
 
   get size(): number {
     return this.#states.size;
+  }
+
+  get figures(): PromptCacheFigures {
+    return {
+      limitBytes: this.limitBytes,
+      bytes: this.#bytes,
+      conversations: this.size,
+      hits: this.#hits,
+      evictions: this.#evictions,
+    };
   }
 
   /** The state with the longest beginning that it shares with `tokens`. */
@@ -48,9 +61,10 @@ export class PromptCache<State extends CachedState> {
     if (this.#states.delete(state)) this.#states.add(state);
   }
 
-  /** Takes it out without giving its memory back: whoever holds it adds it again or disposes of it. */
-  remove(state: State): void {
-    if (this.#states.delete(state)) this.#bytes -= state.bytes;
+  /** Takes it out for use, without giving its memory back: whoever holds it adds it again or disposes of it. */
+  take(state: State): void {
+    this.#hits++;
+    this.#remove(state);
   }
 
   add(state: State): void {
@@ -81,12 +95,17 @@ export class PromptCache<State extends CachedState> {
   #shrinkTo(bytes: number): void {
     for (const state of this.#states) {
       if (this.#bytes <= bytes) return;
+      this.#evictions++;
       this.#drop(state);
     }
   }
 
   #drop(state: State): void {
-    this.remove(state);
+    this.#remove(state);
     state.dispose();
+  }
+
+  #remove(state: State): void {
+    if (this.#states.delete(state)) this.#bytes -= state.bytes;
   }
 }

@@ -1,4 +1,4 @@
-import type { EngineErrorCode, GenerateEvent, GenerateRequest } from './engine.js';
+import type { EngineErrorCode, GenerateEvent, GenerateRequest, PromptCacheFigures } from './engine.js';
 import type { ModelSettings } from './options.js';
 
 /**
@@ -22,7 +22,7 @@ export type FromChild =
   /** All that one step produced, in one message: a message costs more than a token's bookkeeping. */
   | { readonly type: 'events'; readonly events: readonly RequestEvent[] }
   /** `stepMs`: how long the step under way has taken so far. */
-  | { readonly type: 'pong'; readonly stepMs: number }
+  | { readonly type: 'pong'; readonly stepMs: number; readonly promptCache?: PromptCacheFigures }
   | { readonly type: 'stats'; readonly stats: EngineStats }
   | { readonly type: 'log'; readonly level: 'INF' | 'WRN' | 'ERR'; readonly text: string };
 

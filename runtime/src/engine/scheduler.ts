@@ -1,5 +1,5 @@
 import type { Token } from 'node-llama-cpp';
-import type { GenerateEvent } from './engine.js';
+import type { GenerateEvent, PromptCacheFigures } from './engine.js';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { Lane, type Job } from './lane.js';
 import type { EngineStats, RequestEvent } from './protocol.js';
@@ -55,6 +55,10 @@ export class Scheduler {
       batches: this.#options.batching.batches,
       threads: this.#options.threads.threads,
     };
+  }
+
+  get promptCache(): PromptCacheFigures {
+    return this.#options.placement.promptCache;
   }
 
   /** How long the step under way has taken. */

@@ -1,4 +1,5 @@
 import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import type { PromptCacheFigures } from './engine.js';
 import type { PromptCache } from './prompt-cache.js';
 import { chooseSequence, countRuns } from './sequence-pool.js';
 import { SequenceSnapshot } from './sequence-snapshot.js';
@@ -33,6 +34,10 @@ export class SequencePlacement {
     return this.#moves;
   }
 
+  get promptCache(): PromptCacheFigures {
+    return this.#cache.figures;
+  }
+
   sequence(id: number): LlamaContextSequence {
     const sequence = this.#sequences[id];
     if (sequence === undefined) throw new RangeError(`there is no sequence ${id}`);
@@ -57,7 +62,7 @@ export class SequencePlacement {
       cached !== undefined && cached.prefix > longest && cached.prefix - own >= WORTH_MOVING_TOKENS;
 
     // Out of the cache first: room for what is displaced must not be made of what is wanted.
-    if (isCached) this.#cache.remove(cached.state);
+    if (isCached) this.#cache.take(cached.state);
     if (target.nextTokenIndex - own >= WORTH_MOVING_TOKENS) await this.#keep(target);
     if (isCached) {
       if (await cached.state.restore(target)) this.#moves++;

@@ -37,6 +37,7 @@ export class SupervisedEngine implements Engine {
   #model: ModelInfo;
   #starting: Waiting<void> | undefined;
   #statsWaiting: Waiting<EngineStats>[] = [];
+  #promptCache: EngineStatus['promptCache'];
 
   constructor(options: LocalEngineOptions, childEntry: string, tuning: Tuning = {}) {
     const settings = resolveModelSettings(options);
@@ -85,6 +86,7 @@ export class SupervisedEngine implements Engine {
       running,
       waiting: this.#requests.size - running,
       restarts: this.#supervisor.restarts,
+      ...(this.#promptCache === undefined ? {} : { promptCache: this.#promptCache }),
     };
   }
 
@@ -150,6 +152,8 @@ export class SupervisedEngine implements Engine {
       for (const event of message.events) this.#onEvent(event);
     } else if (message.type === 'stats') {
       this.#statsWaiting.shift()?.resolve(message.stats);
+    } else if (message.type === 'pong') {
+      this.#promptCache = message.promptCache;
     }
   }
 
@@ -181,6 +185,7 @@ export class SupervisedEngine implements Engine {
   }
 
   #onLost(reason: string): void {
+    this.#promptCache = undefined;
     this.#interruptAll(`the engine process ended (${reason})`);
     this.#setState('restarting', reason);
   }

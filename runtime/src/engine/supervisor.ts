@@ -27,7 +27,7 @@ export interface SupervisorOptions {
 
 export interface SupervisorEvents {
   ready(model: LoadedModel): void;
-  /** Anything but the messages that the supervisor itself understands. */
+  /** What is not for the supervisor alone. */
   message(message: FromChild): void;
   /** The child is gone; another one is started after `restartInMs`. */
   lost(reason: string, restartInMs: number): void;
@@ -139,6 +139,7 @@ export class Supervisor {
         this.#unanswered = 0;
         if (message.stepMs > HUNG_STEP_MS)
           this.#kill(`an evaluation did not end in ${HUNG_STEP_MS / 1000} s`);
+        this.#events.message(message);
         break;
       case 'unusable':
         this.#fail(message.message, message.details);
