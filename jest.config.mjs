@@ -1,3 +1,8 @@
+import { availableParallelism } from 'node:os';
+
+// The SDK announces at each start when it will drop a version of Node: not what a test's output is for.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+
 /**
  * Two projects: `unit` needs no model and takes seconds; `model` starts the compiled runtime on a real GGUF.
  *
@@ -37,7 +42,11 @@ export default {
       ...shared,
       displayName: 'model',
       testMatch: ['<rootDir>/__tests__/**/*.model.test.ts'],
+      setupFilesAfterEnv: ['<rootDir>/__tests__/support/one-engine-at-a-time.ts'],
     },
   ],
+  testSequencer: '<rootDir>/__tests__/support/interleaving-sequencer.mjs',
+  // Many tests wait more than they compute: for Terraform, timers, processes. Jest's own choice on two cores is one.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   testTimeout: 60_000,
 };
