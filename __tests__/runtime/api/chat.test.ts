@@ -30,6 +30,7 @@ describe('a whole answer', () => {
     const { call } = await startTestService();
     const response = await call(CHAT, BODY);
     expect(response.status).toBe(200);
+    expect(response.headers.get('server-timing')).toMatch(/^engine;dur=\d+\.\d$/);
     expect(await response.json()).toEqual({
       id: expect.stringMatching(/^chatcmpl-[0-9a-f]{24}$/),
       object: 'chat.completion',

@@ -68,7 +68,11 @@ async function sendWhole(
 ): Promise<void> {
   for await (const event of events) {
     writer.write(event);
-    if (event.type === 'end') res.json({ ...writer.whole(), ...warningOf(event) });
+    if (event.type !== 'end') continue;
+    const { engineMs } = contextOf(res);
+    // For whoever asks where the time goes; of a stream, the headers are gone by then.
+    if (engineMs !== undefined) res.set('Server-Timing', `engine;dur=${engineMs.toFixed(1)}`);
+    res.json({ ...writer.whole(), ...warningOf(event) });
   }
 }
 

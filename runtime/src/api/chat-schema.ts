@@ -2,13 +2,13 @@
 import { z } from 'zod';
 
 import { flag, integer } from '../config/fields.js';
+import { bodySchema } from './body-schema.js';
 import {
   modelField,
   MOST_TOP_LOGPROBS,
   samplingFields,
   streamFields,
   userFields,
-  type BodyRules,
 } from './sampling-fields.js';
 import { callIdField, chatFormat, chatTool, chatToolChoice, MOST_TOOLS, nameField } from './tool-fields.js';
 import { CHAT_UNSUPPORTED, neutralFields } from './unsupported.js';
@@ -68,7 +68,7 @@ const message = z.discriminatedUnion(
 export type GivenMessage = z.output<typeof message>;
 export type GivenContent = z.output<typeof content>;
 
-export function chatBody(rules: BodyRules) {
+export const chatBody = bodySchema((rules) => {
   const tokens = integer(1, rules.contextSize).nullish();
   return z.strictObject({
     model: modelField(rules),
@@ -91,7 +91,7 @@ export function chatBody(rules: BodyRules) {
     ...userFields(),
     ...neutralFields(CHAT_UNSUPPORTED),
   });
-}
+});
 
 export type ChatBody = z.output<ReturnType<typeof chatBody>>;
 

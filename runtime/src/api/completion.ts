@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { integer } from '../config/fields.js';
 import type { ChosenLogprob, GenerateEvent } from '../engine/engine.js';
 import type { ApiError } from '../errors/api-error.js';
+import { bodySchema } from './body-schema.js';
 import { AnswerParts, newId, unixTime, warningOf, type AnswerWriter, type StreamPiece } from './answer.js';
 import { answering, type AnsweringOptions, type ReadRequest } from './answering.js';
 import { requireStreamForOptions } from './chat-request.js';
@@ -16,7 +17,6 @@ import {
   streamFields,
   toSampling,
   userFields,
-  type BodyRules,
   type RequestRules,
 } from './sampling-fields.js';
 import { COMPLETION_UNSUPPORTED, neutralFields } from './unsupported.js';
@@ -26,7 +26,7 @@ const promptText = z.string({ error: PROMPT }).min(1, { error: PROMPT });
 /** OpenAI's, for this route. */
 const DEFAULT_MAX_TOKENS = 16;
 
-export function completionBody(rules: BodyRules) {
+export const completionBody = bodySchema((rules) => {
   return z.strictObject({
     model: modelField(rules),
     prompt: z.union([promptText, z.array(promptText).length(1, { error: PROMPT })], { error: PROMPT }),
@@ -37,7 +37,7 @@ export function completionBody(rules: BodyRules) {
     ...userFields(),
     ...neutralFields(COMPLETION_UNSUPPORTED),
   });
-}
+});
 type CompletionBody = z.output<ReturnType<typeof completionBody>>;
 
 export function completionHandler(options: AnsweringOptions): RequestHandler {

@@ -40,12 +40,14 @@ export async function* runGeneration(
   context.work = new Promise((resolve) => {
     workEnded = resolve;
   });
+  const handedOverAt = performance.now();
   const timer = setTimeout(() => ticket.stop('deadline'), maxRequestSeconds * 1000);
   try {
     try {
       for await (const event of engine.generate(request, ticket.signal)) {
         if (ticket.signal.aborted) break;
         record.add(event);
+        if (event.type === 'end') context.engineMs = performance.now() - handedOverAt;
         yield event;
         if (event.type === 'end') return;
       }

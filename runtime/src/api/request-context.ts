@@ -23,6 +23,8 @@ export interface RequestContext {
   readonly notes: string[];
   /** Times and tokens of a generation. */
   generation?: Omit<RequestFigures, 'failed'>;
+  /** Milliseconds from handing the request to the engine to the end of its answer. */
+  engineMs?: number;
   /** Work that may outlast the connection, and adds notes when it ends: the log line waits for it. */
   work?: Promise<void>;
 }

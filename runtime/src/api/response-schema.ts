@@ -2,8 +2,9 @@
 import { z } from 'zod';
 
 import { flag, integer, numberBetween, oneOf } from '../config/fields.js';
+import { bodySchema } from './body-schema.js';
 import type { GivenMessage } from './chat-schema.js';
-import { modelField, userFields, type BodyRules } from './sampling-fields.js';
+import { modelField, userFields } from './sampling-fields.js';
 import { callIdField, functionFields, MOST_TOOLS, nameField, responseFormat } from './tool-fields.js';
 import { neutralFields, RESPONSE_UNSUPPORTED } from './unsupported.js';
 
@@ -54,7 +55,7 @@ const toolChoice = z.union(
   { error: '"none", "auto", "required", or {"type": "function", "name": …}' },
 );
 
-export function responseBody(rules: BodyRules) {
+export const responseBody = bodySchema((rules) => {
   return z.strictObject({
     model: modelField(rules),
     input: z.union([z.string().min(1), z.array(item).min(1)], { error: INPUT }),
@@ -78,7 +79,7 @@ export function responseBody(rules: BodyRules) {
     ...userFields(),
     ...neutralFields(RESPONSE_UNSUPPORTED),
   });
-}
+});
 
 export type ResponseBody = z.output<ReturnType<typeof responseBody>>;
 
