@@ -8,8 +8,12 @@ const Sequencer = SequencerModule.default;
  * for each other (one-engine-at-a-time.ts), and a worker that waits does nothing else.
  */
 export default class InterleavingSequencer extends Sequencer {
-  sort(tests) {
-    const sorted = super.sort(tests);
+  /**
+   * @override
+   * @param {import('@jest/test-result').Test[]} tests
+   */
+  async sort(tests) {
+    const sorted = await super.sort(tests);
     const withEngine = sorted.filter((test) => test.context.config.displayName?.name === 'model');
     const without = sorted.filter((test) => !withEngine.includes(test));
     const longer = Math.max(withEngine.length, without.length);
