@@ -2,7 +2,7 @@
  * Checks what goes into the user-data. Every value lands in a shell, nginx, nftables or systemd file, so each one has
  * a form in which it cannot be anything but a value there.
  */
-import type { UserDataProps } from './user-data';
+import type { UserDataProps } from './user-data-props';
 
 /** Also the form of a placeholder that the stack fills in later, as for a bucket that has no name yet. */
 const NAME = /^[A-Za-z0-9_:.-]+$/;

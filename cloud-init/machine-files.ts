@@ -7,17 +7,7 @@ import { createHash } from 'node:crypto';
 import { strToU8, zipSync } from 'fflate';
 
 import { fillMachineFile } from './machine-file';
-import type { UserDataProps } from './user-data';
-
-/** A port that the machine may reach at other machines. */
-export interface WayOut {
-  /** Letters, digits and hyphens. */
-  readonly name: string;
-  readonly protocol: 'tcp' | 'udp';
-  readonly port: number;
-  /** IPv4 range. @default everywhere */
-  readonly to?: string;
-}
+import type { UserDataProps, WayOut } from './user-data-props';
 
 /** What the files are filled in with. */
 export type MachineFileProps = Pick<

@@ -12,7 +12,8 @@ import { askService, withMyAddress } from './my-address';
 import { checkTerraform, foresee } from './preflight';
 import { type Prepared, prepareArtifacts } from './prepare';
 import { listProblems, ProblemsError } from './problems';
-import { type BotProps, MY_ADDRESS, type ResolvedProps, resolveProps } from './props';
+import { type BotProps, MY_ADDRESS, type ResolvedProps } from './props';
+import { resolveProps } from './props/resolve';
 import { checkStateBucket, keepState } from './state';
 import { ROOT } from './version';
 

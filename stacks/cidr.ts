@@ -66,3 +66,7 @@ function toRange(cidr: string): Range {
 function toNumber(address: string): number {
   return address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
 }
+
+export function isIpv6(cidr: string): boolean {
+  return cidr.includes(':');
+}

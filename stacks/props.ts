@@ -6,7 +6,6 @@ import type { OperatingSystemName } from '../cloud-init/operating-systems';
 import { CONSOLE_PORT } from './props/constants';
 
 export { CONSOLE_PORT, DEFAULT_MODEL, HTTPS_PORT, MY_ADDRESS } from './props/constants';
-export { resolveProps } from './props/resolve';
 
 export interface BotProps {
   /**

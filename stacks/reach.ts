@@ -2,7 +2,8 @@
  * Who and what may pass: into the machine and out of it. The security group and the host firewall are both made of
  * this, so that they say the same.
  */
-import type { WayOut } from '../cloud-init/machine-files';
+import type { WayOut } from '../cloud-init/user-data-props';
+import { isIpv6 } from './cidr';
 import { openPlainPort, type ResolvedProps } from './props';
 import { CONSOLE_PORT, HTTPS_PORT } from './props/constants';
 
@@ -50,10 +51,6 @@ export function waysOut({
       : [{ name: 'certificates', protocol: 'tcp' as const, port: acmePort }]),
     { name: 'time', protocol: 'udp', port: 123, to: CLOCK },
   ];
-}
-
-export function isIpv6(cidr: string): boolean {
-  return cidr.includes(':');
 }
 
 /** Whether the network needs IPv6: somebody comes by it. */

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { load } from 'js-yaml';
 
-import { renderUserData, USER_DATA_LIMIT_BYTES, type UserDataProps } from '../../cloud-init/user-data';
+import { renderUserData, USER_DATA_LIMIT_BYTES } from '../../cloud-init/user-data';
+import type { UserDataProps } from '../../cloud-init/user-data-props';
 import { configSchema } from '../../runtime/src/config/schema';
 import { allFiles, type CloudConfig, renderedFile, sampleProps } from './support/sample';
 

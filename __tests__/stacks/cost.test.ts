@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { GPU_INSTANCE_TYPES, INSTANCE_TYPES, type InstanceType, monthlyUsd } from '../../stacks/catalogue';
 import { costLines, dollars, monthlyCost, type StoredSizes, total } from '../../stacks/cost';
 import { PRICES_AS_OF } from '../../stacks/prices';
-import { type BotProps, resolveProps } from '../../stacks/props';
+import type { BotProps } from '../../stacks/props';
+import { resolveProps } from '../../stacks/props/resolve';
 import { ROOT } from '../../stacks/version';
 
 /** Of the bundle and the default model. */

@@ -2,7 +2,8 @@ import { load } from 'js-yaml';
 
 import { configSchema } from '../../runtime/src/config/schema';
 import { type BootValues, bootText, escapeForTerraform } from '../../stacks/machine-config';
-import { type BotProps, resolveProps } from '../../stacks/props';
+import type { BotProps } from '../../stacks/props';
+import { resolveProps } from '../../stacks/props/resolve';
 import { findInstanceType } from '../../stacks/catalogue';
 
 const TOKENS = {

@@ -1,6 +1,7 @@
 import { props as editedProps } from '../../stacks/main';
 import { ProblemsError } from '../../stacks/problems';
-import { type BotProps, resolveProps } from '../../stacks/props';
+import type { BotProps } from '../../stacks/props';
+import { resolveProps } from '../../stacks/props/resolve';
 
 /** What resolveProps says of props that may also be of wrong types, as in a file that nobody type-checked. */
 function problemsOf(props: Record<string, unknown>): readonly string[] {

@@ -2,7 +2,8 @@
 import { Testing } from 'cdktf';
 
 import { BotStack } from '../../stacks/bot-stack';
-import { type BotProps, resolveProps } from '../../stacks/props';
+import type { BotProps } from '../../stacks/props';
+import { resolveProps } from '../../stacks/props/resolve';
 
 export const BUNDLE = { path: '/deployer/bundle.tar.gz', sha256: 'b'.repeat(64), sizeBytes: 40_000_000 };
 export const MODEL = {

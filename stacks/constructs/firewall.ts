@@ -4,8 +4,9 @@ import { VpcSecurityGroupEgressRule } from '@cdktf/provider-aws/lib/vpc-security
 import { VpcSecurityGroupIngressRule } from '@cdktf/provider-aws/lib/vpc-security-group-ingress-rule';
 import { Construct } from 'constructs';
 
-import type { WayOut } from '../../cloud-init/machine-files';
-import { isIpv6, type Opening } from '../reach';
+import type { WayOut } from '../../cloud-init/user-data-props';
+import { isIpv6 } from '../cidr';
+import type { Opening } from '../reach';
 
 const EVERYONE = '0.0.0.0/0';
 const EVERYONE_IPV6 = '::/0';

@@ -1,7 +1,6 @@
-import { cidrContains, cidrsOverlap } from '../cidr';
+import { cidrContains, cidrsOverlap, isIpv6 } from '../cidr';
 import { OPERATING_SYSTEMS } from '../../cloud-init/operating-systems';
 import type { ResolvedProps } from '../props';
-import { isIpv6 } from '../reach';
 import { CONSOLE_PORT, HTTPS_PORT, MY_ADDRESS } from './constants';
 import { shown } from './kinds';
 

@@ -4,7 +4,8 @@ import { gunzipSync } from 'node:zlib';
 import { load } from 'js-yaml';
 
 import { machineFiles } from '../../../cloud-init/machine-files';
-import { renderUserData, type UserDataProps } from '../../../cloud-init/user-data';
+import { renderUserData } from '../../../cloud-init/user-data';
+import type { UserDataProps } from '../../../cloud-init/user-data-props';
 
 const HASH = '0123456789abcdef'.repeat(4);
 

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../errors/catalog.js';
 import { looksLikeAccessToken, verifyAccessToken } from './access-token.js';
 import type { ApiKeys } from './api-keys.js';
 import { FailedLogins } from './failed-logins.js';
+import type { Identity } from './identity.js';
 import { allows, type Scope } from './scopes.js';
 import type { TokenRegister } from './token-register.js';
 
@@ -16,16 +17,6 @@ export interface BearerAuthOptions {
   readonly register?: TokenRegister | undefined;
   /** Shared by all routes, so that an attacker gets one allowance and not one for each. */
   readonly failures: FailedLogins;
-}
-
-/** Who sent a request. */
-export interface Identity {
-  /** The token's user; `api-key` for an API key. */
-  readonly user: string;
-  /** Undefined for an API key. */
-  readonly tokenId?: string;
-  /** API keys are good for everything. */
-  readonly scopes: readonly string[] | 'all';
 }
 
 /** Makes the guard of one route: lets those pass who have one of the scopes. */

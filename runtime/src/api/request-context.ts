@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { RequestHandler, Response } from 'express';
 
-import type { Identity } from '../access/bearer-auth.js';
+import type { Identity } from '../access/identity.js';
 import type { RequestFigures } from '../cloudwatch-metrics.js';
 import type { LogLevel, Logger } from '../log/logger.js';
 import type { Metrics } from '../metrics.js';

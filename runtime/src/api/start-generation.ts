@@ -4,7 +4,7 @@
  */
 import type { Response } from 'express';
 
-import type { Identity } from '../access/bearer-auth.js';
+import type { Identity } from '../access/identity.js';
 import type { ResponseCache } from '../cache/response-cache.js';
 import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
 import type { Logger } from '../log/logger.js';

@@ -5,7 +5,7 @@ import { readFile, statfs } from 'node:fs/promises';
 import type { BotConfig } from '../config/schema.js';
 import { megabytes } from '../models/progress.js';
 import { isThere } from './backup.js';
-import type { Examined, Finding } from './doctor.js';
+import type { Examined, Finding } from './finding.js';
 import { lastLine, runCommand } from './run-command.js';
 
 /** In bytes: below the first the service fails soon, below the second an upgrade has no room. */

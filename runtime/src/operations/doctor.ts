@@ -3,20 +3,8 @@ import { checkPaths, ConfigError } from '../config/load.js';
 import type { BotConfig } from '../config/schema.js';
 import { checkCertificate, checkClock, checkDisk, checkNginx } from './doctor-machine.js';
 import { checkModelFile, checkPorts, checkSecret, checkService } from './doctor-service.js';
-import { installedConfig, type Installation } from './installation.js';
-
-/** `skip`: it does not apply here, or this user may not see it. */
-export type Verdict = 'ok' | 'warn' | 'fail' | 'skip';
-
-export interface Finding {
-  readonly check: string;
-  readonly verdict: Verdict;
-  readonly text: string;
-  /** What to do about a warning or a failure. */
-  readonly remedy?: string;
-}
-
-export type Examined = Pick<Installation, 'layout' | 'configFile'>;
+import type { Examined, Finding } from './finding.js';
+import { installedConfig } from './installation.js';
 
 /** Checks that need no configuration run also where it is broken. */
 export async function examine(installation: Examined, onFinding: (finding: Finding) => void): Promise<void> {

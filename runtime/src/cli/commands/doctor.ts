@@ -1,7 +1,7 @@
 /** `bot doctor`: finds what is wrong with the service and its machine, and says what to do. */
 import type { Command } from 'commander';
 
-import type { Finding, Verdict } from '../../operations/doctor.js';
+import type { Finding, Verdict } from '../../operations/finding.js';
 import { EXIT } from '../exit-codes.js';
 import { CONFIG_FLAG, installedAt, ROOT_FLAG } from './operation-options.js';
 
