@@ -97,7 +97,7 @@ async function inside(endpoint: Endpoint): Promise<{ running: number; waiting: n
   const response = await fetch(`http://127.0.0.1:${endpoint.port}/metrics`, { headers: endpoint.headers });
   const text = await response.text();
   const gauge = (name: string) =>
-    Number(new RegExp(`^botstack_num_requests_${name} (.*)$`, 'm').exec(text)?.[1] ?? NaN);
+    Number(new RegExp(`^botstack_num_requests_${name}\\{.*\\} (.*)$`, 'm').exec(text)?.[1] ?? NaN);
   return { running: gauge('running'), waiting: gauge('waiting') };
 }
 

@@ -44,7 +44,7 @@ const chat = (body: object, authorization = `Bearer ${API_KEY}`, init: RequestIn
 
 async function metric(name: string): Promise<number> {
   const text = await (await fetch(`${service.url}/metrics`)).text();
-  return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
+  return Number(new RegExp(`^${name}(?:\\{.*\\})? (.*)$`, 'm').exec(text)?.[1]);
 }
 
 const codeOf = async (response: Response) =>

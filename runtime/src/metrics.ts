@@ -2,9 +2,10 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { RequestFigures } from './cloudwatch-metrics.js';
-import type { Engine } from './engine/engine.js';
+import type { EngineStatus } from './engine/engine.js';
 import { registerHostMetrics } from './host-metrics.js';
 import { registerPromptCacheMetrics } from './prompt-cache-metrics.js';
+import type { ServedModels } from './serving/served-models.js';
 
 const PREFIX = 'botstack_';
 
@@ -16,16 +17,16 @@ const TOKEN_GAP_BUCKETS = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.4, 
 export interface Metrics {
   readonly registry: Registry;
   /** Seconds from arrival to the first piece of the answer. */
-  readonly timeToFirstToken: Histogram;
+  readonly timeToFirstToken: Histogram<'model'>;
   /** Seconds between two pieces of one answer, per token. */
-  readonly interTokenLatency: Histogram;
+  readonly interTokenLatency: Histogram<'model'>;
   /** Seconds from arrival to the end of the answer. */
-  readonly requestLatency: Histogram;
+  readonly requestLatency: Histogram<'model'>;
   /** Seconds from arrival to the engine's taking the request up. */
-  readonly queueTime: Histogram;
-  readonly promptTokens: Counter;
-  readonly cachedTokens: Counter;
-  readonly generationTokens: Counter;
+  readonly queueTime: Histogram<'model'>;
+  readonly promptTokens: Counter<'model'>;
+  readonly cachedTokens: Counter<'model'>;
+  readonly generationTokens: Counter<'model'>;
   /** Deterministic requests, by whether the response cache had the answer. */
   readonly cacheLookups: Counter<'result'>;
   /** Every answered HTTP request, probes included. */
@@ -35,45 +36,56 @@ export interface Metrics {
 }
 
 export interface MetricsOptions {
-  readonly engine: Engine;
+  readonly models: Pick<ServedModels, 'all' | 'default' | 'names'>;
   readonly version: string;
   readonly recordRequest?: (figures: RequestFigures) => void;
 }
 
-export function createMetrics({ engine, version, recordRequest }: MetricsOptions): Metrics {
+export function createMetrics({ models, version, recordRequest }: MetricsOptions): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   registerHostMetrics(registry, PREFIX);
-  registerPromptCacheMetrics(registry, PREFIX, () => [engine]);
+  registerPromptCacheMetrics(registry, PREFIX, () => models.all.map(({ engine }) => engine));
 
-  const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ name: `${PREFIX}${name}`, help, buckets, registers });
-  const counter = (name: string, help: string) => new Counter({ name: `${PREFIX}${name}`, help, registers });
-  /** Read from the engine at each scrape: no copy that could go stale. */
-  const gauge = (name: string, help: string, read: () => number) =>
+  const histogram = (name: string, help: string, buckets: number[]) => {
+    const made = new Histogram({ name: `${PREFIX}${name}`, help, buckets, labelNames: ['model'], registers });
+    for (const model of models.names) made.zero({ model });
+    return made;
+  };
+  const counter = (name: string, help: string) => {
+    const made = new Counter({ name: `${PREFIX}${name}`, help, labelNames: ['model'], registers });
+    for (const model of models.names) made.inc({ model }, 0);
+    return made;
+  };
+  /** Read from the engines at each scrape: no copy that could go stale. */
+  const gauge = (name: string, help: string, read: (status: EngineStatus) => number) =>
     new Gauge({
       name: `${PREFIX}${name}`,
       help,
+      labelNames: ['model'],
       registers,
       collect() {
-        this.set(read());
+        this.reset();
+        for (const { engine } of models.all) this.set({ model: engine.model.id }, read(engine.status()));
       },
     });
 
-  gauge('num_requests_running', 'Requests that hold a sequence.', () => engine.status().running);
-  gauge('num_requests_waiting', 'Requests that wait for a sequence.', () => engine.status().waiting);
-  gauge('engine_ready', '1 when the model answers, else 0.', () =>
-    engine.status().state === 'ready' ? 1 : 0,
-  );
-  gauge('engine_restarts', 'Restarts of the engine process since the start.', () => engine.status().restarts);
+  gauge('num_requests_running', 'Requests that hold a sequence.', ({ running }) => running);
+  gauge('num_requests_waiting', 'Requests that wait for a sequence.', ({ waiting }) => waiting);
+  gauge('engine_ready', '1 when the model answers, else 0.', ({ state }) => (state === 'ready' ? 1 : 0));
+  gauge('engine_restarts', 'Restarts of the engine process since the start.', ({ restarts }) => restarts);
 
   new Gauge({
     name: `${PREFIX}build_info`,
-    help: 'Always 1; the labels tell what runs.',
+    help: 'Always 1; the labels tell what runs, and which model answers where none is named.',
     labelNames: ['version', 'node', 'model'],
     registers,
-  }).set({ version, node: process.versions.node, model: engine.model.id }, 1);
+    collect() {
+      this.reset();
+      this.set({ version, node: process.versions.node, model: models.default.engine.model.id }, 1);
+    },
+  });
 
   return {
     registry,

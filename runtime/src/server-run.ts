@@ -6,16 +6,20 @@ import { keySource } from './access/key-source.js';
 import { TokenRegister } from './access/token-register.js';
 import { CloudWatchMetrics, type RequestFigures } from './cloudwatch-metrics.js';
 import type { Environment } from './config/environment.js';
-import { openCache } from './cache/open.js';
+import { openCaches } from './cache/open.js';
 import { checkPaths, ConfigError, stateDirectory } from './config/load.js';
+import { modelsOf } from './config/models.js';
 import type { BotConfig } from './config/schema.js';
-import type { Engine } from './engine/engine.js';
+import type { EngineStatus } from './engine/engine.js';
 import { createLogger, type Logger } from './log/logger.js';
 import { PolicyError } from './policy/read.js';
 import { POLICY_FILE, PolicyStore } from './policy/store.js';
 import { createLogRing, openFileSink, stdoutSink, type FileSink } from './log/sinks.js';
 import { startServer, type RunningServer } from './server.js';
 import { onEndOrders, type EndOrder } from './server-signals.js';
+import { engineFactory, type EngineFactory } from './serving/engine-factory.js';
+import { ServedModels } from './serving/served-models.js';
+import { startModels } from './serving/start-models.js';
 import { connectServiceManager, type ServiceManager } from './systemd.js';
 
 /** How long running answers may take to end once the service is told to stop. */
@@ -30,7 +34,6 @@ export interface RunOptions {
   readonly env: Environment;
   readonly version: string;
   readonly consoleDirectory?: string;
-  createEngine(config: BotConfig, log: Logger): Promise<Engine>;
 }
 
 /** Runs until a signal or a failure; resolves to 0 or 1. @throws ConfigError before anything is started */
@@ -65,20 +68,26 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
 
     policy = await openPolicy(config, log);
     cleanUp.push(() => policy?.close());
-    const cache = await openCache(config, keys, version, log);
-    cleanUp.push(() => cache?.close());
+    const caches = await openCaches(config, keys, version, log);
+    cleanUp.push(() => caches.close());
 
-    const engine = await options.createEngine(config, log);
-    const metrics = openMetrics(configFile, config, engine);
+    const modelConfigs = modelsOf(config);
+    const factory = engineFactory(modelConfigs.filter(({ path }) => path !== undefined).length, log);
+    const parts = modelConfigs.map(async (model) => ({
+      config: model,
+      engine: await (model.path === undefined ? factory.remote(model) : factory.local(model)),
+      cache: await caches.of(model),
+    }));
+    const models = new ServedModels(await Promise.all(parts), config.limits.max_queue);
+    const metrics = openMetrics(configFile, config, models);
     cleanUp.push(() => metrics?.close());
     const recordRequest = metrics && ((figures: RequestFigures) => metrics.record(figures));
     const server = await startServer({
       ...options,
-      engine,
+      models,
       keys,
       register,
       policy,
-      cache,
       log,
       ring,
       recordRequest,
@@ -86,7 +95,7 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
     const manager = connectServiceManager(options.env, onProblem);
     cleanUp.push(() => manager.close());
 
-    return await serve({ server, engine, manager, log, ended: orders.first });
+    return await serve({ server, models, factory, manager, log, ended: orders.first });
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     log.log('ERR', `the service cannot run: ${error instanceof Error ? error.message : String(error)}`);
@@ -98,26 +107,34 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
 
 interface Parts {
   readonly server: RunningServer;
-  readonly engine: Engine;
+  readonly models: ServedModels;
+  readonly factory: EngineFactory;
   readonly manager: ServiceManager;
   readonly log: Logger;
   /** Resolves at the first signal to end. */
   readonly ended: Promise<EndOrder>;
 }
 
-/** From open ports to closed ones. Whatever happens, the engine is stopped. */
-async function serve({ server, engine, manager, log, ended }: Parts): Promise<0 | 1> {
+/** From open ports to closed ones. Whatever happens, the engines are stopped. */
+async function serve({ server, models, factory, manager, log, ended }: Parts): Promise<0 | 1> {
   log.log(
     'INF',
     `listening on http://127.0.0.1:${server.apiPort}${consoleNote(server)}; the model is being loaded`,
   );
+  const stopping = new AbortController();
   const failed = new Promise<never>((_resolve, reject) => {
-    engine.onState(({ state, reason }) => {
-      if (state === 'failed') reject(new Error(reason ?? 'the engine failed'));
-      else void manager.status(reason === undefined ? state : `${state}: ${reason}`);
-    });
+    for (const model of models.all) {
+      model.engine.onState((status) => {
+        void manager.status(statusText(models));
+        // The default model is what the service is for; without another one it goes on.
+        if (status.state !== 'failed') return;
+        if (model === models.default) reject(new Error(status.reason ?? 'the engine failed'));
+      });
+    }
   });
-  const started = engine.start().then(() => announceReady(server, engine, manager, log));
+  const started = startModels(models, { factory, log, signal: stopping.signal }).then(() =>
+    announceReady(server, models, manager, log),
+  );
 
   try {
     // `failed` and `started` both reject with the reason; a signal during the load ends the wait.
@@ -134,27 +151,41 @@ async function serve({ server, engine, manager, log, ended }: Parts): Promise<0 
     // Those that lose the race may still reject, which is no news then.
     failed.catch(() => undefined);
     started.catch(() => undefined);
-    await engine.stop();
+    stopping.abort();
+    await Promise.all(models.all.map(({ engine }) => engine.stop()));
     log.log('INF', 'stopped');
   }
 }
 
 async function announceReady(
   server: RunningServer,
-  engine: Engine,
+  models: ServedModels,
   manager: ServiceManager,
   log: Logger,
 ): Promise<void> {
-  const { id, contextSize, sequences } = engine.model;
-  const summary = `ready: ${id}, ${sequences} sequences of ${contextSize} tokens, port ${server.apiPort}`;
+  const each = models.all.map(({ engine: { model } }) => {
+    return `${model.id}, ${model.sequences} sequences of ${model.contextSize} tokens`;
+  });
+  const summary = `ready: ${each.join('; ')}, port ${server.apiPort}`;
   log.log('INF', summary);
-  manager.startWatchdog(() => isWell(server, engine));
+  manager.startWatchdog(() => isWell(server, models));
   await manager.ready(summary);
 }
 
-/** The own port answers and the engine has not given up: worth a watchdog ping. */
-async function isWell(server: RunningServer, engine: Engine): Promise<boolean> {
-  if (engine.status().state === 'failed') return false;
+/** For `systemctl status`: the default model's state, and what the others are if not ready. */
+function statusText(models: ServedModels): string {
+  const text = ({ state, reason }: EngineStatus) => (reason === undefined ? state : `${state}: ${reason}`);
+  const others = models.all.flatMap((model) => {
+    const status = model.engine.status();
+    if (model === models.default || status.state === 'ready') return [];
+    return [`${model.engine.model.id} ${text(status)}`];
+  });
+  return [text(models.default.engine.status()), ...others].join('; ');
+}
+
+/** The own port answers and the default model's engine has not given up: worth a watchdog ping. */
+async function isWell(server: RunningServer, models: ServedModels): Promise<boolean> {
+  if (models.default.engine.status().state === 'failed') return false;
   try {
     const health = await fetch(`http://127.0.0.1:${server.apiPort}/health`, {
       signal: AbortSignal.timeout(SELF_CHECK_MS),
@@ -207,7 +238,11 @@ function consoleNote(server: RunningServer): string {
 }
 
 /** Undefined where the configuration does not ask for it. */
-function openMetrics(configFile: string, config: BotConfig, engine: Engine): CloudWatchMetrics | undefined {
+function openMetrics(
+  configFile: string,
+  config: BotConfig,
+  models: ServedModels,
+): CloudWatchMetrics | undefined {
   const { directory, cloudwatch_metrics: isWanted } = config.logging;
   const sink = isWanted ? openLogFile(configFile, directory, 'metrics.log') : undefined;
   return (
@@ -215,7 +250,7 @@ function openMetrics(configFile: string, config: BotConfig, engine: Engine): Clo
     new CloudWatchMetrics({
       deployment: config.service.name,
       sink,
-      isReady: () => engine.status().state === 'ready',
+      isReady: () => models.default.engine.status().state === 'ready',
     })
   );
 }

@@ -1,27 +1,24 @@
-/** The HTTP service around an engine: opens the ports, says whether it is ready, drains. */
+/** The HTTP service around its models: opens the ports, says whether it is ready, drains. */
 import { ApiKeys } from './access/api-keys.js';
 import { bearerAuth } from './access/bearer-auth.js';
 import { FailedLogins } from './access/failed-logins.js';
 import type { TokenRegister } from './access/token-register.js';
-import { Admission } from './api/admission.js';
 import { createApiApp, createConsoleApp } from './api/apps.js';
 import type { ApiParts } from './api/router.js';
-import type { ResponseCache } from './cache/response-cache.js';
 import type { BotConfig } from './config/schema.js';
-import type { Engine } from './engine/engine.js';
 import type { Logger } from './log/logger.js';
 import type { LogRing } from './log/sinks.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import type { PolicyStore } from './policy/store.js';
 import { listen, type Listener } from './server-listen.js';
+import type { ServedModels } from './serving/served-models.js';
 
 export interface ServerOptions {
   readonly config: BotConfig;
-  readonly engine: Engine;
+  readonly models: ServedModels;
   readonly keys: ApiKeys;
   readonly register?: TokenRegister | undefined;
   readonly policy: PolicyStore;
-  readonly cache?: ResponseCache | undefined;
   readonly log: Logger;
   readonly ring: LogRing;
   readonly version: string;
@@ -40,27 +37,24 @@ export interface RunningServer {
   isReady(): boolean;
   /**
    * Not ready from now on; takes no new work, lets running answers end for up to `limitMs`, then closes the ports.
-   * The engine is the caller's to stop.
+   * The engines are the caller's to stop.
    */
   close(limitMs: number): Promise<void>;
 }
 
-/** Listens at once: until the engine is ready, chats get 503 and probes tell the truth. @throws PortError */
+/** Listens at once: until the default model is ready, chats get 503 and probes tell the truth. @throws PortError */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, engine, keys, register, policy, cache, log, ring, version, consoleDirectory } = options;
+  const { config, models, keys, register, policy, log, ring, version, consoleDirectory } = options;
   let closing = false;
-  const isReady = () => !closing && engine.status().state === 'ready';
+  const isReady = () => !closing && models.default.engine.status().state === 'ready';
 
-  const admission = new Admission(engine, config.limits.max_queue);
   const parts: ApiParts = {
     config,
-    engine,
+    models,
     authenticate: bearerAuth({ keys, register, failures: new FailedLogins() }),
     register,
     policy,
-    cache,
-    admission,
-    metrics: createMetrics({ engine, version, recordRequest: options.recordRequest }),
+    metrics: createMetrics({ models, version, recordRequest: options.recordRequest }),
     log,
     ring,
     version,
@@ -91,7 +85,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     async close(limitMs) {
       closing = true;
       // Connections stay open for the answers under way, and for probes, which now say "not ready".
-      await admission.drain(limitMs);
+      await models.drain(limitMs);
       const closed = Promise.all(listeners.map((listener) => listener.close()));
       // The last answers are on their way out; whoever does not read them cannot hold up the shutdown.
       const cut = setTimeout(() => listeners.forEach((listener) => listener.closeConnections()), 1000);

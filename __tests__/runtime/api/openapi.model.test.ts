@@ -1,4 +1,5 @@
 /** The OpenAPI document against the service it describes: no 5xx, no answer that is not in it. */
+import { ScriptedEngine } from '../support/scripted-engine';
 import { schemathesis } from '../support/schemathesis';
 import { API_KEY, startTestService, stopTestServices } from '../support/test-service';
 
@@ -6,7 +7,12 @@ jest.setTimeout(240_000);
 stopTestServices();
 
 test('schemathesis finds no answer that the document does not have', async () => {
-  const { url } = await startTestService();
+  const embedder = new ScriptedEngine();
+  embedder.model = { ...embedder.model, id: 'embedder', makes: 'embeddings' };
+  const { url } = await startTestService({
+    config: { models: [{ model_path: '/embedder.gguf' }] },
+    others: [embedder],
+  });
   const { exitCode, output } = await schemathesis(
     `${url}/openapi.json`,
     ...['--header', `Authorization: Bearer ${API_KEY}`],

@@ -1,3 +1,4 @@
+import { modelsOf } from '../../../runtime/src/config/models';
 import { configSchema, knownKeys } from '../../../runtime/src/config/schema';
 
 const MINIMAL = { api_key: '0123456789abcdef', model_path: '/models/x.gguf' };
@@ -34,6 +35,42 @@ describe('configSchema', () => {
       retries: 2,
     });
     expect(config.security.encryption).toBe('AES-256-CBC');
+  });
+
+  test('takes further models, local and remote, each with settings of its own', () => {
+    const remote = {
+      endpoint: 'https://api.example.com/v1/chat/completions',
+      auth: { type: 'bearer', token: 'x' },
+    };
+    const config = configSchema.parse({
+      ...MINIMAL,
+      engine: { context_size: 1024, threads: 2 },
+      models: [
+        { model_path: '/models/y.gguf', engine: { context_size: 512, sequences: 1 } },
+        { model_name: 'gpt', remote_service: remote },
+      ],
+    });
+    expect(modelsOf(config)).toMatchObject([
+      { id: 'x', key: '', engine: { context_size: 1024, sequences: 4, threads: 2 } },
+      { id: 'y', key: 'models[0].', engine: { context_size: 512, sequences: 1, threads: 2 } },
+      {
+        id: 'gpt',
+        key: 'models[1].',
+        engine: { context_size: 1024, sequences: 4 },
+        remote: { endpoint: remote.endpoint },
+      },
+    ]);
+  });
+
+  test.each([
+    [{}, 'set one of `models[0].model_path` and `models[0].remote_service`'],
+    [{ model_path: '/other/x.gguf' }, '`models[0]` is the second model called x: set its `model_name`'],
+    [
+      { remote_service: { endpoint: 'https://e.example/v1', auth: { type: 'bearer', token: 'x' } } },
+      "set `models[0].model_name`: the remote service's name for it",
+    ],
+  ])('refuses the further model %j', (model, message) => {
+    expect(messagesFor({ ...MINIMAL, models: [model] })).toEqual([message]);
   });
 
   test('fills in what a minimal configuration leaves out', () => {
@@ -102,10 +139,12 @@ describe('configSchema', () => {
 
   test('knows the keys of every section that it has', () => {
     const sections = Object.entries(configSchema.parse(MINIMAL)).filter(
-      ([, value]) => typeof value === 'object',
+      ([, value]) => typeof value === 'object' && !Array.isArray(value),
     );
     for (const [section] of sections) expect(knownKeys([section])).not.toEqual([]);
     expect(knownKeys(['remote_service', 'auth'])).toEqual(['type', 'token']);
     expect(knownKeys(['remote_service', 'timeouts'])).toContain('first_byte_seconds');
+    expect(knownKeys(['models', 3])).toContain('model_path');
+    expect(knownKeys(['models', 3, 'engine'])).toEqual(knownKeys(['engine']));
   });
 });

@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { load } from 'js-yaml';
 
 import { API_ERRORS } from '../../../runtime/src/errors/catalog';
+import { modelsOf } from '../../../runtime/src/config/models';
 import { createMetrics } from '../../../runtime/src/metrics';
+import { ServedModels } from '../../../runtime/src/serving/served-models';
 import { run, testWith } from '../../cloud-init/support/tools';
 import { temporaryFolder } from '../../support/temporary-folder';
 import { REPOSITORY } from '../../support/test-model';
 import { ScriptedEngine } from '../support/scripted-engine';
+import { testConfig } from '../support/test-service';
 
 const FOLDER = join(REPOSITORY, 'runtime', 'monitoring');
 const RULES = join(FOLDER, 'alerts.yml');
@@ -29,6 +32,11 @@ function promtool(...args: readonly string[]): string {
   const { status, output } = run('promtool', args);
   if (status !== 0) throw new Error(output);
   return output;
+}
+
+function served(): ServedModels {
+  const config = modelsOf(testConfig())[0]!;
+  return new ServedModels([{ config, engine: new ScriptedEngine() }], 16);
 }
 
 const testWithPromtool = (name: string, body: () => void) => testWith('promtool', 'prometheus', name, body);
@@ -76,7 +84,7 @@ describe('alert rules and dashboard', () => {
     [...expr.matchAll(/\b((?:botstack|process)_\w+)/g)].map(([name]) => name.replace(/_bucket$/, ''));
 
   test('use metrics that the service has', async () => {
-    const { registry } = createMetrics({ engine: new ScriptedEngine(), version: '1.2.3' });
+    const { registry } = createMetrics({ models: served(), version: '1.2.3' });
     const known = (await registry.getMetricsAsJSON()).map(({ name }) => name);
     const used = new Set([...queries, ...alerts.map(({ expr }) => expr)].flatMap(metricsIn));
     expect([...used].filter((name) => !known.includes(name))).toEqual([]);
@@ -91,7 +99,7 @@ describe('alert rules and dashboard', () => {
 });
 
 test('the host metrics are the machine’s own', async () => {
-  const { registry } = createMetrics({ engine: new ScriptedEngine(), version: '1.2.3' });
+  const { registry } = createMetrics({ models: served(), version: '1.2.3' });
   const text = await registry.metrics();
   const value = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
   const kilobytes = (name: string) =>

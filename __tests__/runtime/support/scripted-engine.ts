@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type {
+  Embeddings,
+  EmbedRequest,
   Engine,
   EngineState,
   EngineStatus,
@@ -13,7 +15,7 @@ import type {
 type Script = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>;
 
 export class ScriptedEngine implements Engine {
-  readonly model: ModelInfo = { id: 'test-model', contextSize: 4096, sequences: 2, notes: ['scripted'] };
+  model: ModelInfo = { id: 'test-model', contextSize: 4096, sequences: 2, notes: ['scripted'] };
   readonly requests: GenerateRequest[] = [];
   /** Ids of requests whose generator was ended before its end. */
   readonly cancelled: string[] = [];
@@ -54,6 +56,12 @@ export class ScriptedEngine implements Engine {
       if (!ended) this.cancelled.push(request.id);
       this.#running--;
     }
+  }
+
+  /** One vector for each input: its length, and 1. */
+  embed({ inputs }: EmbedRequest, _signal: AbortSignal): Promise<Embeddings> {
+    const vectors = inputs.map((input) => Float32Array.of(input.length, 1));
+    return Promise.resolve({ vectors, promptTokens: 3 * inputs.length });
   }
 
   onState(listener: (status: EngineStatus) => void): () => void {

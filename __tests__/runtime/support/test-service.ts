@@ -1,14 +1,15 @@
 /** A real HTTP service on free ports, around a scripted engine. */
 import { ApiKeys } from '../../../runtime/src/access/api-keys';
 import { TokenRegister, type TokenRegisterOptions } from '../../../runtime/src/access/token-register';
-import type { ResponseCache } from '../../../runtime/src/cache/response-cache';
-import { openCache } from '../../../runtime/src/cache/open';
+import { openCaches, type ResponseCaches } from '../../../runtime/src/cache/open';
 import type { RequestFigures } from '../../../runtime/src/cloudwatch-metrics';
+import { modelsOf } from '../../../runtime/src/config/models';
 import { configSchema, type BotConfig } from '../../../runtime/src/config/schema';
 import { createLogger, type Logger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
 import { PolicyStore } from '../../../runtime/src/policy/store';
 import { startServer, type RunningServer } from '../../../runtime/src/server';
+import { ServedModels } from '../../../runtime/src/serving/served-models';
 import { ScriptedEngine } from './scripted-engine';
 
 export const API_KEY = 'test-key-0123456789abcdef';
@@ -26,6 +27,8 @@ export interface TestService {
 
 export interface TestServiceOptions {
   readonly engine?: ScriptedEngine;
+  /** Of the further models that `config` names, in their order. */
+  readonly others?: readonly ScriptedEngine[];
   readonly config?: object;
   readonly keys?: ApiKeys;
   /** Keeps a register of tokens and an access policy here. */
@@ -37,7 +40,7 @@ export interface TestServiceOptions {
 const running: RunningServer[] = [];
 const registers: TokenRegister[] = [];
 const policies: PolicyStore[] = [];
-const caches: ResponseCache[] = [];
+const caches: ResponseCaches[] = [];
 
 /** Call at the top of a test file that uses `startTestService`. */
 export function stopTestServices(): void {
@@ -66,15 +69,24 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   });
   policy.follow();
   policies.push(policy);
-  const cache = await openCache(config, keys, '0.0.0-test', log);
-  if (cache !== undefined) caches.push(cache);
+  const cached = await openCaches(config, keys, '0.0.0-test', log);
+  caches.push(cached);
+  const engines = [engine, ...(options.others ?? [])];
+  const models = new ServedModels(
+    await Promise.all(
+      engines.map(async (each, index) => {
+        const model = modelsOf(config)[index]!;
+        return { config: model, engine: each, cache: await cached.of(model) };
+      }),
+    ),
+    config.limits.max_queue,
+  );
   const server = await startServer({
     config,
-    engine,
+    models,
     keys,
     register,
     policy,
-    cache,
     log,
     ring,
     version: '0.0.0-test',

@@ -1,5 +1,5 @@
 /**
- * The door: at most `sequences + maxQueue` requests are inside. A bounded line keeps waits and memory bounded, and
+ * The door of a model: at most `sequences + maxQueue` requests are inside. A bounded line keeps waits and memory bounded, and
  * tells those outside when to come back.
  */
 import type { Engine } from '../engine/engine.js';
@@ -26,6 +26,28 @@ export interface Holder {
   readonly perToken: number;
 }
 
+/** Who is inside, whichever model answers: what the access policy limits. */
+export class Sessions {
+  #overall = 0;
+  /** By the holder's key. */
+  readonly #held = new Map<string, number>();
+
+  get overall(): number {
+    return this.#overall;
+  }
+
+  of(key: string): number {
+    return this.#held.get(key) ?? 0;
+  }
+
+  count(key: string, change: 1 | -1): void {
+    this.#overall += change;
+    const count = this.of(key) + change;
+    if (count > 0) this.#held.set(key, count);
+    else this.#held.delete(key);
+  }
+}
+
 const MAX_RETRY_SECONDS = 60;
 /** A guess for the first requests, before any has ended. */
 const FIRST_WORK_SECONDS = 5;
@@ -36,15 +58,16 @@ export class Admission {
   readonly #engine: Engine;
   readonly #maxQueue: number;
   readonly #inside = new Set<Ticket>();
-  /** How many are inside, by the holder's key. */
-  readonly #held = new Map<string, number>();
+  readonly #sessions: Sessions;
   #averageWorkSeconds = FIRST_WORK_SECONDS;
   #closed = false;
   #onEmpty: (() => void) | undefined;
 
-  constructor(engine: Engine, maxQueue: number) {
+  /** `sessions`: shared by the doors of all models. */
+  constructor(engine: Engine, maxQueue: number, sessions = new Sessions()) {
     this.#engine = engine;
     this.#maxQueue = maxQueue;
+    this.#sessions = sessions;
   }
 
   get inside(): number {
@@ -72,7 +95,7 @@ export class Admission {
       stop: (reason) => controller.abort(reason),
       release: (workSeconds) => {
         if (!this.#inside.delete(ticket)) return;
-        if (holder !== undefined) this.#count(holder.key, -1);
+        if (holder !== undefined) this.#sessions.count(holder.key, -1);
         if (workSeconds !== undefined) {
           this.#averageWorkSeconds += NEWEST * (workSeconds - this.#averageWorkSeconds);
         }
@@ -80,7 +103,7 @@ export class Admission {
       },
     };
     this.#inside.add(ticket);
-    if (holder !== undefined) this.#count(holder.key, 1);
+    if (holder !== undefined) this.#sessions.count(holder.key, 1);
     return ticket;
   }
 
@@ -99,15 +122,8 @@ export class Admission {
   }
 
   #checkShare({ key, overall, perToken }: Holder): void {
-    const own = this.#held.get(key) ?? 0;
-    if (own >= perToken) throw this.#tooMany(perToken, 'with this token');
-    if (this.#inside.size >= overall) throw this.#tooMany(overall, 'in all');
-  }
-
-  #count(key: string, change: 1 | -1): void {
-    const count = (this.#held.get(key) ?? 0) + change;
-    if (count > 0) this.#held.set(key, count);
-    else this.#held.delete(key);
+    if (this.#sessions.of(key) >= perToken) throw this.#tooMany(perToken, 'with this token');
+    if (this.#sessions.overall >= overall) throw this.#tooMany(overall, 'in all');
   }
 
   #tooMany(limit: number, whose: string): ApiError {

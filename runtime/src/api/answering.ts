@@ -2,6 +2,7 @@
 import type { Request, RequestHandler, Response } from 'express';
 
 import { EngineError, type GenerateEvent, type GenerateRequest } from '../engine/engine.js';
+import { ApiError } from '../errors/api-error.js';
 import { toApiError, type PromptField } from '../errors/from-engine.js';
 import type { Logger } from '../log/logger.js';
 import { warningOf, type AnswerWriter } from './answer.js';
@@ -10,9 +11,11 @@ import { unsupported } from './read-body.js';
 import { contextOf } from './request-context.js';
 import type { RequestRules } from './sampling-fields.js';
 import { EventStream } from './sse.js';
+import type { ServedModels } from '../serving/served-models.js';
 import { startGeneration, type StartOptions } from './start-generation.js';
 
 export interface AnsweringOptions extends StartOptions {
+  readonly models: ServedModels;
   readonly defaults: RequestRules['defaults'];
 }
 
@@ -36,20 +39,22 @@ export interface Route {
 
 export function answering(options: AnsweringOptions, route: Route): RequestHandler {
   return async function answeringHandler(req: Request, res: Response) {
-    const { model } = options.engine;
+    const served = options.models.chosenBy(req.body);
+    const { model } = served.engine;
     const rules = {
-      models: [model.id],
+      models: options.models.names,
       modelRequired: route.modelRequired,
       contextSize: model.contextSize,
       isRemote: model.isRemote ?? false,
       defaults: options.defaults,
     };
     const { stream, generate, writer } = route.read(req.body, rules, model.id);
+    if (model.makes === 'embeddings') throw new ApiError('text_unsupported', { param: 'model' });
     if (model.isRemote === true && 'prompt' in generate.input) {
       throw unsupported('prompt', 'the remote service behind it takes conversations');
     }
 
-    const { signal, events } = startGeneration(generate, res, options);
+    const { signal, events } = startGeneration(generate, res, { ...options, served });
     try {
       if (stream) await sendStream(res, signal, events, writer, options.log);
       else await sendWhole(res, events, writer);

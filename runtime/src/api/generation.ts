@@ -8,7 +8,7 @@ import {
 } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import type { Metrics } from '../metrics.js';
-import type { Ticket } from './admission.js';
+import type { StopReason, Ticket } from './admission.js';
 import type { RequestContext } from './request-context.js';
 
 /** The client is gone: there is nobody to answer. */
@@ -20,6 +20,7 @@ export class ClientLeft extends Error {
 }
 
 export interface GenerationOptions {
+  /** The one that answers this request. */
   readonly engine: Engine;
   readonly metrics: Metrics;
 }
@@ -35,7 +36,7 @@ export async function* runGeneration(
   context: RequestContext,
   { engine, metrics, maxRequestSeconds }: GenerationOptions & { readonly maxRequestSeconds: number },
 ): AsyncGenerator<GenerateEvent, void> {
-  const record = new GenerationRecord(context, metrics);
+  const record = new GenerationRecord(context, metrics, engine.model.id);
   let workEnded = () => {};
   context.work = new Promise((resolve) => {
     workEnded = resolve;
@@ -55,15 +56,8 @@ export async function* runGeneration(
       // What an engine throws when it is aborted is its own business; why it was aborted is known here.
       if (!ticket.signal.aborted) throw error;
     }
-    if (ticket.signal.reason === 'client_left') throw new ClientLeft();
-    if (ticket.signal.reason === 'shutdown') throw new ApiError('shutting_down', { retryAfter: 5 });
-    if (ticket.signal.reason !== 'deadline') {
-      throw new EngineError('engine_interrupted', 'the engine ended an answer without saying so');
-    }
-    const values = { seconds: maxRequestSeconds };
-    if (!record.started) throw new ApiError('queue_timeout', { values, retryAfter: 30 });
-    if (!record.hasText) {
-      throw new ApiError('request_timeout', { values, headers: { 'x-should-retry': 'false' } });
+    if (ticket.signal.reason !== 'deadline' || !record.hasText) {
+      throw stopError(ticket.signal, record.started, maxRequestSeconds);
     }
     context.notes.push('deadline=reached');
     const end: GenerateEvent = {
@@ -82,10 +76,27 @@ export async function* runGeneration(
   }
 }
 
+/** What a request is answered with that was stopped from outside and has nothing to show. */
+export function stopError({ reason }: AbortSignal, hadStarted: boolean, seconds: number): Error {
+  switch (reason as StopReason | undefined) {
+    case 'client_left':
+      return new ClientLeft();
+    case 'shutdown':
+      return new ApiError('shutting_down', { retryAfter: 5 });
+    case 'deadline':
+      return hadStarted
+        ? new ApiError('request_timeout', { values: { seconds }, headers: { 'x-should-retry': 'false' } })
+        : new ApiError('queue_timeout', { values: { seconds }, retryAfter: 30 });
+    case undefined:
+      return new EngineError('engine_interrupted', 'the engine ended an answer without saying so');
+  }
+}
+
 /** Times and counts of one generation, on their way to the metrics and the log line. */
 class GenerationRecord {
   readonly #context: RequestContext;
   readonly #metrics: Metrics;
+  readonly #labels: { readonly model: string };
   #startedAt: number | undefined;
   #lastTextAt: number | undefined;
   #firstTextAt: number | undefined;
@@ -94,9 +105,10 @@ class GenerationRecord {
   #ended = false;
   #usage: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
 
-  constructor(context: RequestContext, metrics: Metrics) {
+  constructor(context: RequestContext, metrics: Metrics, model: string) {
     this.#context = context;
     this.#metrics = metrics;
+    this.#labels = { model };
   }
 
   get started(): boolean {
@@ -122,7 +134,7 @@ class GenerationRecord {
       case 'start':
         this.#startedAt = now;
         this.#usage = { ...this.#usage, promptTokens: event.promptTokens, cachedTokens: event.cachedTokens };
-        this.#metrics.queueTime.observe(this.#sinceArrival(now));
+        this.#metrics.queueTime.observe(this.#labels, this.#sinceArrival(now));
         break;
       case 'tool-call':
         break;
@@ -133,7 +145,7 @@ class GenerationRecord {
       case 'end':
         this.#usage = event.usage;
         this.#ended = true;
-        this.#metrics.requestLatency.observe(this.#sinceArrival(now));
+        this.#metrics.requestLatency.observe(this.#labels, this.#sinceArrival(now));
         break;
     }
   }
@@ -142,9 +154,9 @@ class GenerationRecord {
   close(): void {
     if (this.#startedAt === undefined) return;
     const { promptTokens, cachedTokens, completionTokens } = this.#usage;
-    this.#metrics.promptTokens.inc(promptTokens);
-    this.#metrics.cachedTokens.inc(cachedTokens);
-    this.#metrics.generationTokens.inc(completionTokens);
+    this.#metrics.promptTokens.inc(this.#labels, promptTokens);
+    this.#metrics.cachedTokens.inc(this.#labels, cachedTokens);
+    this.#metrics.generationTokens.inc(this.#labels, completionTokens);
     this.#context.generation = this.#figures();
     const queued = (this.#startedAt - this.#context.arrivedAt) / 1000;
     this.#context.notes.push(
@@ -174,10 +186,11 @@ class GenerationRecord {
       this.#firstTextAt = now;
       this.#firstTextTokens = tokens;
       this.#firstTextSeconds = this.#sinceArrival(now);
-      this.#metrics.timeToFirstToken.observe(this.#firstTextSeconds);
+      this.#metrics.timeToFirstToken.observe(this.#labels, this.#firstTextSeconds);
     } else {
       const perToken = (now - this.#lastTextAt) / 1000 / Math.max(1, tokens);
-      for (let token = 0; token < tokens; token++) this.#metrics.interTokenLatency.observe(perToken);
+      for (let token = 0; token < tokens; token++)
+        this.#metrics.interTokenLatency.observe(this.#labels, perToken);
     }
     this.#lastTextAt = now;
     this.#usage = { ...this.#usage, completionTokens: this.#usage.completionTokens + tokens };

@@ -3,36 +3,31 @@ import { Router, type Request } from 'express';
 
 import type { Authenticate } from '../access/bearer-auth.js';
 import type { TokenRegister } from '../access/token-register.js';
-import type { ResponseCache } from '../cache/response-cache.js';
 import type { BotConfig } from '../config/schema.js';
-import type { Engine } from '../engine/engine.js';
 import { ENGINE_RETRY_SECONDS } from '../errors/from-engine.js';
-import { ApiError } from '../errors/api-error.js';
 import type { Logger } from '../log/logger.js';
 import type { LogRing } from '../log/sinks.js';
 import type { Metrics } from '../metrics.js';
 import type { PolicyStore } from '../policy/store.js';
-import type { Admission } from './admission.js';
+import type { ServedModels } from '../serving/served-models.js';
 import type { AnsweringOptions } from './answering.js';
 import { chatHandler } from './chat.js';
 import { completionHandler } from './completion.js';
 import { embeddingsHandler } from './embeddings.js';
 import { onlyMethods } from './error-handler.js';
 import { jsonBody } from './json-body.js';
+import { requireModel } from './read-body.js';
 import { responseHandler } from './response.js';
 
 /** What the routes work with. One set per process, shared by both ports. */
 export interface ApiParts {
   readonly config: BotConfig;
-  readonly engine: Engine;
+  readonly models: ServedModels;
   /** Guards a route: who sent the request, and may they? */
   readonly authenticate: Authenticate;
   /** Undefined where the service has no folder to keep it in. */
   readonly register: TokenRegister | undefined;
   readonly policy: PolicyStore;
-  /** Undefined where it is switched off. */
-  readonly cache: ResponseCache | undefined;
-  readonly admission: Admission;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly ring: LogRing;
@@ -58,18 +53,16 @@ export const API_ROUTES = [
 ] as const;
 
 export function apiRouter(parts: ApiParts): Router {
-  const { config, engine } = parts;
+  const { config, models } = parts;
   const router = Router();
   const authenticated = parts.authenticate('chat');
   const mayReadMetrics = parts.authenticate('metrics:read');
 
   const answering: AnsweringOptions = {
-    engine,
-    admission: parts.admission,
+    models,
     metrics: parts.metrics,
     log: parts.log,
     policy: parts.policy,
-    cache: parts.cache,
     defaults: { maxTokens: config.max_tokens, temperature: config.temperature },
   };
 
@@ -92,29 +85,26 @@ export function apiRouter(parts: ApiParts): Router {
     .all(onlyMethods('POST'));
   router
     .route('/v1/embeddings')
-    .post(authenticated, jsonBody, embeddingsHandler(engine))
+    .post(authenticated, jsonBody, embeddingsHandler(answering))
     .all(onlyMethods('POST'));
 
-  const modelEntry = () => ({
-    id: engine.model.id,
+  const modelEntry = (id: string) => ({
+    id,
     object: 'model',
     created: parts.startedAt,
     owned_by: 'botstack',
   });
   router
     .route('/v1/models')
-    .get(authenticated, (_req, res) => void res.json({ object: 'list', data: [modelEntry()] }))
+    .get(authenticated, (_req, res) => void res.json({ object: 'list', data: models.names.map(modelEntry) }))
     .all(onlyMethods('GET', 'HEAD'));
   router
     .route('/v1/models/*id')
     .get(authenticated, (req, res) => {
       // Names may hold slashes.
       const model = ([] as string[]).concat(req.params['id'] ?? []).join('/');
-      if (model !== engine.model.id) {
-        const values = { model: model.slice(0, 128), available: engine.model.id };
-        throw new ApiError('model_not_found', { values, param: 'model' });
-      }
-      res.json(modelEntry());
+      requireModel(model, models.names);
+      res.json(modelEntry(model));
     })
     .all(onlyMethods('GET', 'HEAD'));
 
@@ -123,8 +113,8 @@ export function apiRouter(parts: ApiParts): Router {
     // Read by few, once each: made when somebody asks.
     .get(async (_req, res) => {
       const { openApiDocument } = await import('./openapi/document.js');
-      const { id, contextSize } = engine.model;
-      res.json(openApiDocument({ version: parts.version, models: [id], contextSize }));
+      const contextSize = Math.max(...models.all.map(({ engine }) => engine.model.contextSize));
+      res.json(openApiDocument({ version: parts.version, models: models.names, contextSize }));
     })
     .all(onlyMethods('GET', 'HEAD'));
 

@@ -5,23 +5,24 @@
 import type { Response } from 'express';
 
 import type { Identity } from '../access/identity.js';
-import type { ResponseCache } from '../cache/response-cache.js';
 import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
 import type { Logger } from '../log/logger.js';
+import type { Metrics } from '../metrics.js';
 import type { PolicyStore } from '../policy/store.js';
-import type { Admission } from './admission.js';
-import { ClientLeft, runGeneration, type GenerationOptions } from './generation.js';
+import type { ServedModel } from '../serving/served-models.js';
+import type { Ticket } from './admission.js';
+import { ClientLeft, runGeneration } from './generation.js';
 import { unsupported } from './read-body.js';
 import { contextOf, type RequestContext } from './request-context.js';
 import { screenInput, screenOutput, type HitReport } from './word-filter.js';
 
-export interface StartOptions extends GenerationOptions {
-  readonly admission: Admission;
+export interface StartOptions {
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly policy: PolicyStore;
-  /** Undefined where it is switched off. */
-  readonly cache: ResponseCache | undefined;
 }
+
+type OfModel = StartOptions & { readonly served: ServedModel };
 
 export interface StartedGeneration {
   /** Aborted when work on the request should end. */
@@ -33,12 +34,9 @@ export interface StartedGeneration {
 export function startGeneration(
   request: Omit<GenerateRequest, 'id'>,
   res: Response,
-  options: StartOptions,
+  options: OfModel,
 ): StartedGeneration {
-  const controller = new AbortController();
-  res.once('close', () => {
-    if (!res.writableFinished) controller.abort('client_left');
-  });
+  const controller = untilClientLeaves(res);
   const context = contextOf(res);
   const events = screened({ id: context.id, ...request }, controller, res, options);
   return { signal: controller.signal, events };
@@ -48,7 +46,7 @@ async function* screened(
   request: GenerateRequest,
   controller: AbortController,
   res: Response,
-  options: StartOptions,
+  options: OfModel,
 ): AsyncGenerator<GenerateEvent, void> {
   const { policy, log } = options;
   const report = hitReport(contextOf(res), log);
@@ -65,9 +63,10 @@ async function* cached(
   request: GenerateRequest,
   controller: AbortController,
   res: Response,
-  options: StartOptions,
+  options: OfModel,
 ): AsyncGenerator<GenerateEvent, void> {
-  const { cache, metrics } = options;
+  const { served, metrics } = options;
+  const { cache } = served;
   const context = contextOf(res);
   const key = cache?.keyOf(request);
   if (cache === undefined || key === undefined) return yield* admitted(request, controller, context, options);
@@ -83,7 +82,9 @@ async function* cached(
   for await (const event of admitted(request, controller, context, options)) {
     events.push(event);
     // Not what time, and not the request, has cut off. Before the last event: after it, nobody may ask for more.
-    if (event.type === 'end' && event.warning === undefined) await cache.set(key, events);
+    // Nor what another model may have said: it was switched meanwhile.
+    const isWhole = event.type === 'end' && event.warning === undefined && served.cache === cache;
+    if (isWhole) await cache.set(key, events);
     yield event;
   }
 }
@@ -99,13 +100,36 @@ async function* admitted(
   request: GenerateRequest,
   controller: AbortController,
   context: RequestContext,
-  options: StartOptions,
+  options: OfModel,
 ): AsyncGenerator<GenerateEvent, void> {
+  const { ticket, seconds } = enter(controller, context, options);
+  const { metrics, served } = options;
+  yield* runGeneration(request, ticket, context, {
+    engine: served.engine,
+    metrics,
+    maxRequestSeconds: seconds,
+  });
+}
+
+/** Through the model's door, with what the access policy allows whoever asks. @throws ApiError, ClientLeft */
+export function enter(
+  controller: AbortController,
+  { identity }: RequestContext,
+  { served, policy }: Pick<OfModel, 'served' | 'policy'>,
+): { readonly ticket: Ticket; readonly seconds: number } {
   if (controller.signal.reason === 'client_left') throw new ClientLeft();
-  const { overall, perToken, seconds } = options.policy.limitsFor(context.identity?.user);
-  const holder = { key: holderKey(context.identity), overall, perToken };
-  const ticket = options.admission.enter(holder, controller);
-  yield* runGeneration(request, ticket, context, { ...options, maxRequestSeconds: seconds });
+  const { overall, perToken, seconds } = policy.limitsFor(identity?.user);
+  const holder = { key: holderKey(identity), overall, perToken };
+  return { ticket: served.admission.enter(holder, controller), seconds };
+}
+
+/** Aborted when the client closes the connection before it has its answer. */
+export function untilClientLeaves(res: Response): AbortController {
+  const controller = new AbortController();
+  res.once('close', () => {
+    if (!res.writableFinished) controller.abort('client_left');
+  });
+  return controller;
 }
 
 /** Token ids are UUIDs, or else chosen by those who know the API key: none is this word. */
@@ -113,7 +137,7 @@ function holderKey(identity: Identity | undefined): string {
   return identity?.tokenId ?? 'API key';
 }
 
-function hitReport({ id, user }: RequestContext, log: Logger): HitReport {
+export function hitReport({ id, user }: RequestContext, log: Logger): HitReport {
   return (side, hits, blockedBy) => {
     const rules = [...hits].map(([rule, count]) => `${JSON.stringify(rule)} x${count}`).join(', ');
     const what = blockedBy === undefined ? 'masked' : `blocked by ${JSON.stringify(blockedBy)}`;

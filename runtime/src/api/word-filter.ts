@@ -13,21 +13,41 @@ export function screenInput(
   screen: WordScreen,
   report: HitReport,
 ): GenerateRequest['input'] {
-  if (screen.isEmpty) return input;
-  const hits = new Map<string, number>();
-  const clean = (text: string): string => {
-    const screened = screen.screen(text);
-    for (const [rule, count] of screened.hits) hits.set(rule, (hits.get(rule) ?? 0) + count);
-    if (screened.blockedBy !== undefined) {
-      report('input', hits, screened.blockedBy);
-      throw new ApiError('content_filter', { param: 'messages' in input ? 'messages' : 'prompt' });
-    }
-    return screened.text;
-  };
-  const result =
+  const param = 'messages' in input ? 'messages' : 'prompt';
+  return screened(input, param, screen, report, (clean) =>
     'prompt' in input
       ? { prompt: clean(input.prompt) }
-      : { messages: input.messages.map((message) => cleanMessage(message, clean)) };
+      : { messages: input.messages.map((message) => cleanMessage(message, clean)) },
+  );
+}
+
+/** The same for texts of which vectors are made. @throws ApiError content_filter for one that is blocked */
+export function screenTexts(
+  texts: readonly string[],
+  screen: WordScreen,
+  report: HitReport,
+): readonly string[] {
+  return screened(texts, 'input', screen, report, (clean) => texts.map(clean));
+}
+
+function screened<Given>(
+  given: Given,
+  param: string,
+  screen: WordScreen,
+  report: HitReport,
+  apply: (clean: (text: string) => string) => Given,
+): Given {
+  if (screen.isEmpty) return given;
+  const hits = new Map<string, number>();
+  const result = apply((text) => {
+    const found = screen.screen(text);
+    for (const [rule, count] of found.hits) hits.set(rule, (hits.get(rule) ?? 0) + count);
+    if (found.blockedBy !== undefined) {
+      report('input', hits, found.blockedBy);
+      throw new ApiError('content_filter', { param });
+    }
+    return found.text;
+  });
   if (hits.size > 0) report('input', hits, undefined);
   return result;
 }

@@ -1,5 +1,6 @@
-/** The response cache that the configuration asks for. */
+/** The response caches that the configuration asks for: one for each model, in one store. */
 import type { ApiKeys } from '../access/api-keys.js';
+import type { ModelConfig } from '../config/models.js';
 import type { BotConfig } from '../config/schema.js';
 import type { Logger } from '../log/logger.js';
 import { fingerprintOf } from './model-fingerprint.js';
@@ -7,19 +8,31 @@ import { ResponseCache, type AnswerStore } from './response-cache.js';
 
 const MB = 1024 * 1024;
 
-/** Undefined where it is switched off. Each kind is loaded only where it is used. */
-export async function openCache(
+export interface ResponseCaches {
+  /** Undefined where it is switched off. */
+  of(model: ModelConfig): Promise<ResponseCache | undefined>;
+  close(): Promise<void>;
+}
+
+/** Each kind of store is loaded only where it is used. */
+export async function openCaches(
   config: BotConfig,
   keys: ApiKeys,
   version: string,
   log: Logger,
-): Promise<ResponseCache | undefined> {
+): Promise<ResponseCaches> {
   const store = await openStore(config, keys, log);
-  if (store === undefined) return undefined;
-  const { model_path: path, remote_service: remote, engine } = config;
-  const model = path === undefined ? remote?.endpoint : await fingerprintOf(path);
-  const fingerprint = JSON.stringify([version, model, config.model_name, engine]);
-  return new ResponseCache({ store, fingerprint, keys });
+  return {
+    async of({ path, remote, name, engine }) {
+      if (store === undefined) return undefined;
+      const model = path === undefined ? remote?.endpoint : await fingerprintOf(path);
+      const fingerprint = JSON.stringify([version, model, name, engine]);
+      return new ResponseCache({ store, fingerprint, keys });
+    },
+    async close() {
+      await store?.close();
+    },
+  };
 }
 
 async function openStore(config: BotConfig, keys: ApiKeys, log: Logger): Promise<AnswerStore | undefined> {

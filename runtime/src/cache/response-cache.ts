@@ -52,10 +52,6 @@ export class ResponseCache {
   async set(key: string, events: readonly GenerateEvent[]): Promise<void> {
     await this.#options.store.set(key, JSON.stringify(joined(events)));
   }
-
-  close(): Promise<void> {
-    return this.#options.store.close();
-  }
 }
 
 /** One piece instead of one for each token, where nothing but the text would be lost. */

@@ -5,6 +5,7 @@ import { CORE_SCHEMA, load as parseYaml, YAMLException } from 'js-yaml';
 
 import { explainIssues } from '../errors/validation.js';
 import { fillFromEnvironment, type Environment } from './environment.js';
+import { modelsOf } from './models.js';
 import { configSchema, knownKeys, type BotConfig } from './schema.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/bot/config.yaml';
@@ -44,9 +45,10 @@ export function loadConfig(file: string, env: Environment): BotConfig {
 /** Checks what the schema cannot: that the files and folders named are there. @throws ConfigError */
 export function checkPaths(file: string, config: BotConfig): void {
   const problems: string[] = [];
-  if (config.model_path !== undefined && !isReadableFile(config.model_path)) {
+  for (const { key, path } of modelsOf(config)) {
+    if (path === undefined || isReadableFile(path)) continue;
     problems.push(
-      `\`model_path\` names ${config.model_path}, which is not a readable file; ` +
+      `\`${key}model_path\` names ${path}, which is not a readable file; ` +
         'fetch a model with `bot model pull`, or correct the path',
     );
   }

@@ -9,6 +9,9 @@ import { flag, integer, numberBetween, oneOf, text } from './fields.js';
 /** Shorter keys can be guessed; the stack generates 32 characters and more. */
 export const MIN_API_KEY_LENGTH = 16;
 
+/** Each local one is a process of its own. */
+const MOST_FURTHER_MODELS = 15;
+
 const REDIS_URL = 'a rediss:// address (redis:// only for localhost)';
 
 const apiKey = () =>
@@ -52,12 +55,15 @@ const security = z.strictObject({
   encryption: oneOf(['AES-256-GCM', 'AES-256-CBC']).default('AES-256-GCM'),
 });
 
+const contextSize = () => integer(256, 131072);
+const sequences = () => integer(1, 32);
+
 /** Defaults of these are the engine's own: it fits them to the machine. */
 const engine = z.strictObject({
   /** Tokens of context of each sequence. Memory grows with context_size x sequences. */
-  context_size: integer(256, 131072).default(4096),
+  context_size: contextSize().default(4096),
   /** Requests evaluated at the same time; further ones wait. */
-  sequences: integer(1, 32).default(4),
+  sequences: sequences().default(4),
   /** Threads of computation. More than the machine's cores makes it slower. */
   threads: integer(1, 256).optional(),
   /** Tokens evaluated in one step while prompts are read. */
@@ -69,6 +75,13 @@ const engine = z.strictObject({
   prompt_cache_mib: integer(0, 1_048_576).optional(),
   /** Seconds in which the model has to be loaded and to answer; an engine that takes longer counts as hung. Default: 170, more from 10 GB on. */
   load_timeout_seconds: integer(10, 3600).optional(),
+});
+
+/** The same without its defaults. */
+const engineOverrides = z.strictObject({
+  ...engine.shape,
+  context_size: contextSize().optional(),
+  sequences: sequences().optional(),
 });
 
 const limits = z.strictObject({
@@ -105,6 +118,21 @@ const remoteService = z.strictObject({
   retries: integer(0, 10).default(2),
 });
 
+const modelPath = () => text(4096);
+const modelName = () =>
+  z.string().regex(/^[\w.:/-]{1,128}$/, { error: '1 to 128 letters, digits and . _ : / -' });
+
+/** A further model: the same keys as the first one has at the top of the file. */
+const furtherModel = z.strictObject({
+  /** A GGUF file. Exactly one of model_path and remote_service is set. */
+  model_path: modelPath().optional(),
+  remote_service: remoteService.optional(),
+  /** The name clients use. Default: the file's name without `.gguf`; a remote service's has to be set. */
+  model_name: modelName().optional(),
+  /** What is to be otherwise than in `engine` at the top of the file. */
+  engine: engineOverrides.optional(),
+});
+
 const cache = z
   .strictObject({
     /** Keeps answers to deterministic requests (temperature 0, or a seed): nowhere, in this process, or in Redis. */
@@ -139,12 +167,14 @@ export const configSchema = z
     /** Short form of `security.api_key`. */
     api_key: apiKey().optional(),
     /** A GGUF file. Exactly one of model_path and remote_service is set. */
-    model_path: text(4096).optional(),
+    model_path: modelPath().optional(),
     /** The name clients use. Default: the file's name without `.gguf`. */
-    model_name: z
-      .string()
-      .regex(/^[\w.:/-]{1,128}$/, { error: '1 to 128 letters, digits and . _ : / -' })
-      .optional(),
+    model_name: modelName().optional(),
+    /** Models served beside that one, local and remote; the memory has to hold all local ones together. */
+    models: z
+      .array(furtherModel, { error: 'a list of models' })
+      .max(MOST_FURTHER_MODELS, { error: `a list of at most ${MOST_FURTHER_MODELS} models` })
+      .default([]),
     /** Most tokens of an answer whose request names no limit. */
     max_tokens: integer(1, 131072).default(2048),
     /** Sampling temperature of a request that names none. */
@@ -161,7 +191,7 @@ export const configSchema = z
     state_directory: text(4096).optional(),
   })
   .superRefine((config, context) => {
-    const complain = (path: string[], message: string) =>
+    const complain = (path: (string | number)[], message: string) =>
       context.addIssue({ code: 'custom', path, message, params: { sentence: true } });
 
     if (config.model_path !== undefined && config.remote_service !== undefined) {
@@ -170,6 +200,23 @@ export const configSchema = z
     if (config.model_path === undefined && config.remote_service === undefined) {
       complain(['model_path'], 'set `model_path` to a GGUF file, or `remote_service` to use another service');
     }
+    const names = [config, ...config.models].map(modelIdOf);
+    config.models.forEach((model, index) => {
+      const [name, at] = [names[index + 1], `models[${index}]`];
+      if ((model.model_path === undefined) === (model.remote_service === undefined)) {
+        complain(['models', index], `set one of \`${at}.model_path\` and \`${at}.remote_service\``);
+      } else if (model.remote_service !== undefined && model.model_name === undefined) {
+        complain(
+          ['models', index, 'model_name'],
+          `set \`${at}.model_name\`: the remote service's name for it`,
+        );
+      } else if (name !== undefined && names.indexOf(name) <= index) {
+        complain(
+          ['models', index, 'model_name'],
+          `\`${at}\` is the second model called ${name}: set its \`model_name\``,
+        );
+      }
+    });
     if (config.logging.cloudwatch_metrics && config.logging.directory === undefined) {
       complain(
         ['logging', 'cloudwatch_metrics'],
@@ -195,9 +242,18 @@ export const configSchema = z
 
 export type BotConfig = z.output<typeof configSchema>;
 
+/** One model, as the top of the file or an entry of `models` names it. */
+export type ModelSource = Pick<BotConfig, 'model_path' | 'model_name' | 'remote_service'>;
+
+/** The name clients use. */
+export function modelIdOf({ model_name: name, model_path: path }: ModelSource): string {
+  // No `node:path`: the schema is pure.
+  return name ?? path?.replace(/^.*\//, '').replace(/\.gguf$/i, '') ?? 'remote';
+}
+
 /** The key names at a path of the schema, for "did you mean". */
 export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
-  const at = path.join('.');
+  const at = path.join('.').replace(/^models\.\d+/, 'models[]');
   const shapes: Record<string, object> = {
     '': configSchema.shape,
     service: service.shape,
@@ -208,6 +264,11 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
     remote_service: remoteService.shape,
     'remote_service.auth': remoteService.shape.auth.shape,
     'remote_service.timeouts': remoteTimeouts.shape,
+    'models[]': furtherModel.shape,
+    'models[].engine': engineOverrides.shape,
+    'models[].remote_service': remoteService.shape,
+    'models[].remote_service.auth': remoteService.shape.auth.shape,
+    'models[].remote_service.timeouts': remoteTimeouts.shape,
     cache: cache.shape,
     logging: logging.shape,
   };

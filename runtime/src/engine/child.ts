@@ -1,11 +1,13 @@
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { BatchingStrategy } from './batching-strategy.js';
+import { Embedder } from './embedder.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
-import { loadModel } from './load-model.js';
+import { loadModel, type LoadedContext, type LoadedEmbedder } from './load-model.js';
+import type { MemoryPlan } from './memory-plan.js';
 import { PromptCache } from './prompt-cache.js';
 import { promptCacheBytes } from './prompt-cache-size.js';
 import { PromptRenderer, type RenderedPrompt } from './prompt.js';
-import type { ErrorDetails, FromChild, ToChild } from './protocol.js';
+import type { ErrorDetails, FromChild, LoadedModel, RequestEvent, ToChild } from './protocol.js';
 import { Scheduler } from './scheduler.js';
 import { SequencePlacement } from './sequence-placement.js';
 import { StepPlanner } from './step-planner.js';
@@ -20,60 +22,108 @@ import type { ModelSettings } from './options.js';
  * speed, and every file or DNS job of a shared pool would wait behind it.
  */
 
-interface RunningModel {
-  readonly scheduler: Scheduler;
+interface WritingModel {
+  readonly kind: 'text';
+  readonly work: Scheduler;
   readonly prompts: PromptRenderer;
   readonly rules: AnswerRulesMaker;
   readonly contextSize: number;
 }
 
-let running: RunningModel | undefined;
+interface EmbeddingModel {
+  readonly kind: 'embeddings';
+  readonly work: Embedder;
+}
+
+let running: WritingModel | EmbeddingModel | undefined;
 
 function send(message: FromChild): void {
   // Without the parent there is nobody to work for: `disconnect` ends the process.
   if (process.connected) process.send?.(message);
 }
 
-async function load(settings: ModelSettings): Promise<void> {
+const emit = (events: readonly RequestEvent[]): void => send({ type: 'events', events });
+
+async function load(settings: ModelSettings, memory: MemoryPlan): Promise<void> {
   try {
     const batching = new BatchingStrategy();
-    const { model, context, sequences, notes } = await loadModel(settings, batching);
+    const loaded = await loadModel(settings, batching, memory);
+    const { llama } = loaded.model;
     const threads = new ThreadGovernor({
       most: settings.threads,
-      setThreads: (count) => (model.llama.maxThreads = count),
+      setThreads: (count) => (llama.maxThreads = count),
     });
-    const prompts = new PromptRenderer(model);
-    const planner = new StepPlanner({ batchSize: settings.batchSize });
-    const cacheSize = await promptCacheBytes(settings.promptCacheMiB);
-    const scheduler = new Scheduler({
-      sequences: sequences.length,
-      placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
-      vocabularySize: model.fileInfo.metadata.tokenizer.ggml.tokens.length,
-      batching,
-      planner,
-      threads,
-      emit: (events) => send({ type: 'events', events }),
-    });
-    await warmUp({ model, sequences, batching, planner, threads });
-    const rules = new AnswerRulesMaker(model, prompts.toolForm);
-    running = { scheduler, prompts, rules, contextSize: context.contextSize };
-    send({
-      type: 'ready',
-      model: {
-        contextSize: context.contextSize,
-        sequences: sequences.length,
-        notes: [...notes, cacheSize.note, `chat template: ${prompts.format}`],
-      },
-    });
+    const model =
+      loaded.kind === 'text'
+        ? await startWriting(loaded, { settings, memory, batching, threads })
+        : await startEmbedding(loaded, settings, threads);
+    send({ type: 'ready', model });
   } catch (error) {
     if (!(error instanceof UnusableModel)) throw error;
     send({ type: 'unusable', message: error.message, details: error.details });
   }
 }
 
+async function startWriting(
+  { model, context, sequences, notes }: LoadedContext,
+  { settings, memory, batching, threads }: WritingParts,
+): Promise<LoadedModel> {
+  const prompts = new PromptRenderer(model);
+  const planner = new StepPlanner({ batchSize: settings.batchSize });
+  const cacheSize = await promptCacheBytes(settings, memory);
+  const work = new Scheduler({
+    sequences: sequences.length,
+    placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
+    vocabularySize: model.fileInfo.metadata.tokenizer.ggml.tokens.length,
+    batching,
+    planner,
+    threads,
+    emit,
+  });
+  await warmUp({ model, sequences, batching, planner, threads });
+  const rules = new AnswerRulesMaker(model, prompts.toolForm);
+  running = { kind: 'text', work, prompts, rules, contextSize: context.contextSize };
+  return {
+    makes: 'text',
+    contextSize: context.contextSize,
+    sequences: sequences.length,
+    notes: [...notes, cacheSize.note, `chat template: ${prompts.format}`],
+  };
+}
+
+interface WritingParts {
+  readonly settings: ModelSettings;
+  readonly memory: MemoryPlan;
+  readonly batching: BatchingStrategy;
+  readonly threads: ThreadGovernor;
+}
+
+async function startEmbedding(
+  { context, contextSize, notes }: LoadedEmbedder,
+  { sequences }: ModelSettings,
+  threads: ThreadGovernor,
+): Promise<LoadedModel> {
+  const work = new Embedder({ context, contextSize, sequences, threads, emit });
+  // Proof that it works, before it is said to.
+  const { values } = await work.vector('one two three');
+  running = { kind: 'embeddings', work };
+  const dimensions = values.length;
+  return {
+    makes: 'embeddings',
+    contextSize,
+    sequences,
+    dimensions,
+    notes: [...notes, `${dimensions} dimensions`],
+  };
+}
+
 function generate(id: number, request: GenerateRequest): void {
   if (running === undefined) throw new Error('a request came before the model was ready');
-  const { scheduler, prompts, rules: rulesMaker, contextSize } = running;
+  if (running.kind === 'embeddings') {
+    refuse(id, 'text_refused', 'the model makes embeddings and does not write', {});
+    return;
+  }
+  const { work: scheduler, prompts, rules: rulesMaker, contextSize } = running;
   let prompt: RenderedPrompt;
   let rules: AnswerRules | undefined;
   try {
@@ -104,7 +154,7 @@ function generate(id: number, request: GenerateRequest): void {
 }
 
 function refuse(id: number, code: EngineErrorCode, message: string, details: ErrorDetails): void {
-  send({ type: 'events', events: [[id, { type: 'error', code, message, details }]] });
+  emit([[id, { type: 'error', code, message, details }]]);
 }
 
 function messageOf(error: unknown): string {
@@ -114,26 +164,30 @@ function messageOf(error: unknown): string {
 process.on('message', (message: ToChild) => {
   switch (message.type) {
     case 'load':
-      void load(message.settings);
+      void load(message.settings, message.memory);
       break;
     case 'generate':
       generate(message.id, message.request);
       break;
+    case 'embed':
+      if (running?.kind === 'embeddings') running.work.submit(message.id, message.inputs);
+      else refuse(message.id, 'embeddings_refused', 'the model makes no embeddings', {});
+      break;
     case 'cancel':
-      running?.scheduler.cancel(message.id);
+      running?.work.cancel(message.id);
       break;
     case 'ping':
       send({
         type: 'pong',
-        stepMs: running?.scheduler.stepMs ?? 0,
-        promptCache: running?.scheduler.promptCache,
+        stepMs: running?.work.stepMs ?? 0,
+        promptCache: running?.kind === 'text' ? running.work.promptCache : undefined,
       });
       break;
     case 'stats':
-      if (running !== undefined) send({ type: 'stats', stats: running.scheduler.stats });
+      if (running?.kind === 'text') send({ type: 'stats', stats: running.work.stats });
       break;
     case 'stop':
-      void Promise.resolve(running?.scheduler.stop()).then(() => process.exit(0));
+      void Promise.resolve(running?.work.stop()).then(() => process.exit(0));
       break;
   }
 });

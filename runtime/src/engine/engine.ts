@@ -4,6 +4,7 @@
  */
 
 import type { JsonSchema } from '../grammar/schema-reading.js';
+import type { MemoryPlan } from './memory-plan.js';
 
 /** One message of a conversation, already reduced to text. */
 export interface ChatMessage {
@@ -139,8 +140,26 @@ export type GenerateEvent =
       readonly warning?: string;
     };
 
-/** `loading` until the model has answered once; `restarting` after a crash; `failed` when it cannot be started. */
-export type EngineState = 'loading' | 'ready' | 'restarting' | 'failed' | 'stopped';
+/** Texts, or tokens of the model's own vocabulary, to be made into one vector each. */
+export interface EmbedRequest {
+  /** As in GenerateRequest. */
+  readonly id: string;
+  readonly inputs: readonly (string | readonly number[])[];
+  /** Shorter vectors than the model's own, where it can. */
+  readonly dimensions?: number;
+}
+
+export interface Embeddings {
+  /** One for each input, in their order, of length 1. */
+  readonly vectors: readonly Float32Array[];
+  readonly promptTokens: number;
+}
+
+/**
+ * `loading` until the model has answered once; `switching` while another model takes its place and requests wait for
+ * it; `restarting` after a crash; `failed` when it cannot be started.
+ */
+export type EngineState = 'loading' | 'ready' | 'switching' | 'restarting' | 'failed' | 'stopped';
 
 /** Conversations that lost their sequence to another and wait in memory for their next turn. */
 export interface PromptCacheFigures {
@@ -176,6 +195,10 @@ export interface ModelInfo {
   readonly sequences: number;
   /** A remote service answers: it takes conversations only, no raw prompts, and judges schemas itself. @default false */
   readonly isRemote?: boolean;
+  /** What requests it takes. @default 'text' */
+  readonly makes?: 'text' | 'embeddings' | 'both';
+  /** Of the vectors that it makes, where that is known. */
+  readonly dimensions?: number;
   /** For people: settings chosen and why, one line each. */
   readonly notes: readonly string[];
 }
@@ -183,13 +206,15 @@ export interface ModelInfo {
 export interface Engine {
   readonly model: ModelInfo;
   /** Starts and resolves when the model has answered; rejects with an EngineError that says why not. */
-  start(): Promise<void>;
+  start(memory?: MemoryPlan): Promise<void>;
   status(): EngineStatus;
   /**
    * Answers one prompt. Aborting the signal, or leaving the loop early, cancels the work and frees the sequence.
    * @throws EngineError
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
+  /** Only where the model makes embeddings. @throws EngineError */
+  embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings>;
   /** Called at each change of state. Returns a function that unsubscribes. */
   onState(listener: (status: EngineStatus) => void): () => void;
   /** Cancels what is running and frees memory. The caller drains first. */
@@ -201,6 +226,10 @@ export type EngineErrorCode =
   | 'context_length_exceeded'
   /** The model's chat template cannot render these messages, for example because roles do not alternate. */
   | 'prompt_refused'
+  /** The model makes no embeddings. */
+  | 'embeddings_refused'
+  /** It makes nothing else. */
+  | 'text_refused'
   /** The form that the answer should have cannot be kept to: a schema that is too large, for example. */
   | 'format_refused'
   /** The engine is loading, restarting or failed; try again later. */

@@ -1,4 +1,5 @@
 import type { GenerateEvent, TextEvent } from './engine.js';
+import type { VectorEvent } from './protocol.js';
 
 /**
  * Hands events from a callback to one `for await`. Pieces of text that a slow consumer has not taken yet are joined,
@@ -10,7 +11,8 @@ export class EventQueue {
   #ended = false;
   #wake: (() => void) | undefined;
 
-  push(event: GenerateEvent): void {
+  push(event: GenerateEvent | VectorEvent): void {
+    if (event.type === 'vector') return;
     const last = this.#events.at(-1);
     if (event.type === 'text' && last?.type === 'text') {
       this.#events[this.#events.length - 1] = joined(last, event);

@@ -1,16 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readGgufFileInfo } from 'node-llama-cpp';
-import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel } from 'node-llama-cpp';
+import type {
+  Llama,
+  LlamaContext,
+  LlamaContextSequence,
+  LlamaEmbeddingContext,
+  LlamaModel,
+} from 'node-llama-cpp';
 import { ModelError } from '../models/errors.js';
 import { checkGgufFile } from '../models/gguf-file.js';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { checkComplete } from './complete-file.js';
 import { availableMemory, mebibytes } from './memory.js';
 import { estimateMemory, ggmlType, startLlama } from './memory-estimate.js';
+import type { MemoryPlan } from './memory-plan.js';
+import { modelKind, type ModelKind } from './model-kind.js';
 import type { ModelSettings } from './options.js';
 import { UnusableModel } from './unusable-model.js';
 
+/** A model that answers with text. */
 export interface LoadedContext {
+  readonly kind: 'text';
   readonly model: LlamaModel;
   readonly context: LlamaContext;
   /** All there are, in order of their ids, kept for the life of the process: making them anew costs speed. */
@@ -19,14 +29,27 @@ export interface LoadedContext {
   readonly notes: readonly string[];
 }
 
+/** A model that makes vectors. */
+export interface LoadedEmbedder {
+  readonly kind: 'embeddings';
+  readonly model: LlamaModel;
+  readonly context: LlamaEmbeddingContext;
+  readonly contextSize: number;
+  readonly notes: readonly string[];
+}
+
 /** Loads the model and makes its context. @throws UnusableModel with cause and remedy. */
-export async function loadModel(settings: ModelSettings, batching: BatchingStrategy): Promise<LoadedContext> {
+export async function loadModel(
+  settings: ModelSettings,
+  batching: BatchingStrategy,
+  memory: MemoryPlan,
+): Promise<LoadedContext | LoadedEmbedder> {
   const complaints: string[] = [];
   const notes: string[] = [];
   try {
     await checkGgufFile(settings.modelPath);
     const llama = await startLlama(settings.threads, (text) => complaints.push(text));
-    const contextSize = await checkFits(llama, settings, notes);
+    const { contextSize, kind } = await checkFits(llama, settings, memory, notes);
     const model = await llama.loadModel({
       modelPath: settings.modelPath,
       gpuLayers: 0,
@@ -34,6 +57,12 @@ export async function loadModel(settings: ModelSettings, batching: BatchingStrat
       useMmap: false,
       ignoreMemorySafetyChecks: true,
     });
+    if (kind === 'embeddings') {
+      const { threads } = settings;
+      // A pooled vector is made of one evaluation: the whole input has to fit a batch.
+      const shape = { contextSize, batchSize: contextSize, threads, ignoreMemorySafetyChecks: true };
+      return { kind, model, context: await model.createEmbeddingContext(shape), contextSize, notes };
+    }
     const context = await model.createContext({
       contextSize,
       sequences: settings.sequences,
@@ -48,7 +77,7 @@ export async function loadModel(settings: ModelSettings, batching: BatchingStrat
       failedCreationRemedy: false,
     });
     const sequences = Array.from({ length: settings.sequences }, () => context.getSequence());
-    return { model, context, sequences, notes };
+    return { kind, model, context, sequences, notes };
   } catch (error) {
     if (error instanceof UnusableModel) throw error;
     if (error instanceof ModelError)
@@ -62,30 +91,37 @@ export async function loadModel(settings: ModelSettings, batching: BatchingStrat
 }
 
 /** Compares what the model and its context need with what there is, before anything is allocated. */
-async function checkFits(llama: Llama, settings: ModelSettings, notes: string[]): Promise<number> {
+async function checkFits(
+  llama: Llama,
+  settings: ModelSettings,
+  { reservedBytes }: MemoryPlan,
+  notes: string[],
+): Promise<{ readonly contextSize: number; readonly kind: ModelKind }> {
   const file = await readGgufFileInfo(settings.modelPath, { sourceType: 'filesystem', logWarnings: false });
   await checkComplete(settings.modelPath, file);
+  const kind = modelKind(settings.modelPath, file);
   const { weightsBytes, contextBytes, contextSize } = await estimateMemory(llama, file, settings);
   if (contextSize < settings.contextSize) {
     notes.push(
       `context_size is ${contextSize}, not ${settings.contextSize}: the model was trained for no more`,
     );
   }
-  const parts =
-    `${mebibytes(weightsBytes)} for the weights and ${mebibytes(contextBytes)} for ` +
-    `${settings.sequences} sequences of ${contextSize} tokens`;
+  const sequences = kind === 'embeddings' ? 'an input' : `${settings.sequences} sequences`;
+  const parts = `${mebibytes(weightsBytes)} for the weights and ${mebibytes(contextBytes)} for ${sequences} of ${contextSize} tokens`;
   notes.push(`memory: ${parts}`);
   const needed = weightsBytes + contextBytes;
   const available = await availableMemory();
-  if (available !== undefined && needed > available.bytes) {
+  const free = available === undefined ? Infinity : Math.max(0, available.bytes - reservedBytes);
+  if (available !== undefined && needed > free) {
+    const others = reservedBytes === 0 ? '' : `, without ${mebibytes(reservedBytes)} that are reserved`;
     throw new UnusableModel(
-      `the model needs ${mebibytes(needed)} of memory (${parts}), but only ${mebibytes(available.bytes)} are free ` +
-        `(${available.source}); lower engine.context_size or engine.sequences, set engine.kv_cache_type to q8_0, ` +
+      `the model needs ${mebibytes(needed)} of memory (${parts}), but only ${mebibytes(free)} are free ` +
+        `(${available.source}${others}); lower engine.context_size or engine.sequences, set engine.kv_cache_type to q8_0, ` +
         'or take a smaller model or a larger machine',
-      { neededBytes: needed, availableBytes: available.bytes },
+      { neededBytes: needed, availableBytes: free },
     );
   }
-  return contextSize;
+  return { contextSize, kind };
 }
 
 function explainLoadError(path: string, error: unknown, complaints: readonly string[]): string {

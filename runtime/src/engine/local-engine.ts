@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import type { Engine } from './engine.js';
-import type { LocalEngineOptions } from './options.js';
+import { estimateModels, type Estimate } from './estimate-models.js';
+import { resolveModelSettings, type LocalEngineOptions } from './options.js';
 import { SupervisedEngine } from './supervised-engine.js';
 
 export type { LocalEngineOptions } from './options.js';
@@ -10,6 +10,17 @@ export type { LocalEngineOptions } from './options.js';
  *
  * Only the compiled program can import this file (`import.meta`); tests make a `SupervisedEngine` themselves.
  */
-export function createLocalEngine(options: LocalEngineOptions): Engine {
-  return new SupervisedEngine(options, fileURLToPath(new URL('./child.js', import.meta.url)));
+export function createLocalEngine(options: LocalEngineOptions): SupervisedEngine {
+  return new SupervisedEngine(options, beside('child.js'));
+}
+
+/** What each of these engines would take. */
+export function estimateLocal(
+  models: readonly Omit<LocalEngineOptions, 'log'>[],
+): Promise<readonly Estimate[]> {
+  return estimateModels(models.map(resolveModelSettings), beside('estimate-child.js'));
+}
+
+function beside(file: string): string {
+  return fileURLToPath(new URL(file, import.meta.url));
 }

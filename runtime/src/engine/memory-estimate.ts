@@ -1,5 +1,6 @@
 import { getLlama, GgmlType, GgufInsights, LlamaLogLevel } from 'node-llama-cpp';
 import type { GgufFileInfo, Llama } from 'node-llama-cpp';
+import { modelKind } from './model-kind.js';
 import type { KvCacheType, ModelSettings } from './options.js';
 
 export interface MemoryEstimate {
@@ -10,7 +11,11 @@ export interface MemoryEstimate {
   readonly contextSize: number;
 }
 
-export type ContextShape = Omit<ModelSettings, 'modelPath' | 'threads'>;
+/** What the estimate depends on. */
+export type ContextShape = Pick<
+  ModelSettings,
+  'contextSize' | 'sequences' | 'batchSize' | 'flashAttention' | 'kvCacheType'
+>;
 
 /**
  * What llama.cpp will allocate for this model and context, to the byte: it plans the allocation without making it.
@@ -19,15 +24,18 @@ export type ContextShape = Omit<ModelSettings, 'modelPath' | 'threads'>;
 export async function estimateMemory(
   llama: Llama,
   file: GgufFileInfo,
-  shape: ContextShape,
+  shape: ContextShape & Pick<ModelSettings, 'modelPath'>,
 ): Promise<MemoryEstimate> {
   const insights = await GgufInsights.from(file, llama);
   const contextSize = Math.min(shape.contextSize, insights.trainContextSize ?? shape.contextSize);
   const weights = await insights.estimateModelResourceRequirementsV2({ gpuLayers: 0, useMmap: false });
+  const embeds = modelKind(shape.modelPath, file) === 'embeddings';
   const context = await insights.estimateContextResourceRequirementsV2({
     contextSize,
-    sequences: shape.sequences,
-    batchSize: shape.batchSize,
+    // As the engine makes it: see load-model.ts.
+    ...(embeds
+      ? { sequences: 1, batchSize: contextSize, isEmbeddingContext: true }
+      : { sequences: shape.sequences, batchSize: shape.batchSize }),
     modelGpuLayers: 0,
     flashAttention: shape.flashAttention,
     kvCacheKeyType: ggmlType(shape.kvCacheType),

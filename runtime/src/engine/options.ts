@@ -25,6 +25,8 @@ export interface LocalEngineOptions {
    * new. 0: none. @default a quarter of the memory that is free when the model is loaded, at most 1024
    */
   readonly promptCacheMiB?: number;
+  /** What of the free memory that default takes. Less where several models share it. @default 0.25 */
+  readonly promptCacheShare?: number;
   /** Seconds from the engine's start until it has to answer; then it is killed. @default 170, more from 10 GB on */
   readonly loadTimeoutSeconds?: number;
   readonly log: (level: 'INF' | 'WRN' | 'ERR', text: string) => void;
@@ -41,6 +43,7 @@ export interface ModelSettings {
   readonly kvCacheType: KvCacheType;
   /** `undefined`: from the memory that is free. */
   readonly promptCacheMiB: number | undefined;
+  readonly promptCacheShare: number;
 }
 
 export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): ModelSettings {
@@ -53,6 +56,8 @@ export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): 
     flashAttention: options.flashAttention ?? true,
     kvCacheType: options.kvCacheType ?? 'f16',
     promptCacheMiB: options.promptCacheMiB,
+    // The rest is for answers, the page cache and other programs.
+    promptCacheShare: options.promptCacheShare ?? 0.25,
   };
 }
 

@@ -1,4 +1,11 @@
-import type { EngineErrorCode, GenerateEvent, GenerateRequest, PromptCacheFigures } from './engine.js';
+import type {
+  EmbedRequest,
+  EngineErrorCode,
+  GenerateEvent,
+  GenerateRequest,
+  PromptCacheFigures,
+} from './engine.js';
+import type { MemoryPlan } from './memory-plan.js';
 import type { ModelSettings } from './options.js';
 
 /**
@@ -6,8 +13,9 @@ import type { ModelSettings } from './options.js';
  * the types are the contract; `id` numbers a request for the life of one child.
  */
 export type ToChild =
-  | { readonly type: 'load'; readonly settings: ModelSettings }
+  | { readonly type: 'load'; readonly settings: ModelSettings; readonly memory: MemoryPlan }
   | { readonly type: 'generate'; readonly id: number; readonly request: GenerateRequest }
+  | { readonly type: 'embed'; readonly id: number; readonly inputs: EmbedRequest['inputs'] }
   | { readonly type: 'cancel'; readonly id: number }
   /** Answered with `pong` at once: evaluation runs on other threads and never holds the child's event loop. */
   | { readonly type: 'ping' }
@@ -31,6 +39,9 @@ export type ErrorDetails = Readonly<Record<string, number | string>>;
 export interface LoadedModel {
   readonly contextSize: number;
   readonly sequences: number;
+  readonly makes: 'text' | 'embeddings';
+  /** Of a model that makes embeddings. */
+  readonly dimensions?: number;
   readonly notes: readonly string[];
 }
 
@@ -46,7 +57,19 @@ export interface RequestCancelled {
   readonly type: 'cancelled';
 }
 
-export type RequestEvent = readonly [id: number, event: GenerateEvent | RequestFailure | RequestCancelled];
+/** The vector of the next input, as base64 of 32-bit floats, little-endian: the form in which most clients ask for it. */
+export interface VectorEvent {
+  readonly type: 'vector';
+  readonly base64: string;
+  readonly tokens: number;
+  /** Of the last input. */
+  readonly isLast: boolean;
+}
+
+export type RequestEvent = readonly [
+  id: number,
+  event: GenerateEvent | VectorEvent | RequestFailure | RequestCancelled,
+];
 
 /** Counters since the child's start, for tests and tuning. */
 export interface EngineStats {

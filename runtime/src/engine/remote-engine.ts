@@ -1,7 +1,9 @@
-/** Answers prompts through another service that speaks OpenAI's chat completions (`remote_service`). */
+/** Answers prompts through another service that speaks OpenAI's API (`remote_service`). */
 import type { BotConfig } from '../config/schema.js';
 import {
   EngineError,
+  type Embeddings,
+  type EmbedRequest,
   type Engine,
   type EngineState,
   type EngineStatus,
@@ -11,6 +13,7 @@ import {
 } from './engine.js';
 import { AnswerReader } from './remote/answer-reader.js';
 import { RemoteClient } from './remote/client.js';
+import { embeddingsAddress, remoteEmbeddings } from './remote/embeddings.js';
 import { readEventData } from './remote/event-data.js';
 import { RemoteFailure, upstreamFailed } from './remote/failures.js';
 import { toRequestBody } from './remote/request-body.js';
@@ -28,6 +31,16 @@ export interface RemoteEngineOptions {
 }
 
 const PROBE_MS = 60_000;
+const PROBE: GenerateRequest = {
+  id: 'probe',
+  input: { messages: [{ role: 'user', content: 'Say OK.' }] },
+  maxTokens: 1,
+  temperature: 0,
+  topP: 1,
+  stop: [],
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+};
 
 /** What follows the end of an answer may take this long before its connection is given up. */
 const END_MS = 1000;
@@ -36,6 +49,8 @@ export class RemoteEngine implements Engine {
   readonly model: ModelInfo;
   readonly #options: RemoteEngineOptions;
   readonly #client: RemoteClient;
+  /** Undefined where none can be told from the service's address. */
+  readonly #embeddings: string | undefined;
   readonly #listeners = new Set<(status: EngineStatus) => void>();
   readonly #stopping = new AbortController();
   readonly #line: (() => void)[] = [];
@@ -45,35 +60,27 @@ export class RemoteEngine implements Engine {
   constructor(options: RemoteEngineOptions) {
     this.#options = options;
     this.#client = new RemoteClient(options.service, options.log);
+    const { endpoint } = options.service;
+    this.#embeddings = embeddingsAddress(endpoint);
+    const isChat = this.#embeddings !== endpoint;
     this.model = {
       id: options.model ?? 'remote',
       contextSize: options.contextSize,
       sequences: options.sequences,
       isRemote: true,
+      makes: !isChat ? 'embeddings' : this.#embeddings === undefined ? 'text' : 'both',
       notes: [`answers come from ${new URL(options.service.endpoint).host}`],
     };
   }
 
   async start(): Promise<void> {
-    const probe: GenerateRequest = {
-      id: 'probe',
-      input: { messages: [{ role: 'user', content: 'Say OK.' }] },
-      maxTokens: 1,
-      temperature: 0,
-      topP: 1,
-      stop: [],
-      frequencyPenalty: 0,
-      presencePenalty: 0,
-    };
+    if (this.#state === 'failed') this.#setState('loading');
     const { probeMs = PROBE_MS } = this.#options;
     // Not AbortSignal.timeout(): within any() nothing else holds it, and once collected as garbage it never fires.
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), probeMs);
     try {
-      // To the end of the answer: a service that breaks off halfway does not count as ready.
-      const either = AbortSignal.any([late.signal, this.#stopping.signal]);
-      const events = this.#exchange(probe, either);
-      while (!(await events.next()).done);
+      await this.#probe(AbortSignal.any([late.signal, this.#stopping.signal]));
     } catch (error) {
       if (this.#stopping.signal.aborted) throw stoppedWhileStarting();
       this.#setState('failed');
@@ -85,27 +92,73 @@ export class RemoteEngine implements Engine {
     this.#setState('ready');
   }
 
+  async #probe(signal: AbortSignal): Promise<void> {
+    if (this.model.makes === 'embeddings') {
+      await this.#embed({ id: 'probe', inputs: ['OK'] }, signal);
+      return;
+    }
+    // To the end of the answer: a service that breaks off halfway does not count as ready.
+    const events = this.#exchange(PROBE, signal);
+    while (!(await events.next()).done);
+  }
+
   status(): EngineStatus {
     return { state: this.#state, running: this.#running, waiting: this.#line.length, restarts: 0 };
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
-    if (this.#state !== 'ready') throw new EngineError('engine_unavailable', `the engine is ${this.#state}`);
+    this.#requireReady();
     const either = AbortSignal.any([signal, this.#stopping.signal]);
     await this.#takeTurn(either);
     try {
       yield* this.#exchange(request, either);
     } catch (error) {
-      if (this.#stopping.signal.aborted && !signal.aborted) {
-        throw new EngineError('engine_interrupted', 'the engine was stopped');
-      }
-      throw error;
+      throw this.#explained(error, signal);
     } finally {
-      // A turn passes on to the next in line; only without one it becomes free.
-      const next = this.#line.shift();
-      if (next === undefined) this.#running--;
-      else next();
+      this.#passTurn();
     }
+  }
+
+  async embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
+    this.#requireReady();
+    const either = AbortSignal.any([signal, this.#stopping.signal]);
+    await this.#takeTurn(either);
+    try {
+      return await this.#embed(request, either);
+    } catch (error) {
+      throw this.#explained(error, signal);
+    } finally {
+      this.#passTurn();
+    }
+  }
+
+  async #embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
+    const address = this.#embeddings;
+    if (address === undefined) {
+      throw new EngineError('embeddings_refused', "no address of embeddings follows from the service's own");
+    }
+    try {
+      return await remoteEmbeddings(this.#client, { address, model: this.#options.model }, request, signal);
+    } catch (error) {
+      throw this.#logged(error, request.id, signal);
+    }
+  }
+
+  #requireReady(): void {
+    if (this.#state !== 'ready') throw new EngineError('engine_unavailable', `the engine is ${this.#state}`);
+  }
+
+  /** What was cut off by the end of this engine is not the remote service's failure. */
+  #explained(error: unknown, signal: AbortSignal): unknown {
+    if (!this.#stopping.signal.aborted || signal.aborted) return error;
+    return new EngineError('engine_interrupted', 'the engine was stopped');
+  }
+
+  /** A turn passes on to the next in line; only without one it becomes free. */
+  #passTurn(): void {
+    const next = this.#line.shift();
+    if (next === undefined) this.#running--;
+    else next();
   }
 
   onState(listener: (status: EngineStatus) => void): () => void {
@@ -144,11 +197,16 @@ export class RemoteEngine implements Engine {
     try {
       yield* this.#answer(request, signal);
     } catch (error) {
-      if (signal.aborted) throw error;
-      const text = error instanceof RemoteFailure ? error.logText : 'a defect here';
-      this.#options.log('WRN', `req=${request.id} the remote service failed: ${text}`);
-      throw error;
+      throw this.#logged(error, request.id, signal);
     }
+  }
+
+  /** The error itself; its words for the operator are in the log, unless nobody waits for the answer any more. */
+  #logged(error: unknown, id: string, signal: AbortSignal): unknown {
+    if (signal.aborted) return error;
+    const text = error instanceof RemoteFailure ? error.logText : 'a defect here';
+    this.#options.log('WRN', `req=${id} the remote service failed: ${text}`);
+    return error;
   }
 
   async *#answer(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {

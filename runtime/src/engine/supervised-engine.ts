@@ -1,5 +1,7 @@
 import { EngineError } from './engine.js';
 import type {
+  Embeddings,
+  EmbedRequest,
   Engine,
   EngineState,
   EngineStatus,
@@ -7,10 +9,19 @@ import type {
   GenerateRequest,
   ModelInfo,
 } from './engine.js';
+import type { MemoryPlan } from './memory-plan.js';
 import { EventQueue } from './event-queue.js';
 import { resolveModelId, resolveModelSettings, type LocalEngineOptions } from './options.js';
-import type { EngineStats, ErrorDetails, FromChild, LoadedModel, RequestEvent } from './protocol.js';
+import type {
+  EngineStats,
+  ErrorDetails,
+  FromChild,
+  LoadedModel,
+  RequestEvent,
+  VectorEvent,
+} from './protocol.js';
 import { Supervisor, type SupervisorOptions } from './supervisor.js';
+import { VectorList } from './vector-list.js';
 
 type Tuning = Partial<Omit<SupervisorOptions, 'childEntry' | 'settings' | 'log'>>;
 
@@ -21,8 +32,15 @@ interface Waiting<T> {
 }
 
 interface OpenRequest {
-  readonly queue: EventQueue;
+  /** Where its events go. */
+  readonly sink: EventSink;
   started: boolean;
+}
+
+/** EventQueue and VectorList. */
+interface EventSink {
+  push(event: GenerateEvent | VectorEvent): void;
+  fail(error: unknown): void;
 }
 
 /** An Engine whose work is done by a supervised child process. */
@@ -70,10 +88,10 @@ export class SupervisedEngine implements Engine {
     return this.#supervisor.pid;
   }
 
-  async start(): Promise<void> {
+  async start(memory?: MemoryPlan): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#starting = { resolve, reject };
-      this.#supervisor.start();
+      this.#supervisor.start(memory);
     });
   }
 
@@ -107,7 +125,7 @@ export class SupervisedEngine implements Engine {
     this.#requireReady();
     const id = this.#nextId++;
     const queue = new EventQueue();
-    this.#requests.set(id, { queue, started: false });
+    this.#requests.set(id, { sink: queue, started: false });
     this.#supervisor.send({ type: 'generate', id, request });
     const onAbort = (): void => queue.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -116,6 +134,23 @@ export class SupervisedEngine implements Engine {
     } finally {
       signal.removeEventListener('abort', onAbort);
       // Still in the table: it has not ended. It stays there, and counts, until its sequence is free.
+      if (this.#requests.has(id)) this.#supervisor.send({ type: 'cancel', id });
+    }
+  }
+
+  async embed({ inputs }: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
+    signal.throwIfAborted();
+    this.#requireReady();
+    const id = this.#nextId++;
+    const list = new VectorList();
+    this.#requests.set(id, { sink: list, started: false });
+    this.#supervisor.send({ type: 'embed', id, inputs });
+    const onAbort = (): void => list.fail(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await list.whole;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
       if (this.#requests.has(id)) this.#supervisor.send({ type: 'cancel', id });
     }
   }
@@ -163,20 +198,24 @@ export class SupervisedEngine implements Engine {
     switch (event.type) {
       case 'start':
         request.started = true;
-        request.queue.push(event);
+        request.sink.push(event);
+        break;
+      case 'vector':
+        if (event.isLast) this.#requests.delete(id);
+        request.sink.push(event);
         break;
       case 'text':
       case 'tool-call':
       case 'tool-arguments':
-        request.queue.push(event);
+        request.sink.push(event);
         break;
       case 'end':
         this.#requests.delete(id);
-        request.queue.push(event);
+        request.sink.push(event);
         break;
       case 'error':
         this.#requests.delete(id);
-        request.queue.fail(new EngineError(event.code, event.message, event.details));
+        request.sink.fail(new EngineError(event.code, event.message, event.details));
         break;
       case 'cancelled':
         this.#requests.delete(id);
@@ -202,7 +241,7 @@ export class SupervisedEngine implements Engine {
   #interruptAll(why: string): void {
     const interrupted = [...this.#requests.values()];
     this.#requests.clear();
-    for (const { queue } of interrupted) queue.fail(new EngineError('engine_interrupted', why));
+    for (const { sink } of interrupted) sink.fail(new EngineError('engine_interrupted', why));
     for (const { reject } of this.#statsWaiting.splice(0)) reject(new EngineError('engine_interrupted', why));
   }
 

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
+import { ALL_FREE } from './memory-plan.js';
 import { loadLimitSeconds } from './load-limit.js';
 import type { ErrorDetails, FromChild, LoadedModel, ToChild } from './protocol.js';
 import type { ModelSettings } from './options.js';
@@ -80,7 +81,8 @@ export class Supervisor {
     return this.#child?.pid;
   }
 
-  start(): void {
+  /** `memory` holds for the first child: those after it find the others loaded. */
+  start(memory = ALL_FREE): void {
     const child = fork(this.#options.childEntry, {
       env: childEnvironment(),
       // Nothing of the parent's own flags (a debugger's port, a loader). What is large here is not V8's.
@@ -100,7 +102,7 @@ export class Supervisor {
       if (child.pid === undefined) this.#onExit(child, error.message, lastWords);
     });
     child.on('exit', (code, signal) => this.#onExit(child, describeExit(code, signal), lastWords));
-    this.send({ type: 'load', settings: this.#options.settings });
+    this.send({ type: 'load', settings: this.#options.settings, memory });
     this.#heartbeat = setInterval(() => this.#beat(), this.#options.heartbeatMs);
     const limitMs = this.#options.loadLimitMs ?? 1000 * loadLimitSeconds(this.#options.settings.modelPath);
     // A child can answer pings for ever and never load: a file on a disk that hangs is read on another thread.
@@ -223,7 +225,7 @@ export class Supervisor {
 }
 
 /** The child gets what it needs and no more: the parent's environment may hold the API key. */
-function childEnvironment(): NodeJS.ProcessEnv {
+export function childEnvironment(): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = {
     NODE_ENV: 'production',
     TMPDIR: tmpdir(),

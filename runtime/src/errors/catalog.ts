@@ -59,8 +59,14 @@ export const API_ERRORS = {
   embeddings_unsupported: {
     status: 400,
     type: 'invalid_request_error',
-    message: 'The model `{model}` answers in text and makes no embeddings',
-    help: 'This service serves models that answer; take another service for embeddings.',
+    message: 'This model answers in text and makes no embeddings; name one that does',
+    help: 'Embeddings come from GGUF files with a pooling type, and from remote services that have them.',
+  },
+  text_unsupported: {
+    status: 400,
+    type: 'invalid_request_error',
+    message: 'This model makes embeddings and does not answer in text; name another one',
+    help: 'It was trained for `/v1/embeddings`. `GET /v1/models` lists the models that are served.',
   },
   content_filter: {
     status: 400,

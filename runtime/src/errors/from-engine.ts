@@ -23,6 +23,10 @@ export function toApiError(error: unknown, requestId: string, param: PromptField
       return new ApiError('invalid_value', { values: { detail: error.message }, param });
     case 'format_refused':
       return new ApiError('invalid_value', { values: { detail: error.message }, param: 'response_format' });
+    case 'embeddings_refused':
+      return new ApiError('embeddings_unsupported', { param: 'model' });
+    case 'text_refused':
+      return new ApiError('text_unsupported', { param: 'model' });
     case 'engine_interrupted':
       return new ApiError('engine_interrupted', { retryAfter: ENGINE_RETRY_SECONDS });
     case 'upstream_failed':

@@ -1,12 +1,14 @@
 /** The service's own checks: does it answer, are its ports its own, can it have its model and its key? */
 import { ApiKeys } from '../access/api-keys.js';
 import { keySource } from '../access/key-source.js';
+import { modelsOf } from '../config/models.js';
 import type { BotConfig } from '../config/schema.js';
 import { mebibytes } from '../engine/memory.js';
 import { portOwner } from '../server-port-owner.js';
 import type { Examined, Finding } from './finding.js';
 import { isThere } from './backup.js';
 import { serviceEnvironment } from './installation.js';
+import type { ModelVerdict } from './model-check.js';
 import { findService } from './service-process.js';
 import { readStatus } from './status.js';
 
@@ -30,14 +32,22 @@ export async function checkService({ configFile }: Examined, config: BotConfig):
       },
     ];
   }
+  const absent = (status.models ?? []).filter(({ ready }) => !ready).map(({ name }) => name);
+  if (absent.length > 0) {
+    const text = `ready with ${status.model}, but not with ${absent.join(', ')}`;
+    return [{ check, verdict: 'fail', text, remedy: 'the reason is in: sudo bot logs --level WRN,ERR' }];
+  }
   const restarts = status.engine_restarts ?? 0;
   if (restarts > 0) {
-    const text = `ready, but its engine was restarted ${restarts} times`;
+    const which = (status.models ?? []).filter((model) => model.engine_restarts > 0);
+    const whose = which.length === 0 ? '' : ` of ${which.map(({ name }) => name).join(', ')}`;
+    const text = `ready, but the engine${whose} was restarted ${restarts} times`;
     return [
       { check, verdict: 'warn', text, remedy: 'the reason of each is in: sudo bot logs --level WRN,ERR' },
     ];
   }
-  return [{ check, verdict: 'ok', text: `version ${status.version} is ready with ${status.model}` }];
+  const names = (status.models ?? []).map(({ name }) => name).join(', ') || status.model;
+  return [{ check, verdict: 'ok', text: `version ${status.version} is ready with ${names}` }];
 }
 
 export async function checkPorts(installation: Examined, config: BotConfig): Promise<readonly Finding[]> {
@@ -72,36 +82,56 @@ function portFinding(port: number, key: string | undefined, holder: string, pid?
   };
 }
 
-export async function checkModelFile(
+/** Each model by itself; together, they are checked by their sum. */
+export async function checkModelFiles(
   { configFile }: Examined,
   config: BotConfig,
 ): Promise<readonly Finding[]> {
-  const check = 'model';
-  const path = config.model_path;
-  if (path === undefined) {
-    return [{ check, verdict: 'skip', text: `a remote service answers: ${config.remote_service?.endpoint}` }];
-  }
-  try {
-    const { checkModel } = await import('./model-check.js');
-    const found = await checkModel(path, config, findService(configFile)?.residentBytes ?? 0);
-    if (found.problem !== undefined) {
-      const [text = '', remedy = ''] = found.problem.split('; ', 2);
-      return [{ check, verdict: 'fail', text, remedy: found.problem.slice(text.length + 2) || remedy }];
+  const free = findService(configFile)?.residentBytes ?? 0;
+  const checked: ModelVerdict[] = [];
+  const findings: Finding[] = [];
+  for (const model of modelsOf(config)) {
+    const check = model.key === '' ? 'model' : `model ${model.id}`;
+    if (model.path === undefined) {
+      const text = `a remote service answers: ${model.remote?.endpoint}`;
+      findings.push({ check, verdict: 'skip', text });
+      continue;
     }
-    const need = `needs ${mebibytes(found.totalBytes)}`;
-    const limit = found.limit === undefined ? '' : ` of the ${mebibytes(found.limit.bytes)} it may have`;
-    return [{ check, verdict: 'ok', text: `${path}: whole, ${found.quantisation}, ${need}${limit}` }];
-  } catch (error) {
-    const { message, remedy } = error as { message: string; remedy?: string };
-    return [
-      {
-        check,
-        verdict: 'fail',
-        text: message,
-        remedy: remedy ?? 'fetch it again, then: bot model load --path FILE',
-      },
-    ];
+    try {
+      const { checkModel } = await import('./model-check.js');
+      const found = await checkModel(model.path, model.engine, free);
+      checked.push(found);
+      findings.push(modelFinding(check, model.path, found));
+    } catch (error) {
+      const { message, remedy } = error as { message: string; remedy?: string };
+      const fetchAgain = 'fetch it again, then: bot model load --path FILE';
+      findings.push({ check, verdict: 'fail', text: message, remedy: remedy ?? fetchAgain });
+    }
   }
+  return checked.length > 1 ? [...findings, sumFinding(checked)] : findings;
+}
+
+function modelFinding(check: string, path: string, found: ModelVerdict): Finding {
+  if (found.problem !== undefined) {
+    const [text = '', remedy = ''] = found.problem.split('; ', 2);
+    return { check, verdict: 'fail', text, remedy: found.problem.slice(text.length + 2) || remedy };
+  }
+  const need = `needs ${mebibytes(found.totalBytes)}`;
+  const limit = found.limit === undefined ? '' : ` of the ${mebibytes(found.limit.bytes)} it may have`;
+  return { check, verdict: 'ok', text: `${path}: whole, ${found.quantisation}, ${need}${limit}` };
+}
+
+function sumFinding(checked: readonly ModelVerdict[]): Finding {
+  const check = 'models together';
+  const bytes = checked.reduce((sum, { totalBytes }) => sum + totalBytes, 0);
+  const limit = checked[0]?.limit?.bytes ?? Infinity;
+  if (bytes <= limit) return { check, verdict: 'ok', text: `need ${mebibytes(bytes)}` };
+  return {
+    check,
+    verdict: 'fail',
+    text: `need ${mebibytes(bytes)}, the service may have ${mebibytes(limit)}`,
+    remedy: 'remove one of `models`, or set a smaller engine.context_size or fewer engine.sequences for it',
+  };
 }
 
 export async function checkSecret({ layout }: Examined, config: BotConfig): Promise<readonly Finding[]> {

@@ -2,7 +2,7 @@
 import { checkPaths, ConfigError } from '../config/load.js';
 import type { BotConfig } from '../config/schema.js';
 import { checkCertificate, checkClock, checkDisk, checkNginx } from './doctor-machine.js';
-import { checkModelFile, checkPorts, checkSecret, checkService } from './doctor-service.js';
+import { checkModelFiles, checkPorts, checkSecret, checkService } from './doctor-service.js';
 import type { Examined, Finding } from './finding.js';
 import { installedConfig } from './installation.js';
 
@@ -16,7 +16,7 @@ export async function examine(installation: Examined, onFinding: (finding: Findi
       : [
           () => checkService(installation, config),
           () => checkPorts(installation, config),
-          () => checkModelFile(installation, config),
+          () => checkModelFiles(installation, config),
           () => checkSecret(installation, config),
         ]),
     () => checkDisk(installation, config),

@@ -20,14 +20,14 @@ export interface ModelVerdict extends ModelInspection {
  */
 export async function checkModel(
   path: string,
-  config: BotConfig,
+  engine: BotConfig['engine'],
   residentBytes: number,
 ): Promise<ModelVerdict> {
-  const { context_size: contextSize, sequences } = config.engine;
+  const { context_size: contextSize, sequences } = engine;
   const found = await inspectModel(path, {
     contextSize,
     sequences,
-    kvCacheType: config.engine.kv_cache_type,
+    kvCacheType: engine.kv_cache_type,
   });
   const limit = await memoryLimit(residentBytes);
   const needed = found.totalBytes + SERVICE_BYTES;

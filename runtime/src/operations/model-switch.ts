@@ -70,7 +70,7 @@ async function checkFile(installation: Installation, { path, sha256 }: ModelSwit
   // Loads llama.cpp, which the commands that need no model do without.
   const { checkModel } = await import('./model-check.js');
   const resident = findService(installation.configFile)?.residentBytes ?? 0;
-  const found = await checkModel(path, config, resident);
+  const found = await checkModel(path, config.engine, resident);
   if (found.problem !== undefined) throw new Error(found.problem);
   installation.say(
     `checked: ${found.architecture} ${found.quantisation}, ${megabytes(found.fileBytes)}, needs ` +

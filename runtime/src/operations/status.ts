@@ -8,7 +8,9 @@ export interface ServiceStatus {
   readonly ready: boolean;
   readonly port: number;
   readonly version?: string | undefined;
+  /** The one that answers where none is named. */
   readonly model?: string | undefined;
+  readonly models?: readonly ModelStatus[];
   readonly uptime_seconds?: number;
   readonly requests?: { readonly running: number; readonly waiting: number };
   readonly engine_restarts?: number;
@@ -16,10 +18,18 @@ export interface ServiceStatus {
   readonly memory_bytes?: { readonly http: number; readonly total?: number };
 }
 
+export interface ModelStatus {
+  readonly name: string;
+  readonly ready: boolean;
+  readonly engine_restarts: number;
+}
+
 export async function readStatus(configFile: string, port: number): Promise<ServiceStatus> {
   const samples = await readMetrics(port);
   if (samples === undefined) return { running: false, ready: false, port };
-  const value = (name: string) => samples.find((sample) => sample.name === name)?.value ?? 0;
+  /** Of all models together, where a metric tells them apart. */
+  const value = (name: string) =>
+    samples.reduce((sum, sample) => (sample.name === name ? sum + sample.value : sum), 0);
   const build = labelsOf(samples, 'botstack_build_info');
   const total = findService(configFile)?.residentBytes;
   return {
@@ -28,6 +38,7 @@ export async function readStatus(configFile: string, port: number): Promise<Serv
     port,
     version: build['version'],
     model: build['model'],
+    models: modelStatuses(samples),
     uptime_seconds: Math.max(0, Math.round(Date.now() / 1000 - value('process_start_time_seconds'))),
     requests: {
       running: value('botstack_num_requests_running'),
@@ -53,11 +64,29 @@ export function statusRows(status: ServiceStatus): readonly (readonly [string, s
   return [
     ['service', `version ${status.version}, up ${duration(status.uptime_seconds ?? 0)}, port ${status.port}`],
     ['ready', status.ready ? 'yes' : 'no; the model is loading or restarting (`bot logs` says which)'],
-    ['model', status.model ?? 'unknown'],
+    ['model', modelsText(status)],
     ['requests', `${requests?.running} running, ${requests?.waiting} waiting`],
     ['restarts', `${status.engine_restarts} of the engine since the start`],
     ['memory', memoryText(memory)],
   ];
+}
+
+function modelStatuses(samples: readonly MetricSample[]): readonly ModelStatus[] {
+  return samples
+    .filter(({ name }) => name === 'botstack_engine_ready')
+    .map(({ labels: { model = '' }, value }) => ({
+      name: model,
+      ready: value === 1,
+      engine_restarts:
+        samples.find(({ name, labels }) => name === 'botstack_engine_restarts' && labels['model'] === model)
+          ?.value ?? 0,
+    }));
+}
+
+/** The default one first; with several, what is wrong with each. */
+function modelsText({ model = 'unknown', models = [] }: ServiceStatus): string {
+  if (models.length < 2) return model;
+  return models.map(({ name, ready }) => (ready ? name : `${name} (not ready)`)).join(', ');
 }
 
 function memoryText(memory: ServiceStatus['memory_bytes']): string {

@@ -139,6 +139,20 @@ export const responseObject = z.object({
     .nullable(),
 });
 
+export const embeddingList = z.object({
+  object: z.literal('list'),
+  data: z.array(
+    z.object({
+      object: z.literal('embedding'),
+      index: count,
+      /** base64: 32-bit floats, little-endian. */
+      embedding: z.union([z.array(z.number()), z.string()]),
+    }),
+  ),
+  model: z.string(),
+  usage: z.object({ prompt_tokens: count, total_tokens: count }),
+});
+
 export const modelEntry = z.object({
   id: z.string(),
   object: z.literal('model'),

@@ -8,6 +8,7 @@ import { embeddingsBody } from '../embeddings.js';
 import { responseBody } from '../response-schema.js';
 import {
   chatCompletion,
+  embeddingList,
   errorBody,
   health,
   modelEntry,
@@ -43,7 +44,6 @@ interface Operation {
 const ERROR = { $ref: '#/components/schemas/Error' };
 /** Statuses that reading, checking and running a request can end with. */
 const OF_WORK = [400, 401, 403, 404, 413, 415, 429, 500, 502, 503, 504];
-const OF_READING = [400, 401, 403, 404, 413, 415, 429, 500];
 const OF_LOOKING = [401, 403, 429, 500];
 
 export function openApiDocument({ version, models, contextSize }: DocumentOptions): object {
@@ -94,8 +94,12 @@ export function openApiDocument({ version, models, contextSize }: DocumentOption
       },
       '/v1/embeddings': {
         post: operation(
-          { summary: 'Refused: the models served here answer in text', body: embeddingsBody(rules) },
-          OF_READING,
+          {
+            summary: 'Makes a vector of each text; for models that can',
+            body: embeddingsBody(rules),
+            answer: embeddingList,
+          },
+          OF_WORK,
         ),
       },
       '/v1/models': { get: operation({ summary: 'Lists the models', answer: modelList }, OF_LOOKING) },

@@ -1,0 +1,86 @@
+import { modelsOf } from '../../../runtime/src/config/models';
+import { EngineError } from '../../../runtime/src/engine/engine';
+import type { MemoryPlan } from '../../../runtime/src/engine/memory-plan';
+import { createLogger } from '../../../runtime/src/log/logger';
+import { createLogRing } from '../../../runtime/src/log/sinks';
+import { ServedModels } from '../../../runtime/src/serving/served-models';
+import { startModels } from '../../../runtime/src/serving/start-models';
+import { ScriptedEngine } from '../support/scripted-engine';
+import { testConfig, until } from '../support/test-service';
+
+const GIB = 2 ** 30;
+const REMOTE = { endpoint: 'https://far.example/v1', auth: { type: 'bearer', token: 'x' } };
+const LOCAL = [{ model_path: '/b.gguf' }, { model_path: '/c.gguf' }];
+
+let controller: AbortController;
+beforeEach(() => (controller = new AbortController()));
+afterEach(() => controller.abort());
+
+function make(
+  models: readonly object[],
+  estimates: readonly ({ bytes: number } | { problem: string })[] = [],
+) {
+  const engines = [undefined, ...models].map(() => new ScriptedEngine());
+  const starts: { readonly engine: number; readonly memory?: MemoryPlan | undefined }[] = [];
+  engines.forEach((engine, index) => {
+    jest.spyOn(engine, 'start').mockImplementation((memory?: MemoryPlan) => {
+      starts.push({ engine: index, memory });
+      return engine.onStart();
+    });
+  });
+  const configs = modelsOf(testConfig({ model_path: '/a.gguf', models }));
+  const served = new ServedModels(
+    configs.map((config, index) => ({ config, engine: engines[index]! })),
+    1,
+  );
+  const ring = createLogRing();
+  const options = {
+    factory: { estimate: () => Promise.resolve(estimates) },
+    log: createLogger([ring]),
+    signal: controller.signal,
+  };
+  return { engines, starts, logged: () => ring.lines(), start: () => startModels(served, options) };
+}
+
+describe('startModels', () => {
+  test('loads one after the other, and leaves each the memory that the next ones need', async () => {
+    const bytes = [1, 2, 4].map((count) => ({ bytes: count * 1024 }));
+    const { start, starts } = make(LOCAL, bytes);
+    await start();
+    expect(starts).toEqual([
+      { engine: 0, memory: { reservedBytes: 6 * 1024, returningBytes: 0 } },
+      { engine: 1, memory: { reservedBytes: 4 * 1024, returningBytes: 0 } },
+      { engine: 2, memory: { reservedBytes: 0, returningBytes: 0 } },
+    ]);
+  });
+
+  test('loads none of them where they do not fit together, and names the keys', async () => {
+    const { start, starts } = make(LOCAL, [{ bytes: GIB }, { bytes: 4096 * GIB }, { bytes: GIB }]);
+    await expect(start()).rejects.toThrow(
+      /`models`: together they need 4196352 MiB .*model_path 1024 MiB, models\[0\]\.model_path 4194304 MiB.* are free/,
+    );
+    expect(starts).toEqual([]);
+  });
+
+  test('names the key of a model that cannot be read, or not be loaded', async () => {
+    const problem = 'model_path: /b.gguf is cut short';
+    await expect(
+      make(LOCAL, [{ bytes: 1 }, { problem: 'model_path: /b.gguf is cut short' }]).start(),
+    ).rejects.toThrow(`models[0].${problem}`);
+    const late = make(LOCAL, [{ bytes: 1 }, { bytes: 1 }, { bytes: 1 }]);
+    late.engines[2]!.onStart = () => Promise.reject(new EngineError('model_unusable', 'it has no tokens'));
+    await expect(late.start()).rejects.toThrow('models[1] (c): it has no tokens');
+  });
+
+  test('does not wait for a further remote service, which may be down', async () => {
+    const { engines, logged, start } = make([{ remote_service: REMOTE, model_name: 'far' }]);
+    engines[1]!.onStart = () => {
+      engines[1]!.state = 'failed';
+      return Promise.reject(new EngineError('upstream_failed', 'it cannot be reached'));
+    };
+    await start();
+    await until(() =>
+      logged().some((line) => line.includes('models[0] (far): it cannot be reached; trying again')),
+    );
+  });
+});

@@ -1,0 +1,35 @@
+/**
+ * A process that says what memory models will need, without loading them, and ends. Of its own, because llama.cpp does
+ * not belong into the HTTP process.
+ */
+import { readGgufFileInfo } from 'node-llama-cpp';
+import { checkGgufFile } from '../models/gguf-file.js';
+import { checkComplete } from './complete-file.js';
+import type { Estimate } from './estimate-models.js';
+import { estimateMemory, startLlama } from './memory-estimate.js';
+import type { ModelSettings } from './options.js';
+
+async function estimate(models: readonly ModelSettings[]): Promise<readonly Estimate[]> {
+  const llama = await startLlama(1, () => undefined);
+  const estimates: Estimate[] = [];
+  for (const settings of models) {
+    try {
+      await checkGgufFile(settings.modelPath);
+      const file = await readGgufFileInfo(settings.modelPath, {
+        sourceType: 'filesystem',
+        logWarnings: false,
+      });
+      await checkComplete(settings.modelPath, file);
+      const { weightsBytes, contextBytes } = await estimateMemory(llama, file, settings);
+      estimates.push({ bytes: weightsBytes + contextBytes });
+    } catch (error) {
+      estimates.push({ problem: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return estimates;
+}
+
+process.once('message', (models: readonly ModelSettings[]) => {
+  void estimate(models).then((estimates) => process.send?.(estimates, () => process.exit(0)));
+});
+process.on('disconnect', () => process.exit(1));

@@ -1,0 +1,35 @@
+import { fork } from 'node:child_process';
+import type { ModelSettings } from './options.js';
+import { childEnvironment } from './supervisor.js';
+
+/** What a model will take once its context is full, or why it cannot be served. */
+export type Estimate = { readonly bytes: number } | { readonly problem: string };
+
+/** It reads headers; a disk that hangs must not hang the start. */
+const LIMIT_MS = 60_000;
+
+/** One for each model. Takes about a second. @throws Error when the process that estimates fails */
+export async function estimateModels(
+  models: readonly ModelSettings[],
+  childEntry: string,
+): Promise<readonly Estimate[]> {
+  const child = fork(childEntry, {
+    env: childEnvironment(),
+    execArgv: ['--max-old-space-size=256'],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once('message', (estimates) => resolve(estimates as readonly Estimate[]));
+      child.once('error', reject);
+      child.once('exit', (code, signal) =>
+        reject(new Error(`the models' memory cannot be estimated (exit ${code ?? signal})`)),
+      );
+      child.send(models);
+    });
+  } finally {
+    clearTimeout(limit);
+    child.kill('SIGKILL');
+  }
+}

@@ -1,0 +1,61 @@
+/** The models that this process serves: each an engine with a door and, where answers are kept, a cache of its own. */
+import { Admission, Sessions } from '../api/admission.js';
+import type { ResponseCache } from '../cache/response-cache.js';
+import type { ModelConfig } from '../config/models.js';
+import type { Engine } from '../engine/engine.js';
+
+export interface ServedModel {
+  /** What it was made of; another after a switch. */
+  config: ModelConfig;
+  readonly engine: Engine;
+  readonly admission: Admission;
+  /** Undefined where it is switched off. Another one after a switch: what another model said is no answer. */
+  cache: ResponseCache | undefined;
+}
+
+export type ModelParts = Pick<ServedModel, 'config' | 'engine'> & Partial<Pick<ServedModel, 'cache'>>;
+
+export class ServedModels {
+  readonly all: readonly ServedModel[];
+  /** Answers where a request names none. */
+  readonly default: ServedModel;
+
+  /** @param parts the default one first @param maxQueue of each: how many requests may wait */
+  constructor(parts: readonly ModelParts[], maxQueue: number) {
+    const sessions = new Sessions();
+    this.all = parts.map(({ config, engine, cache }) => ({
+      config,
+      engine,
+      admission: new Admission(engine, maxQueue, sessions),
+      cache,
+    }));
+    const [first] = this.all;
+    if (first === undefined) throw new RangeError('a service needs at least one model');
+    this.default = first;
+  }
+
+  /** What clients may name. A name can change: a model that is switched may bring its own. */
+  get names(): readonly string[] {
+    return this.all.map(({ engine }) => engine.model.id);
+  }
+
+  named(name: unknown): ServedModel | undefined {
+    return this.all.find(({ engine }) => engine.model.id === name);
+  }
+
+  /** The one that the body of a request names, else the default: whether the name is right is checked with the body. */
+  chosenBy(body: unknown): ServedModel {
+    const name = typeof body === 'object' && body !== null && 'model' in body ? body.model : undefined;
+    return this.named(name) ?? this.default;
+  }
+
+  /** Requests that are inside, in all. */
+  get inside(): number {
+    return this.all.reduce((sum, { admission }) => sum + admission.inside, 0);
+  }
+
+  /** See Admission. */
+  async drain(limitMs: number): Promise<void> {
+    await Promise.all(this.all.map(({ admission }) => admission.drain(limitMs)));
+  }
+}

@@ -1,0 +1,102 @@
+/** Starts the models: local ones one after the other, with the memory of all in view; remote ones meanwhile. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { ModelConfig } from '../config/models.js';
+import { EngineError } from '../engine/engine.js';
+import { availableMemory, mebibytes } from '../engine/memory.js';
+import type { Logger } from '../log/logger.js';
+import type { EngineFactory } from './engine-factory.js';
+import type { ServedModel, ServedModels } from './served-models.js';
+
+/** Between two tries to reach a further model's remote service. Each costs it a token. */
+const REMOTE_RETRY_MS = 60_000;
+
+export interface StartOptions {
+  readonly factory: Pick<EngineFactory, 'estimate'>;
+  readonly log: Logger;
+  /** Ends the tries to reach remote services. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Resolves when the default model and every local one has answered. A further remote service that does not answer holds
+ * up nobody: it is asked again until it does.
+ *
+ * @throws EngineError with the key of the configuration that is to blame
+ */
+export async function startModels(
+  models: ServedModels,
+  { factory, log, signal }: StartOptions,
+): Promise<void> {
+  const local = models.all.filter(({ config }) => config.path !== undefined);
+  const bytes = local.length > 1 ? await checkTogether(local, factory) : [];
+  for (const model of models.all) {
+    if (model.config.remote !== undefined && model !== models.default)
+      void untilItAnswers(model, log, signal);
+  }
+  if (models.default.config.remote !== undefined) await models.default.engine.start();
+  let reservedBytes = sum(bytes);
+  for (const [index, { engine, config }] of local.entries()) {
+    reservedBytes -= bytes[index] ?? 0;
+    try {
+      await engine.start({ reservedBytes, returningBytes: 0 });
+    } catch (error) {
+      throw withKey(error, config);
+    }
+  }
+}
+
+/** Before the first is loaded: not after minutes, when the last one finds no room. */
+async function checkTogether(
+  local: readonly ServedModel[],
+  factory: StartOptions['factory'],
+): Promise<readonly number[]> {
+  const estimates = await factory.estimate(local.map(({ config }) => config));
+  const bytes = estimates.map((estimate, index) => {
+    if ('bytes' in estimate) return estimate.bytes;
+    throw withKey(new EngineError('model_unusable', estimate.problem), local[index]?.config);
+  });
+  const available = await availableMemory();
+  if (available !== undefined && sum(bytes) > available.bytes) {
+    const each = local.map(({ config }, index) => `${config.key}model_path ${mebibytes(bytes[index] ?? 0)}`);
+    throw new EngineError(
+      'model_unusable',
+      `\`models\`: together they need ${mebibytes(sum(bytes))} of memory (${each.join(', ')}), but only ` +
+        `${mebibytes(available.bytes)} are free (${available.source}); remove one of \`models\`, set a smaller ` +
+        '`engine.context_size` or fewer `engine.sequences` for it, or take a larger machine',
+    );
+  }
+  return bytes;
+}
+
+async function untilItAnswers(model: ServedModel, log: Logger, signal: AbortSignal): Promise<void> {
+  const { config, engine } = model;
+  while (!signal.aborted) {
+    try {
+      await engine.start();
+      log.log('INF', `ready: ${engine.model.id}, ${engine.model.notes.join(', ')}`);
+      return;
+    } catch (error) {
+      if (engine.status().state !== 'failed') return;
+      const again = `trying again in ${REMOTE_RETRY_MS / 1000} s`;
+      log.log('WRN', `${withKey(error, config).message}; ${again}`);
+    }
+    await sleep(REMOTE_RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}
+
+/** Messages of an engine name its own keys; which model's they are is known here. */
+function withKey(error: unknown, config: ModelConfig | undefined): Error {
+  if (!(error instanceof Error) || config === undefined || config.key === '') return error as Error;
+  const { key, id } = config;
+  const message = /^(model_path|remote_service)/.test(error.message)
+    ? key + error.message
+    : `${key.slice(0, -1)} (${id}): ${error.message}`;
+  return error instanceof EngineError
+    ? new EngineError(error.code, message, error.details)
+    : new Error(message);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
