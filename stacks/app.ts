@@ -45,11 +45,6 @@ export async function buildApp(given: BotProps, options: BuildOptions = {}): Pro
     }),
   };
   const artifacts = options.artifacts ?? (await prepareArtifacts(props, say));
-  const problems = artifacts.problemsOfFit(props);
-  if (problems.length > 0) {
-    throw new ProblemsError(problems);
-  }
-
   for (const line of estimate(props, artifacts)) say(line);
 
   const app = new App();

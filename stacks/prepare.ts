@@ -16,8 +16,6 @@ import { ROOT } from './version';
 export interface Prepared {
   readonly bundle: LocalFile;
   readonly model: LocalFile;
-  /** Why the model does not suit the machine that the props ask for; empty when it does. */
-  problemsOfFit(props: ResolvedProps): string[];
 }
 
 type Say = (line: string) => void;
@@ -30,17 +28,20 @@ const inspectedSchema = z.object({ totalBytes: z.number(), trainContextSize: z.n
 /**
  * Takes seconds when everything is in its cache, and a minute or two the first time.
  *
- * @throws ProblemsError with the last words of the step that failed.
+ * @throws ProblemsError with the last words of the step that failed, or with why the model does not suit the machine.
  */
 export async function prepareArtifacts(props: ResolvedProps, say: Say): Promise<Prepared> {
   await timed('runtime', say, () => node([join(ROOT, 'scripts', 'setup.mjs'), '--for', 'deploy'], say));
   const model = await timed('model', say, async () =>
     pulledSchema.parse(JSON.parse(await node([BOT, 'model', 'pull', props.model, '--json'], say, 'model: '))),
   );
+  // Before the bundle, which takes longer than anything else here.
+  const problems = checkFit(props, model);
+  if (problems.length > 0) throw new ProblemsError(problems);
   const bundle = await timed('bundle', say, () => buildFor(props, say));
   say(`  model   ${describe(model)}`);
   say(`  bundle  ${describe(bundle)}`);
-  return { bundle, model, problemsOfFit: (asked) => checkFit(asked, model) };
+  return { bundle, model };
 }
 
 async function buildFor(props: ResolvedProps, say: Say): Promise<LocalFile> {

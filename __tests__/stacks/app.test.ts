@@ -10,7 +10,7 @@ import { BUNDLE, MODEL } from './synthesised';
 
 const folder = temporaryFolder();
 
-const ARTIFACTS: Prepared = { bundle: BUNDLE, model: MODEL, problemsOfFit: () => [] };
+const ARTIFACTS: Prepared = { bundle: BUNDLE, model: MODEL };
 
 beforeEach(() => {
   Testing.app();
@@ -63,13 +63,6 @@ describe('buildApp', () => {
       '"cidr_ipv4": "198.51.100.7/32"',
       '"cidr_ipv4": "198.51.100.7/32"',
     ]);
-  });
-
-  it('refuses a model that does not suit the machine, before anything is synthesised', async () => {
-    const artifacts = { ...ARTIFACTS, problemsOfFit: () => ['instanceType c7a.large is too small'] };
-    await expect(buildApp({ allowedCidrs: ['203.0.113.0/24'] }, { artifacts })).rejects.toThrow(
-      /is too small/,
-    );
   });
 });
 

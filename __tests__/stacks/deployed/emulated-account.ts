@@ -126,7 +126,6 @@ export class Deployment {
           artifacts: {
             bundle: artifact('bundle.tar.gz', 'b'),
             model: artifact('model.gguf', 'd'),
-            problemsOfFit: () => [],
           },
           statePath: join(this.folder, 'terraform.tfstate'),
           say: () => undefined,
