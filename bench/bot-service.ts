@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { dump } from 'js-yaml';
 
-import { MODEL_NAME } from './chat-client.js';
+import { MODEL_NAME } from './chat-request.js';
 import type { Settings } from './llama-server.js';
 import { freePort, startServer, type RunningServer } from './server-process.js';
 import { REPOSITORY, run } from './workspace.js';
@@ -18,10 +18,16 @@ export async function buildBotService(): Promise<string> {
   return (await run(process.execPath, [BOT, '--version'])).trim();
 }
 
-/** Everything not named here, and in `engine`, stays at the service's default. */
+/** What a measurement sets beside the settings that both servers have. */
+export interface BotOverrides {
+  readonly engine?: Readonly<Record<string, number>>;
+  readonly cache?: { readonly store: 'memory' };
+}
+
+/** Everything not named here, and in `overrides`, stays at the service's default. */
 export async function startBotService(
   settings: Settings,
-  engine: Readonly<Record<string, number>> = {},
+  { engine, cache }: BotOverrides = {},
 ): Promise<RunningServer> {
   const port = await freePort();
   const apiKey = randomBytes(32).toString('hex');
@@ -38,6 +44,7 @@ export async function startBotService(
       threads: settings.threads,
       ...engine,
     },
+    ...(cache === undefined ? {} : { cache }),
   };
   writeFileSync(configFile, dump(config));
   return startServer({

@@ -17,7 +17,7 @@ export interface Comparison extends Settings {
 }
 
 const SERVERS = [
-  { side: 'ours', start: startBotService },
+  { side: 'ours', start: (settings: Settings) => startBotService(settings) },
   { side: 'theirs', start: startLlamaServer },
 ] as const;
 

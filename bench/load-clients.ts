@@ -1,9 +1,8 @@
 /** Clients that each ask, wait for the answer, and ask again, for as long as the load lasts. */
-import { once } from 'node:events';
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { MODEL_NAME, type Endpoint } from './chat-client.js';
+import { ChatExchange, type ChatRequest, type Endpoint } from './chat-request.js';
 import { random, words } from './prompts.js';
 import { SseParser, TimelineRecorder } from './sse.js';
 
@@ -74,22 +73,18 @@ export async function runClient(
 export async function ask(endpoint: Endpoint, plan: Plan, agent: Agent): Promise<Visit> {
   const sentAt = performance.now();
   const recorder = new TimelineRecorder(sentAt);
-  const body = JSON.stringify({
-    model: MODEL_NAME,
+  const chat: ChatRequest = {
     messages: [{ role: 'user', content: `Write about this: ${words(plan.promptWords, plan.seed)}` }],
-    max_tokens: plan.maxTokens,
+    maxTokens: plan.maxTokens,
     seed: plan.seed,
-    ...(plan.isStreamed ? { stream: true, stream_options: { include_usage: true } } : {}),
-  });
-  const controller = new AbortController();
-  let hasLeft = false;
-  const leave = () => {
-    hasLeft = true;
-    controller.abort();
   };
-  const leaving = plan.leaveAfterMs === undefined ? undefined : setTimeout(leave, plan.leaveAfterMs);
-  const late = new Error(`no end of the answer after ${TIMEOUT_MS / 1000} s: is the machine busy?`);
-  const timeout = setTimeout(() => controller.abort(late), TIMEOUT_MS);
+  const exchange = new ChatExchange(endpoint, chat, {
+    isStreamed: plan.isStreamed,
+    agent,
+    timeoutMs: TIMEOUT_MS,
+  });
+  const leaving =
+    plan.leaveAfterMs === undefined ? undefined : setTimeout(() => exchange.leave(), plan.leaveAfterMs);
   const ended = (outcome: Visit['outcome'], tokens = 0, reason?: string): Visit => {
     const first = recorder.finish().chunkAt[0];
     return {
@@ -101,21 +96,7 @@ export async function ask(endpoint: Endpoint, plan: Plan, agent: Agent): Promise
     };
   };
   try {
-    const request = httpRequest({
-      agent,
-      host: '127.0.0.1',
-      port: endpoint.port,
-      path: '/v1/chat/completions',
-      method: 'POST',
-      headers: {
-        ...endpoint.headers,
-        'content-type': 'application/json',
-        'content-length': Buffer.byteLength(body),
-      },
-      signal: controller.signal,
-    });
-    request.end(body);
-    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    const response = await exchange.response;
     if (response.statusCode === 200 && plan.isStreamed) {
       const parser = new SseParser();
       for await (const piece of response) {
@@ -130,11 +111,9 @@ export async function ask(endpoint: Endpoint, plan: Plan, agent: Agent): Promise
     const { usage } = JSON.parse(text) as { usage: { completion_tokens: number } };
     return ended(200, usage.completion_tokens);
   } catch (error) {
-    if (hasLeft) return ended('left');
-    const cause = controller.signal.aborted ? late : (error as Error);
-    return ended('broken', 0, cause.message);
+    return exchange.hasLeft ? ended('left') : ended('broken', 0, exchange.causeOf(error).message);
   } finally {
     clearTimeout(leaving);
-    clearTimeout(timeout);
+    exchange.end();
   }
 }

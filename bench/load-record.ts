@@ -1,5 +1,6 @@
 /** What a load run saw, the rules it is held to, and the tables it ends with. */
 import type { Visit } from './load-clients.js';
+import { percentile } from './statistics.js';
 
 /** From here on memory must be flat: by then every sequence has been full and the prompt cache too. */
 const WARM_MINUTES = 2;
@@ -108,12 +109,6 @@ export class LoadRecord {
     if (spread === undefined) return 'not seen';
     return `${Math.min(...warm).toFixed(0)} to ${Math.max(...warm).toFixed(0)} (${percent(spread)})`;
   }
-}
-
-/** The smallest value that a share of all values does not exceed (nearest rank). */
-export function percentile(values: readonly number[], share: number): number | undefined {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
 }
 
 function percentiles(milliseconds: readonly number[]): string {

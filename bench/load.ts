@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { buildBotService, startBotService } from './bot-service.js';
-import { startChat, type Endpoint } from './chat-client.js';
+import { startChat } from './chat-client.js';
+import type { Endpoint } from './chat-request.js';
 import { runClient } from './load-clients.js';
 import { LOAD_HELP, parseLoadOptions, type LoadOptions } from './load-options.js';
 import { LoadRecord, type Aftermath } from './load-record.js';
@@ -33,7 +34,7 @@ async function main(options: LoadOptions, folder: string): Promise<boolean> {
   const modelPath = await provideModel(options.model, say);
   const service = await startBotService(
     { ...SETTINGS, modelPath, folder },
-    { prompt_cache_mib: PROMPT_CACHE_MIB },
+    { engine: { prompt_cache_mib: PROMPT_CACHE_MIB } },
   );
   try {
     say(`${describeMachine()}; ${version}; ${MODEL_TITLES[options.model]}`);

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 
 import type { ModelName } from './models.js';
+import { OWN_SCENARIOS } from './own-scenarios.js';
 import { SCENARIOS } from './scenarios.js';
 
 export interface Options {
@@ -9,7 +10,7 @@ export interface Options {
   readonly rounds: number;
 }
 
-const NAMES = SCENARIOS.map((scenario) => scenario.name);
+const NAMES: readonly string[] = [...SCENARIOS, ...OWN_SCENARIOS].map((scenario) => scenario.name);
 
 export const HELP = `Compares our service with llama-server on this machine, with the same model, threads and context.
 
@@ -17,6 +18,7 @@ export const HELP = `Compares our service with llama-server on this machine, wit
 
   --model      SmolLM2-135M, a model with the shape of Llama-3.2-1B and random weights, or both (default: all)
   --scenario   ${NAMES.join(', ')}; can be given several times (default: all of them)
+               (the last two are our service's own, with limits in milliseconds; alone they take half a minute)
   --rounds     how often each figure is taken on each server, alternating (default: 5)
   --quick      one model (135m), two rounds: does everything work?
 
@@ -44,7 +46,7 @@ export function parseOptions(argv: readonly string[]): Options | undefined {
   if (values.help) return undefined;
   const scenarios = values.scenario ?? NAMES;
   for (const name of scenarios) {
-    if (!(NAMES as readonly string[]).includes(name)) {
+    if (!NAMES.includes(name)) {
       throw new Error(`--scenario should be one of ${NAMES.join(', ')}, got ${name}`);
     }
   }

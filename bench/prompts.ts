@@ -1,4 +1,4 @@
-import type { ChatRequest } from './chat-client.js';
+import type { ChatRequest } from './chat-request.js';
 
 /** Common words: with a space before it, each is one token in SmolLM2's vocabulary. */
 const WORDS = (

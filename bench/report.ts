@@ -1,5 +1,6 @@
 import { FIGURES, type FigureName } from './figures.js';
 import type { ModelName } from './models.js';
+import type { OwnRow } from './own-scenarios.js';
 import { summarize, type Summary } from './statistics.js';
 
 /** The values of one figure, one for each round, on both servers: `ours[i]` and `theirs[i]` ran back to back. */
@@ -41,7 +42,7 @@ export function rowsOf(model: ModelName, measurements: Measurements): Row[] {
   });
 }
 
-/** A Markdown table, aligned so that it also reads well on a terminal. */
+/** Both servers side by side, as Markdown. */
 export function table(rows: readonly Row[]): string {
   const header = ['', 'botstack', 'llama-server', 'ratio', 'target', 'reached'];
   const lines = rows.map((row) => {
@@ -56,6 +57,25 @@ export function table(rows: readonly Row[]): string {
       row.reached === undefined ? '' : row.reached ? 'yes' : 'no',
     ];
   });
+  return markdown(header, lines);
+}
+
+/** What is judged by a limit of its own, and needs no other server. */
+export function ownTable(rows: readonly OwnRow[]): string {
+  return markdown(
+    ['', 'requests', 'p50, ms', 'p90, ms', 'p99, ms', 'target, ms', 'reached'],
+    rows.map(({ title, requests, p50, p90, p99, target, reached }) => [
+      title,
+      String(requests),
+      ...[p50, p90, p99].map((ms) => ms.toFixed(2)),
+      `p${target.share * 100} <= ${target.ms}`,
+      reached ? 'yes' : 'no',
+    ]),
+  );
+}
+
+/** A table, aligned so that it also reads well on a terminal. */
+function markdown(header: readonly string[], lines: readonly (readonly string[])[]): string {
   const widths = header.map((_, column) =>
     Math.max(...[header, ...lines].map((line) => line[column]?.length ?? 0)),
   );

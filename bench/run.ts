@@ -9,7 +9,9 @@ import { installLlamaServer } from './llama-server.js';
 import { describeMachine } from './machine.js';
 import { MODEL_TITLES, provideModel } from './models.js';
 import { HELP, parseOptions, type Options } from './options.js';
-import { rowsOf, table } from './report.js';
+import { measureOwn } from './own-scenarios.js';
+import { ownTable, rowsOf, table } from './report.js';
+import { SCENARIOS } from './scenarios.js';
 import { makeFolder, RESULTS } from './workspace.js';
 
 /** What both servers get, and nothing else. */
@@ -19,7 +21,9 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function main(options: Options, folder: string): Promise<void> {
   say('building the runtime');
-  const versions = { botstack: await buildBotService(), 'llama-server': await installLlamaServer(say) };
+  const isCompared = SCENARIOS.some(({ name }) => options.scenarios.includes(name));
+  const versions: Record<string, string> = { botstack: await buildBotService() };
+  if (isCompared) versions['llama-server'] = await installLlamaServer(say);
   const result = {
     date: new Date().toISOString(),
     machine: describeMachine(),
@@ -31,15 +35,22 @@ async function main(options: Options, folder: string): Promise<void> {
   for (const line of about) say(line);
 
   const models = [];
-  const tables = [];
+  const tables: string[] = [];
+  let shown = 0;
   for (const model of options.models) {
     const modelPath = await provideModel(model, say);
     say(`\n${MODEL_TITLES[model]}`);
-    const measurements = await compare({ ...SETTINGS, ...options, modelPath, folder, log: say });
+    const measurements = isCompared
+      ? await compare({ ...SETTINGS, ...options, modelPath, folder, log: say })
+      : {};
     const rows = rowsOf(model, measurements);
-    models.push({ model, rows, measurements });
-    tables.push(`${MODEL_TITLES[model]}; ${options.rounds} rounds, median (min-max):\n\n${table(rows)}\n`);
-    say(`\n${tables.at(-1)}`);
+    const own = await measureOwn({ ...SETTINGS, modelPath, folder }, options.scenarios, say);
+    models.push({ model, rows, own, measurements });
+    const title = MODEL_TITLES[model];
+    if (isCompared) tables.push(`${title}; ${options.rounds} rounds, median (min-max):\n\n${table(rows)}\n`);
+    if (own.length > 0) tables.push(`${title}; botstack alone:\n\n${ownTable(own)}\n`);
+    say(`\n${tables.slice(shown).join('\n')}`);
+    shown = tables.length;
   }
   const file = join(makeFolder(RESULTS), result.date.replaceAll(':', '-'));
   writeFileSync(`${file}.json`, `${JSON.stringify({ ...result, models }, null, 2)}\n`);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { startChat, type Answer, type ChatRequest, type Endpoint } from './chat-client.js';
+import { startChat, type Answer } from './chat-client.js';
+import type { ChatRequest, Endpoint } from './chat-request.js';
 import type { FigureName } from './figures.js';
 import { longAnswer, longPrompt, nextTurn, ownPrompt, sharedPrompt } from './prompts.js';
 import type { Timeline } from './sse.js';

@@ -5,7 +5,7 @@ import { get } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Endpoint } from './chat-client.js';
+import type { Endpoint } from './chat-request.js';
 
 export interface ServerOptions {
   /** For people: names the server in messages and tables. */

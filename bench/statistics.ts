@@ -16,6 +16,12 @@ export function summarize(values: readonly number[]): Summary {
   return { median, min: at(sorted, 0), max: at(sorted, -1) };
 }
 
+/** The smallest value that a share of all values does not exceed (nearest rank). */
+export function percentile(values: readonly number[], share: number): number | undefined {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
+}
+
 /** Seconds from sending the request to the first text. */
 export function timeToFirstToken(timeline: Timeline): number {
   return (first(timeline) - timeline.sentAt) / 1000;

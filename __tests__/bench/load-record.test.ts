@@ -1,5 +1,5 @@
 import { parseLoadOptions } from '../../bench/load-options';
-import { LoadRecord, percentile, type Aftermath } from '../../bench/load-record';
+import { LoadRecord, type Aftermath } from '../../bench/load-record';
 
 const GOOD: Aftermath = { running: 0, waiting: 0, answering: 4 };
 
@@ -51,13 +51,6 @@ describe('the rules of a load run', () => {
       expect.stringMatching(/seen less than twice/),
     ]);
   });
-});
-
-it('takes percentiles by the nearest rank', () => {
-  const values = Array.from({ length: 100 }, (_, i) => 100 - i);
-  expect([0.5, 0.95, 0.99, 1].map((share) => percentile(values, share))).toEqual([50, 95, 99, 100]);
-  expect(percentile([7], 0.99)).toBe(7);
-  expect(percentile([], 0.5)).toBeUndefined();
 });
 
 describe('parseLoadOptions', () => {

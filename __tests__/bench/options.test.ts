@@ -5,7 +5,7 @@ describe('parseOptions', () => {
   it('measures everything unless told otherwise', () => {
     expect(parseOptions([])).toEqual({
       models: ['135m', '1b'],
-      scenarios: SCENARIOS.map(({ name }) => name),
+      scenarios: [...SCENARIOS.map(({ name }) => name), 'cache-hit', 'http-overhead'],
       rounds: 5,
     });
   });

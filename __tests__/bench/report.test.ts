@@ -1,4 +1,5 @@
-import { rowsOf, table } from '../../bench/report';
+import { rowOf, type OwnScenario } from '../../bench/own-scenarios';
+import { ownTable, rowsOf, table } from '../../bench/report';
 
 describe('rowsOf', () => {
   it('takes the ratio in each round, so that noise which both saw cancels out', () => {
@@ -35,5 +36,30 @@ describe('table', () => {
       'yes',
       '',
     ]);
+  });
+});
+
+describe('what is measured on our service alone', () => {
+  const scenario = (share: 0.5 | 0.99): OwnScenario => ({
+    name: 'x',
+    title: 'an answer',
+    target: { share, ms: 2 },
+    measure: () => Promise.resolve([]),
+  });
+  /** Ninety-eight of 1 ms and two of 9. */
+  const values = Array.from({ length: 100 }, (_, index) => (index < 98 ? 1 : 9));
+
+  it('is judged by the percentile that its target names', () => {
+    expect(rowOf(scenario(0.5), values)).toMatchObject({ p50: 1, p99: 9, reached: true });
+    expect(rowOf(scenario(0.99), values)).toMatchObject({ reached: false });
+  });
+
+  it('is a table of its own', () => {
+    expect(
+      ownTable([rowOf(scenario(0.99), values)])
+        .split('\n')[2]
+        ?.split('|')
+        .map((cell) => cell.trim()),
+    ).toEqual(['', 'an answer', '100', '1.00', '1.00', '9.00', 'p99 <= 2', 'no', '']);
   });
 });

@@ -2,6 +2,7 @@ import type { Timeline } from '../../bench/sse';
 import {
   decodeRate,
   jointDecodeRate,
+  percentile,
   prefillRate,
   summarize,
   timeToFirstToken,
@@ -78,4 +79,11 @@ describe('worstGap', () => {
   it('refuses an answer that was over too early', () => {
     expect(() => worstGap([0, 100], 50, 200)).toThrow('did not run through');
   });
+});
+
+it('takes percentiles by the nearest rank', () => {
+  const values = Array.from({ length: 100 }, (_, i) => 100 - i);
+  expect([0.5, 0.95, 0.99, 1].map((share) => percentile(values, share))).toEqual([50, 95, 99, 100]);
+  expect(percentile([7], 0.99)).toBe(7);
+  expect(percentile([], 0.5)).toBeUndefined();
 });
