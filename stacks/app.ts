@@ -22,6 +22,8 @@ export interface BuildOptions {
   readonly artifacts?: Prepared;
   /** @default `terraform.<name>.tfstate` in the working directory */
   readonly statePath?: string;
+  /** Where the synthesised files go. @default `CDKTF_OUTDIR`, which cdktf sets, else `cdktf.out` */
+  readonly outdir?: string;
   /** @default asks checkip.amazonaws.com */
   readonly askMyAddress?: () => Promise<string>;
   /** Takes one line of progress. @default standard output, which cdktf shows while it synthesises */
@@ -47,7 +49,7 @@ export async function buildApp(given: BotProps, options: BuildOptions = {}): Pro
   const artifacts = options.artifacts ?? (await prepareArtifacts(props, say));
   for (const line of estimate(props, artifacts)) say(line);
 
-  const app = new App();
+  const app = new App({ outdir: options.outdir });
   const stack = new BotStack(app, STACK_ID, {
     props,
     bundle: artifacts.bundle,

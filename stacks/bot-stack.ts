@@ -93,15 +93,11 @@ export class BotStack extends TerraformStack {
       readableArns: [artifacts.bundle.arn, artifacts.model.arn, artifacts.machineFiles.arn],
       reportArns: `${artifacts.bucketArn}/${REPORT_PREFIX}*`,
       logGroupArns: logs?.arns,
-      statements: domain && [
-        ...domain.statements,
-        {
-          Sid: 'KeepCertificate',
-          Effect: 'Allow',
-          Action: ['s3:GetObject', 's3:PutObject'],
-          Resource: `${artifacts.bucketArn}/${certificateKey(props.domain ?? '')}`,
-        },
+      keptArns: [
+        ...artifacts.stateArns,
+        ...(props.domain === undefined ? [] : [`${artifacts.bucketArn}/${certificateKey(props.domain)}`]),
       ],
+      statements: domain?.statements,
     });
     const server = new Server(this, 'server', {
       name,
@@ -128,7 +124,7 @@ export class BotStack extends TerraformStack {
           hostedZoneId: domain?.hostedZoneId,
         }),
       // The machine reads all of these in its first minute.
-      dependsOn: [network, firewall, artifacts, apiKey, identity],
+      dependsOn: [network, firewall, ...artifacts.neededByMachine, apiKey, identity],
     });
     domain?.pointTo(server.publicAddress);
     if (props.backup !== undefined) new Backups(this, 'backups', { name, ...props.backup });

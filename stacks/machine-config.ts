@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { type MachineFileProps, packMachineFiles, type PackedFiles } from '../cloud-init/machine-files';
 import { renderUserData } from '../cloud-init/user-data';
 import type { InstanceType } from './catalogue';
-import { certificateKey, FILES_PREFIX, REPORT_PREFIX } from './constructs/artifacts';
+import { certificateKey, FILES_PREFIX, REPORT_PREFIX, STATE_PREFIX } from './constructs/artifacts';
 import { logGroupPrefix, METRIC_NAMESPACE } from './constructs/monitoring/names';
 import { CONSOLE_PORT, consoleLoopbackPort, openPlainPort, type ResolvedProps } from './props';
 import { needsIpv6, waysOut } from './reach';
@@ -67,7 +67,7 @@ function machineFileProps(values: ConfigValues): MachineFileProps {
       : undefined,
     waysOut: waysOut(props),
     ipv6: needsIpv6(props),
-    config: serviceConfig(values, SECRET_STAND_IN),
+    config: serviceConfig(values, SECRET_STAND_IN, BUCKET_STAND_IN),
   };
 }
 
@@ -96,7 +96,11 @@ export function bootText(values: BootValues): string {
 }
 
 /** `/etc/bot/config.yaml`; the runtime's schema (runtime/src/config/schema.ts) is its definition. */
-export function serviceConfig({ props, instanceType, model }: ConfigValues, secretArn: string): object {
+export function serviceConfig(
+  { props, instanceType, model }: ConfigValues,
+  secretArn: string,
+  bucket: string,
+): object {
   return {
     service: { name: props.name, version: VERSION },
     network: {
@@ -114,6 +118,7 @@ export function serviceConfig({ props, instanceType, model }: ConfigValues, secr
       sequences: props.sequences,
       threads: instanceType.vcpus,
     },
+    state_copy: { bucket, prefix: STATE_PREFIX, region: props.region },
     logging: { directory: '/var/log/bot', ...(props.monitoring ? { cloudwatch_metrics: true } : {}) },
   };
 }

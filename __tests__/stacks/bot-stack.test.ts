@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 
+import { STATE_KEYS } from '../../stacks/constructs/artifacts';
 import { describeOutputs } from '../../stacks/outputs';
 import { ROOT } from '../../stacks/version';
 import { BUNDLE, MODEL, synthesise } from './synthesised';
@@ -122,6 +123,7 @@ describe('the bucket', () => {
       expect.stringMatching(/^functions\/\w{64}\.zip$/),
       expect.stringMatching(/^functions\/\w{64}\.zip$/),
       `models/${MODEL.sha256}.gguf`,
+      ...[...STATE_KEYS].sort(),
     ]);
     for (const object of objects) {
       expect(object).toMatchObject({ checksum_algorithm: 'SHA256' });
@@ -137,7 +139,7 @@ describe("the machine's role", () => {
     Statement: Statement[];
   };
 
-  it('may read one secret and three objects, write its report, open sessions, ship logs, and nothing more', () => {
+  it('may read one secret and three objects, write its report and its state, open sessions, ship logs, and nothing more', () => {
     const bucket = expect.stringMatching(/^\$\{aws_s3_bucket\.[^}]+\.arn\}/) as unknown;
     expect(statements).toEqual([
       expect.objectContaining({ Effect: 'Allow', Action: 'secretsmanager:GetSecretValue' }),
@@ -147,6 +149,12 @@ describe("the machine's role", () => {
         Resource: [bucket, bucket, bucket],
       }),
       expect.objectContaining({ Effect: 'Allow', Action: 's3:PutObject', Resource: bucket }),
+      {
+        Sid: 'KeepState',
+        Effect: 'Allow',
+        Action: ['s3:GetObject', 's3:PutObject'],
+        Resource: [bucket, bucket],
+      },
       {
         Sid: 'OpenSessions',
         Effect: 'Allow',
@@ -254,6 +262,14 @@ describe('the machine', () => {
     ]) {
       expect(needed).toMatch(new RegExp(`${type}\\.`));
     }
+    // Nor for what the provider takes a minute over.
+    expect(needed).not.toContain('aws_s3_bucket_lifecycle_configuration');
+  });
+
+  it('finds what it keeps in the bucket there from the beginning, and its own afterwards', () => {
+    const kept = stack.all('aws_s3_object').filter(({ content }) => content === '');
+    expect(kept.map(({ key }) => key)).toEqual(STATE_KEYS);
+    for (const { lifecycle } of kept) expect(lifecycle).toMatchObject({ ignore_changes: 'all' });
   });
 
   it('lies in no Local Zone, which may be listed too', () => {

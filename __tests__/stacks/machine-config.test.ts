@@ -1,6 +1,9 @@
 import { load } from 'js-yaml';
 
+import { REGISTER_FILE } from '../../runtime/src/access/token-register';
 import { configSchema } from '../../runtime/src/config/schema';
+import { POLICY_FILE } from '../../runtime/src/policy/store';
+import { STATE_KEYS } from '../../stacks/constructs/artifacts';
 import { type BootValues, bootText, escapeForTerraform } from '../../stacks/machine-config';
 import type { BotProps } from '../../stacks/props';
 import { resolveProps } from '../../stacks/props/resolve';
@@ -72,6 +75,7 @@ describe('bootText', () => {
     const parsed = configSchema.safeParse({
       ...config,
       security: { region: 'x', api_key_secret_id: 'arn:aws:x' },
+      state_copy: { ...(config as { state_copy: object }).state_copy, bucket: 'bot-artifacts-0001' },
     });
     expect(parsed.error?.issues).toBeUndefined();
     expect(parsed.data).toMatchObject({
@@ -90,6 +94,13 @@ describe('bootText', () => {
     expect(load(fileIn(text, /config\.yaml$/))).toMatchObject({
       security: { api_key_secret_id: TOKENS.secretArn, region: 'us-east-1' },
     });
+  });
+
+  it('has what must outlive the machine kept in the bucket, in the objects that the stack makes', () => {
+    const config = load(fileIn(text, /config\.yaml$/)) as { state_copy: { prefix: string } };
+    expect(config).toMatchObject({ state_copy: { bucket: TOKENS.bucket, region: 'us-east-1' } });
+    const { prefix } = config.state_copy;
+    expect([...STATE_KEYS].sort()).toEqual([`${prefix}${POLICY_FILE}`, `${prefix}${REGISTER_FILE}`]);
   });
 
   it('lets nginx have port 8080 only when the console is asked for, and the console the one beside it', () => {

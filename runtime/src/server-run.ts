@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { ApiKeys } from './access/api-keys.js';
 import { keySource } from './access/key-source.js';
-import { TokenRegister } from './access/token-register.js';
+import { REGISTER_FILE, TokenRegister } from './access/token-register.js';
 import { CloudWatchMetrics, type RequestFigures } from './cloudwatch-metrics.js';
 import type { Environment } from './config/environment.js';
 import { openCaches } from './cache/open.js';
@@ -15,6 +15,7 @@ import { createLogger, type Logger } from './log/logger.js';
 import { PolicyError } from './policy/read.js';
 import { POLICY_FILE, PolicyStore } from './policy/store.js';
 import { createLogRing, openFileSink, stdoutSink, type FileSink } from './log/sinks.js';
+import { openCopy } from './state-copy/open.js';
 import { startServer, type RunningServer } from './server.js';
 import { onEndOrders, type EndOrder } from './server-signals.js';
 import { engineFactory, type EngineFactory } from './serving/engine-factory.js';
@@ -63,10 +64,10 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
     const keys = await ApiKeys.open({ source, refreshIntervalMs, onProblem });
     cleanUp.push(() => keys.close());
 
-    const register = await openRegister(config, keys, log);
+    const register = await openRegister(options, keys, log);
     if (register !== undefined) cleanUp.push(() => register.close());
 
-    policy = await openPolicy(config, log);
+    policy = await openPolicy(options, log);
     cleanUp.push(() => policy?.close());
     const caches = await openCaches(config, keys, version, log);
     cleanUp.push(() => caches.close());
@@ -198,7 +199,7 @@ async function isWell(server: RunningServer, models: ServedModels): Promise<bool
 }
 
 async function openRegister(
-  config: BotConfig,
+  { config, env }: RunOptions,
   keys: ApiKeys,
   log: Logger,
 ): Promise<TokenRegister | undefined> {
@@ -211,18 +212,20 @@ async function openRegister(
     directory,
     encryption: config.security.encryption,
     keys,
+    copy: openCopy(config, env, REGISTER_FILE),
     log: (level, text) => log.log(level, text),
   });
   register.follow();
   return register;
 }
 
-async function openPolicy(config: BotConfig, log: Logger): Promise<PolicyStore> {
+async function openPolicy({ config, env }: RunOptions, log: Logger): Promise<PolicyStore> {
   const directory = stateDirectory(config);
   try {
     const policy = await PolicyStore.open({
       directory,
       maxRequestSeconds: config.limits.max_request_seconds,
+      copy: openCopy(config, env, POLICY_FILE),
       log: (level, text) => log.log(level, text),
     });
     policy.follow();

@@ -7,7 +7,7 @@ import { S3BucketServerSideEncryptionConfigurationA } from '@cdktf/provider-aws/
 import { S3BucketVersioningA } from '@cdktf/provider-aws/lib/s3-bucket-versioning';
 import { S3Object } from '@cdktf/provider-aws/lib/s3-object';
 import type { ITerraformDependable } from 'cdktf';
-import { Construct } from 'constructs';
+import { Construct, type IConstruct } from 'constructs';
 
 import type { PackedFiles } from '../../cloud-init/machine-files';
 import type { FunctionCode } from '../function-code';
@@ -36,7 +36,7 @@ export interface StoredFile {
   readonly arn: string;
   readonly sha256: string;
   /** Whoever reads it waits for this. */
-  readonly uploaded: ITerraformDependable;
+  readonly uploaded: S3Object;
 }
 
 /** The machine's files lie here, named by the archive's hash. */
@@ -46,6 +46,11 @@ export const FILES_PREFIX = 'files/';
 export function certificateKey(domain: string): string {
   return `tls/${domain}.tar.gz`;
 }
+
+/** What the machine knows and the next one must know, too: see runtime/src/state-copy. The machine writes it. */
+export const STATE_PREFIX = 'state/';
+export const TOKEN_REGISTER_KEY = `${STATE_PREFIX}tokens.sealed`;
+export const STATE_KEYS = [TOKEN_REGISTER_KEY, `${STATE_PREFIX}policy.yaml`];
 
 /** Code of Lambda functions. */
 const FUNCTIONS_PREFIX = 'functions/';
@@ -58,7 +63,7 @@ const KEPT_DAYS = 30;
 
 /**
  * The private bucket of the deployment: the runtime's bundle and the model and the machine's
- * files, named by their hashes, and the reports of the bootstrap. About 0.023 USD a month for each GB.
+ * files, named by their hashes, the reports of the bootstrap, and what outlives a machine. About 0.023 USD a month for each GB.
  */
 export class Artifacts extends Construct {
   readonly bucket: S3Bucket;
@@ -67,6 +72,10 @@ export class Artifacts extends Construct {
   readonly bundle: StoredFile;
   readonly model: StoredFile;
   readonly machineFiles: StoredFile;
+  /** Objects that the machine reads and writes. */
+  readonly stateArns: readonly string[];
+  /** What the machine waits for. Not for all that is here: the provider takes a minute over the bucket's lifecycle. */
+  readonly neededByMachine: readonly IConstruct[];
   readonly #functions = new Map<string, StoredFile>();
 
   constructor(scope: Construct, id: string, props: ArtifactsProps) {
@@ -75,7 +84,7 @@ export class Artifacts extends Construct {
 
     const bucket = new S3Bucket(this, 'bucket', {
       bucketPrefix: `${name}-artifacts-`,
-      // Everything in it can be made again, and destroy must leave nothing on the bill.
+      // Destroy must leave nothing on the bill, and what lies here is of use to this deployment alone.
       forceDestroy: true,
       tags: { Name: `${name}-artifacts` },
     });
@@ -87,8 +96,11 @@ export class Artifacts extends Construct {
     const ready = this.secure(bucket);
     this.bundle = this.store('bundle', bucket, `bundles/${bundle.sha256}.tar.gz`, bundle, ready);
     this.model = this.store('model', bucket, `models/${model.sha256}.gguf`, model, ready);
+    const state = STATE_KEYS.map((key) => this.keep(key, bucket, ready));
+    this.stateArns = STATE_KEYS.map((key) => `${bucket.arn}/${key}`);
     const filesKey = `${FILES_PREFIX}${machineFiles.sha256}.zip`;
     this.machineFiles = this.storeBytes('files', bucket, filesKey, machineFiles, ready);
+    this.neededByMachine = [this.bundle.uploaded, this.model.uploaded, this.machineFiles.uploaded, ...state];
     for (const [functionName, code] of Object.entries(functions)) {
       const key = `${FUNCTIONS_PREFIX}${code.sha256}.zip`;
       this.#functions.set(
@@ -180,6 +192,20 @@ export class Artifacts extends Construct {
       },
     });
     return { key, arn: `${bucket.arn}/${key}`, sha256: file.sha256, uploaded };
+  }
+
+  /**
+   * Empty, for the machine to fill. It is there from the beginning, so that one that is missing is never taken for one
+   * that was never written: a machine that believed so would take revoked tokens.
+   */
+  private keep(key: string, bucket: S3Bucket, dependsOn: ITerraformDependable[]): S3Object {
+    return new S3Object(this, key.replaceAll(/[/.]/g, '-'), {
+      bucket: bucket.id,
+      key,
+      content: '',
+      dependsOn,
+      lifecycle: { ignoreChanges: 'all' },
+    });
   }
 
   /** Straight from the plan: no file on the deploying machine has to be there for it. */

@@ -12,6 +12,8 @@ export interface IdentityProps {
   readonly readableArns: readonly string[];
   /** Where it may write its report; ends in `/*`. */
   readonly reportArns: string;
+  /** Objects that it keeps for the machine after it: it reads and writes them. */
+  readonly keptArns: readonly string[];
   /** Log groups that its agent may write to. @default none, and no metrics either */
   readonly logGroupArns?: readonly string[];
   /** What else it may do. @default nothing */
@@ -27,13 +29,13 @@ const SESSION_ACTIONS = [
   'ssmmessages:OpenDataChannel',
 ];
 
-/** Who the machine is: a role that reads one secret and three objects, writes its report, opens SSM sessions, and ships logs. */
+/** Who the machine is: a role that reads one secret and three objects, writes its report and what it keeps, opens SSM sessions, and ships logs. */
 export class Identity extends Construct {
   readonly instanceProfileName: string;
 
   constructor(scope: Construct, id: string, props: IdentityProps) {
     super(scope, id);
-    const { name, secretArn, readableArns, reportArns, logGroupArns = [], statements = [] } = props;
+    const { name, secretArn, readableArns, reportArns, keptArns, logGroupArns = [], statements = [] } = props;
 
     const role = new IamRole(this, 'role', {
       namePrefix: `${name}-instance-`,
@@ -62,6 +64,12 @@ export class Identity extends Construct {
           // The whole prefix, because the role is there before the instance has an id. So while one machine replaces
           // another, each could overwrite the other's report; no machine outside the deployment has the role.
           { Sid: 'WriteReport', Effect: 'Allow', Action: 's3:PutObject', Resource: reportArns },
+          {
+            Sid: 'KeepState',
+            Effect: 'Allow',
+            Action: ['s3:GetObject', 's3:PutObject'],
+            Resource: [...keptArns],
+          },
           // Shell sessions and port forwarding without an open port and without SSH keys. Not AWS's own policy
           // AmazonSSMManagedInstanceCore: that one lets the machine read every parameter of the account.
           { Sid: 'OpenSessions', Effect: 'Allow', Action: SESSION_ACTIONS, Resource: '*' },

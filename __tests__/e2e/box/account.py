@@ -127,6 +127,8 @@ def inventory():
         if key["KeyId"] not in own:
             lines.append(f"kms Keys: {key['KeyId']}")
     lines += listing("ec2", "describe_snapshots", "Snapshots", by("SnapshotId"), OwnerIds=["self"])
+    lines += listing("ec2", "describe_images", "Images", by("ImageId"), Owners=["self"])
+    lines += listing("dlm", "get_lifecycle_policies", "Policies", by("PolicyId"))
     lines += listing("s3", "list_buckets", "Buckets", by("Name"))
     lines += listing("secretsmanager", "list_secrets", "SecretList", by("ARN"), IncludePlannedDeletion=True)
     lines += listing("iam", "list_roles", "Roles", by("Arn"))

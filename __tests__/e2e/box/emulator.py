@@ -1,7 +1,8 @@
 """Starts moto, the AWS emulator, for the end-to-end test: emulator.py HOST PORT REGION.
 
 What is changed of moto, so that the stack can stay as it is: two things about policies, which shall mean here what
-they mean in AWS, functions, which run, one machine image, IPv6 addresses, and a request that is sent twice.
+they mean in AWS, functions, which run, one machine image, images of snapshots, IPv6 addresses, and a request that is
+sent twice; and, in dlm.py, the service that takes snapshots.
 """
 
 import datetime
@@ -22,11 +23,14 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpcs import VPCBackend
+from moto.ec2.responses.amis import AmisResponse
 from moto.iam.access_control import AccessDeniedError, IAMPolicyStatement, PermissionResult
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import main
 from moto.ssm.models import Parameter, ssm_backends
 from moto.sts.models import sts_backends
+
+import dlm
 
 # --- Conditions ------------------------------------------------------------------------------------------------------
 # moto 5.2 applies a statement whatever its Condition says, unless the operator is StringEquals; and where it does
@@ -197,6 +201,26 @@ def create_vpc_endpoint_once(self, *args, client_token=None, **kwargs):
 VPCBackend.create_vpc_endpoint = create_vpc_endpoint_once
 
 
+# --- An image of a snapshot --------------------------------------------------------------------------------------------
+# moto gives every image that is registered a made-up snapshot of its own, whatever it is made of.
+original_register_image = AmisResponse.register_image
+
+
+def register_image_of_snapshot(self):
+    result = original_register_image(self)
+    (root,) = [each["Ebs"] for each in self._get_param("BlockDeviceMappings", []) if each["DeviceName"] == self._get_param("RootDeviceName")]
+    image = self.ec2_backend.amis[result.result["ImageId"]]
+    del self.ec2_backend.snapshots[image.ebs_snapshot.id]
+    image.ebs_snapshot = self.ec2_backend.get_snapshot(root["SnapshotId"])
+    image.root_device_name, image.root_device_type = self._get_param("RootDeviceName"), "ebs"
+    image.architecture = self._get_param("Architecture")
+    image.virtualization_type = self._get_param("VirtualizationType")
+    return result
+
+
+AmisResponse.register_image = register_image_of_snapshot
+
+
 # --- The machine image -----------------------------------------------------------------------------------------------
 # The Debian project publishes the ids of its images as public parameters, and the stack asks for the newest one. moto
 # knows neither parameter nor image; with both, the stack takes here the way that it takes in AWS.
@@ -228,4 +252,5 @@ def publish_debian_image(region):
 if __name__ == "__main__":
     host, port, region = sys.argv[1:]
     publish_debian_image(region)
+    dlm.serve(ACCOUNT)
     main(["-H", host, "-p", port])

@@ -2,7 +2,19 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
-import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteSnapshotCommand,
+  DescribeImagesCommand,
+  DescribeInstancesCommand,
+  EC2Client,
+} from '@aws-sdk/client-ec2';
+import {
+  GetObjectCommand,
+  ListBucketsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 
 import type { BotProps } from '../../../stacks/props';
 import { checkStateBucket } from '../../../stacks/state';
@@ -16,14 +28,32 @@ const MINUTES = 60_000;
   let account: EmulatedAccount;
   let deployment: Deployment;
   let before: string[];
+  /** Most of a deploy is waiting: the one with IPv6, which takes the longest, runs beside the others. */
+  let withIpv6: Promise<{ applied: Outcome; address: string | undefined; destroyed: Outcome }>;
 
   beforeAll(async () => {
     account = await EmulatedAccount.start();
     deployment = account.deployment('life');
     before = await account.inventory();
+    withIpv6 = liveWithIpv6(account.deployment('six'));
   }, 2 * MINUTES);
 
-  afterAll(async () => account.stop());
+  afterAll(async () => {
+    await withIpv6;
+    await account.stop();
+  });
+
+  async function liveWithIpv6(six: Deployment) {
+    const props = {
+      name: 'six',
+      monitoring: false,
+      keyRotationDays: 0,
+      allowedCidrs: ['203.0.113.0/24', '2001:db8::/32'],
+    };
+    const applied = await six.apply(props);
+    const { ipv6_address: address } = await six.outputs();
+    return { applied, address, destroyed: await six.destroy(props) };
+  }
 
   /** Runs one of the project's commands as npm does. */
   const command = (script: string, ...args: string[]): Promise<Outcome> =>
@@ -43,13 +73,13 @@ const MINUTES = 60_000;
       child.once('close', (status) => resolve({ status: status ?? 1, output }));
     });
 
-  const s3 = () =>
-    new S3Client({
-      region: 'us-east-1',
-      endpoint: account.url,
-      forcePathStyle: true,
-      credentials: { accessKeyId: 'AKIAEMULATORADMIN000', secretAccessKey: 'only-the-emulator-takes-this' },
-    });
+  const asAdministrator = () => ({
+    region: 'us-east-1',
+    endpoint: account.url,
+    credentials: { accessKeyId: 'AKIAEMULATORADMIN000', secretAccessKey: 'only-the-emulator-takes-this' },
+  });
+  const s3 = () => new S3Client({ ...asAdministrator(), forcePathStyle: true });
+  const ec2 = () => new EC2Client(asAdministrator());
   const objectsIn = async (bucket: string) => {
     const { Contents: objects = [] } = await s3().send(new ListObjectsV2Command({ Bucket: bucket }));
     return objects.map(({ Key }) => Key);
@@ -62,13 +92,28 @@ const MINUTES = 60_000;
     state,
     monitoring: false,
     keyRotationDays: 0,
-    allowedCidrs: ['203.0.113.0/24', '2001:db8::/32'],
+    backup: { keepDays: 2 },
   };
+
+  /** As Data Lifecycle Manager does at the time of a policy. @returns the snapshots' ids */
+  const takeSnapshots = async () => {
+    const response = await fetch(`${account.url}/botstack/take-snapshots`, { method: 'POST' });
+    return ((await response.json()) as { snapshots: string[] }).snapshots;
+  };
+  /** What a machine keeps in the bucket of the deployment. */
+  const kept = async (Body?: string) => {
+    const { Buckets = [] } = await s3().send(new ListBucketsCommand());
+    const Bucket = Buckets.find(({ Name }) => Name?.startsWith('bot-artifacts-'))?.Name;
+    const object = { Bucket, Key: 'state/tokens.sealed' };
+    if (Body !== undefined) await s3().send(new PutObjectCommand({ ...object, Body }));
+    return (await s3().send(new GetObjectCommand(object))).Body?.transformToString();
+  };
+  const snapshots: string[] = [];
 
   const outputs: Record<string, string>[] = [];
   const applied = async (changes: BotProps = {}) => {
     expect(await deployment.apply({ ...props, ...changes })).toMatchObject(succeeded);
-    outputs.push(deployment.outputs());
+    outputs.push(await deployment.outputs());
   };
 
   // One life, in chapters: each begins where the one before it ended.
@@ -90,9 +135,10 @@ const MINUTES = 60_000;
       expect((await command('state-bucket.ts', state.bucket)).output).toMatch(/was there/);
 
       await applied();
+      expect(await kept()).toBe('');
+      await kept('what the machine knows');
       expect(await deployment.plan(props)).toMatchObject(succeeded);
       expect(await objectsIn(state.bucket)).toEqual(['botstack/bot/terraform.tfstate']);
-      expect(outputs[0]?.['ipv6_address']).toMatch(/^2400:6500:/);
     },
     5 * MINUTES,
   );
@@ -100,25 +146,41 @@ const MINUTES = 60_000;
   it(
     'is updated, and not destroyed while it is protected',
     async () => {
+      for (let day = 1; day <= 3; day++) snapshots.push(...(await takeSnapshots()));
+      expect(snapshots).toHaveLength(3);
       await applied({ maxTokens: 256, protect: true });
       const refused = await deployment.destroy({ ...props, protect: true });
       expect(refused.status).not.toBe(0);
       expect(refused.output).toMatch(/prevent_destroy/);
       expect(refused.output).toMatch(/set_protect_to_false_in_stacks_main_ts/);
-      expect(await command('leftovers.ts', '--name', 'bot')).toMatchObject({
-        status: 1,
-        output: expect.stringMatching(
-          /:instance\/i-[0-9a-f]+ {2}\(billed by the second while it runs\)/,
-        ) as unknown,
-      });
+      const { status, output } = await command('leftovers.ts', '--name', 'bot');
+      expect(status).toBe(1);
+      expect(output).toMatch(/:instance\/i-[0-9a-f]+ {2}\(billed by the second while it runs\)/);
+      // The policy keeps two.
+      const listed = [...output.matchAll(/:snapshot\/(snap-[0-9a-f]+) {2}\(billed by the GB/g)].map(
+        ([, id]) => id,
+      );
+      expect(listed.sort()).toEqual(snapshots.slice(1).sort());
     },
     5 * MINUTES,
   );
 
   it(
-    'is rolled back, protected as its machine was; address and key were the same all the time',
+    'is rolled back to a snapshot, protected as its machine was; address, key and state were the same all the time',
     async () => {
-      await applied();
+      const restoreFromSnapshot = snapshots.at(-1);
+      await applied({ restoreFromSnapshot });
+      const { Reservations: [{ Instances: [machine] = [] } = {}] = [] } = await ec2().send(
+        new DescribeInstancesCommand({ InstanceIds: [outputs.at(-1)?.['instance_id'] ?? ''] }),
+      );
+      const { Images: [image] = [] } = await ec2().send(
+        new DescribeImagesCommand({ ImageIds: [machine?.ImageId ?? ''] }),
+      );
+      expect(image).toMatchObject({
+        RootDeviceName: '/dev/xvda',
+        BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: restoreFromSnapshot } }],
+      });
+      expect(await kept()).toBe('what the machine knows');
       expect(outputs).toHaveLength(3);
       for (const kept of ['endpoint', 'api_key_command']) {
         expect(new Set(outputs.map(({ [kept]: value }) => value)).size).toBe(1);
@@ -129,11 +191,29 @@ const MINUTES = 60_000;
   );
 
   it(
-    'leaves nothing when it is destroyed',
+    'has IPv6 where somebody comes from it',
+    async () => {
+      const { applied: up, address, destroyed } = await withIpv6;
+      expect(up).toMatchObject(succeeded);
+      expect(address).toMatch(/^2400:6500:/);
+      expect(destroyed).toMatchObject(succeeded);
+    },
+    5 * MINUTES,
+  );
+
+  it(
+    'leaves nothing but its snapshots when it is destroyed',
     async () => {
       expect(await deployment.destroy(props)).toMatchObject(succeeded);
       const left = (await account.inventory()).filter((line) => !before.includes(line));
-      expect(left).toEqual([`s3 Buckets: ${state.bucket}`]);
+      expect(left.sort()).toEqual(
+        [...snapshots.slice(1).map((id) => `ec2 Snapshots: ${id}`), `s3 Buckets: ${state.bucket}`].sort(),
+      );
+      const { status, output } = await command('leftovers.ts');
+      expect(status).toBe(1);
+      expect(output.match(/^ {2}.*$/gm)).toHaveLength(2);
+      for (const SnapshotId of snapshots.slice(1))
+        await ec2().send(new DeleteSnapshotCommand({ SnapshotId }));
       expect(await command('leftovers.ts')).toEqual({ status: 0, output: 'nothing is left in us-east-1\n' });
     },
     5 * MINUTES,

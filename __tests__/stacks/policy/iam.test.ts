@@ -1,5 +1,6 @@
 /** What the roles may do and may not, judged the way IAM judges, not by comparing texts. */
 
+import { STATE_KEYS } from '../../../stacks/constructs/artifacts';
 import { BUNDLE, MODEL, synthesise, type Synthesised } from '../synthesised';
 import { type Context, decide, type Decision, type Policy } from './iam-decision';
 
@@ -53,6 +54,10 @@ const ALLOWED: readonly Request[] = [
   ['s3:GetObject', object(`bundles/${BUNDLE.sha256}.tar.gz`)],
   ['s3:GetObject', object(`models/${MODEL.sha256}.gguf`)],
   ['s3:PutObject', object('reports/i-0123456789abcdef0.json')],
+  ...STATE_KEYS.flatMap((key): Request[] => [
+    ['s3:GetObject', object(key)],
+    ['s3:PutObject', object(key)],
+  ]),
   ['ssm:UpdateInstanceInformation', `arn:aws:ec2:us-east-1:${ACCOUNT}:instance/i-0123456789abcdef0`],
   ['ssmmessages:OpenDataChannel', '*'],
   [
@@ -78,6 +83,9 @@ const DENIED: readonly Request[] = [
   ['s3:PutObject', object(`bundles/${BUNDLE.sha256}.tar.gz`)],
   ['s3:PutObject', object(`models/${MODEL.sha256}.gguf`)],
   ['s3:DeleteObject', object('reports/i-0123456789abcdef0.json')],
+  ['s3:DeleteObject', object('state/tokens.sealed')],
+  ['s3:DeleteObjectVersion', object('state/tokens.sealed')],
+  ['s3:PutObject', object('state/other')],
   ['s3:ListBucket', `arn:aws:s3:::${BUCKET}`],
   ['s3:PutBucketPolicy', `arn:aws:s3:::${BUCKET}`],
   ['ssm:GetParameter', `arn:aws:ssm:us-east-1:${ACCOUNT}:parameter/somebody/password`],

@@ -1,4 +1,6 @@
 /** What the register of access tokens holds, and how it changes. Pure: no files, no clock of its own. */
+import { isDeepStrictEqual } from 'node:util';
+
 import { z } from 'zod';
 
 const seconds = z.int().nonnegative();
@@ -65,6 +67,52 @@ export function withoutEnded(content: RegisterContent, now: number): RegisterCon
     tokens: content.tokens.filter((token) => token.expiresAt + KEEP_ENDED_SECONDS > now),
     cutoffs: content.cutoffs.filter((cutoff) => cutoff.before + MAX_EXPIRY_SECONDS > now),
   };
+}
+
+/** What two registers know together. A token that one of them has revoked is revoked. */
+export function merged(one: RegisterContent, other: RegisterContent): RegisterContent {
+  const tokens = new Map<string, TokenRecord>();
+  for (const token of [...one.tokens, ...other.tokens]) {
+    const known = tokens.get(token.id);
+    tokens.set(token.id, known === undefined ? token : mergedRecord(known, token));
+  }
+  const cutoffs = new Map<string, number>();
+  for (const { user, before } of [...one.cutoffs, ...other.cutoffs]) {
+    cutoffs.set(user, Math.max(before, cutoffs.get(user) ?? 0));
+  }
+  return {
+    version: 1,
+    // In the order of their issue, as they stand in a register anyway.
+    tokens: [...tokens.values()].sort((a, b) => a.issuedAt - b.issuedAt || (a.id < b.id ? -1 : 1)),
+    cutoffs: [...cutoffs]
+      .map(([user, before]) => ({ user, before }))
+      .sort((a, b) => (a.user < b.user ? -1 : 1)),
+  };
+}
+
+function mergedRecord(one: TokenRecord, other: TokenRecord): TokenRecord {
+  // One without a user is a stranger that was revoked by its id: the other register may know whose it is.
+  const known = one.user === '' ? other : one;
+  const revocations = [one, other].flatMap(({ revokedAt }) => revokedAt ?? []);
+  return revocations.length === 0 ? known : { ...known, revokedAt: Math.min(...revocations) };
+}
+
+/** Whether two registers say the same, in whatever order. */
+export function isSame(one: RegisterContent, other: RegisterContent): boolean {
+  return isDeepStrictEqual(merged(one, EMPTY), merged(other, EMPTY));
+}
+
+/** Tokens of at most so many days are renewed as a matter of routine: nobody is told before their end. */
+const ROUTINE_DAYS = 7;
+const DAY_SECONDS = 24 * 3600;
+
+/** The dates (UTC) on which valid tokens end that were made to last, the earliest first; each once. */
+export function endsWorthTelling({ tokens }: RegisterContent, now: number): readonly string[] {
+  const ends = tokens
+    .filter(({ revokedAt, expiresAt }) => revokedAt === undefined && expiresAt > now)
+    .filter(({ issuedAt, expiresAt }) => expiresAt - issuedAt > ROUTINE_DAYS * DAY_SECONDS)
+    .map(({ expiresAt }) => new Date(expiresAt * 1000).toISOString().slice(0, 10));
+  return [...new Set(ends)].sort();
 }
 
 /** Looks tokens up fast: this is asked for each request. */

@@ -2,7 +2,8 @@
  * The register of access tokens: which were issued, to whom, which are revoked. One sealed file, changed by the
  * service and by the `bot token` commands; the service notices a change within half a second.
  *
- * A token needs no entry to be valid (its signature says so); the register is what takes validity away.
+ * A token needs no entry to be valid (its signature says so); the register is what takes validity away. That is why it
+ * has a copy outside the machine, where there is one: a machine that takes another's place must know what was revoked.
  */
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,12 +12,15 @@ import { writeAtomically } from '../files/atomic-write.js';
 import { withFileLock } from '../files/file-lock.js';
 import { followFile } from '../files/follow-file.js';
 import type { LogLevel } from '../log/logger.js';
+import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-object.js';
 import { signAccessToken, type AccessToken } from './access-token.js';
 import type { ApiKeys } from './api-keys.js';
 import {
   contentSchema,
   createRevocationCheck,
   EMPTY,
+  isSame,
+  merged,
   withoutEnded,
   withRevoked,
   withToken,
@@ -24,10 +28,11 @@ import {
   type RegisterContent,
   type TokenRecord,
 } from './register-content.js';
+import { RegisterCopy } from './register-copy.js';
 import type { Scope } from './scopes.js';
-import { seal, unseal, type Encryption } from './sealed.js';
+import { seal, unseal, type Encryption, type Opened } from './sealed.js';
 
-const FILE_NAME = 'tokens.sealed';
+export const REGISTER_FILE = 'tokens.sealed';
 const PURPOSE = 'token register';
 
 /** The register cannot be used; the message says why and what to do. */
@@ -43,6 +48,10 @@ export interface TokenRegisterOptions {
   readonly directory: string;
   readonly encryption: Encryption;
   readonly keys: ApiKeys;
+  /** What outlives the machine. @default there is no such copy */
+  readonly copy?: SharedObject | undefined;
+  /** Milliseconds between two looks at what other machines have changed. @default 30_000 */
+  readonly exchangeIntervalMs?: number;
   readonly log: (level: LogLevel, text: string) => void;
 }
 
@@ -64,23 +73,50 @@ export class TokenRegister {
   #problem: string | undefined;
   #reading: Promise<void> = Promise.resolve();
   #stopFollowing: (() => void)[] = [];
+  readonly #copy: RegisterCopy | undefined;
+  #exchanging: Promise<void> = Promise.resolve();
+  #copyProblem: string | undefined;
+  /** Whether this machine has, or has had, all that the copy says. */
+  #isComplete = true;
 
   private constructor(options: TokenRegisterOptions) {
     this.#options = options;
-    this.#file = join(options.directory, FILE_NAME);
+    this.#file = join(options.directory, REGISTER_FILE);
+    this.#copy =
+      options.copy &&
+      new RegisterCopy({
+        object: options.copy,
+        open: (sealed) => this.#unseal(sealed),
+        parse,
+        seal: (content) => this.#seal(content),
+        log: options.log,
+      });
   }
 
-  /** Reads the register once. A file that cannot be used is a problem to report, not a reason not to start. */
+  /**
+   * Reads the register once. A file that cannot be used is a problem to report, not a reason not to start.
+   * @throws RegisterError where neither the file is there nor the copy can be read: revoked tokens would be valid again
+   */
   static async open(options: TokenRegisterOptions): Promise<TokenRegister> {
     const register = new TokenRegister(options);
     await register.#read({ mayBeginAnew: true });
+    await register.#meetCopy();
     return register;
   }
 
   /** For the service: follows changes that commands make, and seals the file anew when the API key changes. */
   follow(): void {
-    const onChange = () => void this.refresh();
-    this.#stopFollowing = [followFile(this.#file, onChange), this.#options.keys.onChange(onChange)];
+    const onChange = () => void this.refresh().then(() => this.#exchange());
+    const onKeys = () => {
+      this.#copy?.forget();
+      onChange();
+    };
+    this.#stopFollowing = [followFile(this.#file, onChange), this.#options.keys.onChange(onKeys)];
+    if (this.#copy !== undefined) {
+      const { exchangeIntervalMs = EXCHANGE_INTERVAL_MS } = this.#options;
+      const timer = setInterval(() => void this.#exchange(), exchangeIntervalMs).unref();
+      this.#stopFollowing.push(() => clearInterval(timer));
+    }
   }
 
   close(): void {
@@ -118,6 +154,7 @@ export class TokenRegister {
       ...(issuedBy === undefined ? {} : { issuedBy }),
     };
     await this.#change((content) => withToken(content, record));
+    await this.#exchange();
     return token;
   }
 
@@ -128,6 +165,7 @@ export class TokenRegister {
       known = content.tokens.find((token) => token.id === id);
       return withRevoked(content, id, unixNow());
     });
+    await this.#exchange();
     return known;
   }
 
@@ -138,6 +176,7 @@ export class TokenRegister {
       count = content.tokens.filter((token) => token.user === user && token.revokedAt === undefined).length;
       return withUserRevoked(content, user, unixNow());
     });
+    await this.#exchange();
     return count;
   }
 
@@ -172,18 +211,73 @@ export class TokenRegister {
   }
 
   async #change(edit: (content: RegisterContent) => RegisterContent): Promise<void> {
-    const { keys, encryption } = this.#options;
     await withFileLock(this.#file, async () => {
       const { content } = await this.#load(false);
       const next = withoutEnded(edit(content), unixNow());
-      const [apiKey] = keys.current();
-      if (apiKey === undefined) throw new RegisterError('there is no API key to seal the register with');
-      await writeAtomically(
-        this.#file,
-        seal(Buffer.from(JSON.stringify(next)), apiKey.value, encryption, PURPOSE),
-      );
+      await writeAtomically(this.#file, this.#seal(next));
       this.#take(next);
     });
+  }
+
+  /** The first exchange: a machine that is new here must not begin without what the one before it knew. */
+  async #meetCopy(): Promise<void> {
+    if (this.#copy === undefined) return;
+    this.#isComplete = (await readIfThere(this.#file)) !== undefined;
+    await this.#exchange({ isStart: true });
+    if (!this.#isComplete) throw new RegisterError(this.#copyProblem ?? 'the register has no copy');
+  }
+
+  /**
+   * Takes over what other machines know, and tells them what is known here. Never rejects: what could not be told is told
+   * at the next exchange, and is in force here.
+   */
+  #exchange({ isStart = false } = {}): Promise<void> {
+    const copy = this.#copy;
+    if (copy === undefined) return Promise.resolve();
+    this.#exchanging = this.#exchanging.then(async () => {
+      try {
+        const join = (theirs: RegisterContent) => this.#join(theirs);
+        await copy.exchange({ join, isStart, isComplete: this.#isComplete });
+        this.#isComplete = true;
+        if (this.#copyProblem !== undefined)
+          this.#options.log('INF', 'the copy of the register agrees again');
+        this.#copyProblem = undefined;
+      } catch (error) {
+        const text = (error as Error).message;
+        if (this.#copyProblem !== text)
+          this.#options.log('WRN', `${text}; the service tries again every 30 s`);
+        this.#copyProblem = text;
+      }
+    });
+    return this.#exchanging;
+  }
+
+  async #join(theirs: RegisterContent): Promise<RegisterContent> {
+    const now = unixNow();
+    const known = withoutEnded(merged(this.#content, theirs), now);
+    if (!isSame(known, this.#content)) await this.#change((content) => merged(content, theirs));
+    return this.#content;
+  }
+
+  #seal(content: RegisterContent): Buffer {
+    const { keys, encryption } = this.#options;
+    const [apiKey] = keys.current();
+    if (apiKey === undefined) throw new RegisterError('there is no API key to seal the register with');
+    return seal(Buffer.from(JSON.stringify(content)), apiKey.value, encryption, PURPOSE);
+  }
+
+  async #unseal(sealed: Buffer): Promise<Opened> {
+    const { keys, encryption } = this.#options;
+    const open = () =>
+      unseal(
+        sealed,
+        keys.current().map((key) => key.value),
+        encryption,
+        PURPOSE,
+      );
+    const opened = open();
+    // Another process may have heard of a new key before this one.
+    return !opened.ok && opened.reason === 'unknown_key' && (await keys.refresh()) ? open() : opened;
   }
 
   #take(content: RegisterContent): void {
@@ -194,19 +288,9 @@ export class TokenRegister {
   }
 
   async #load(mayBeginAnew: boolean): Promise<{ content: RegisterContent; isStale: boolean }> {
-    const { keys, encryption } = this.#options;
     const sealed = await readIfThere(this.#file);
     if (sealed === undefined) return { content: EMPTY, isStale: false };
-    const open = () =>
-      unseal(
-        sealed,
-        keys.current().map((key) => key.value),
-        encryption,
-        PURPOSE,
-      );
-    let opened = open();
-    // A command may have heard of a new key before this process.
-    if (!opened.ok && opened.reason === 'unknown_key' && (await keys.refresh())) opened = open();
+    const opened = await this.#unseal(sealed);
     if (opened.ok) return { content: parse(this.#file, opened.content), isStale: opened.isStale };
     if (opened.reason === 'damaged') throw damaged(this.#file);
     if (!mayBeginAnew) {

@@ -150,6 +150,18 @@ const cache = z
     context.addIssue({ code: 'custom', path: ['redis_url'], message, params: { sentence: true } });
   });
 
+/** Who may read and write there is the business of that bucket's policy. */
+const stateCopy = z.strictObject({
+  bucket: z.string().regex(/^[a-z0-9.-]{3,63}$/, { error: 'the name of a bucket' }),
+  /** The objects' keys begin with it; both must be there, empty ones at first. */
+  prefix: z
+    .string()
+    .regex(/^([\w.-]+\/)*$/, { error: 'a key prefix that ends in /' })
+    .default('state/'),
+  /** Of the bucket. */
+  region: z.string().regex(/^[a-z0-9-]+$/, { error: 'an AWS region such as us-east-1' }),
+});
+
 const logging = z.strictObject({
   /** Lowest level written. SEC lines are always written. */
   level: oneOf(['info', 'warn', 'error']).default('info'),
@@ -189,6 +201,8 @@ export const configSchema = z
      * there; without one, tokens cannot be revoked and the policy not be changed.
      */
     state_directory: text(4096).optional(),
+    /** A copy of that in S3, which outlives the machine, and which several machines can share. */
+    state_copy: stateCopy.optional(),
   })
   .superRefine((config, context) => {
     const complain = (path: (string | number)[], message: string) =>
@@ -271,6 +285,7 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
     'models[].remote_service.timeouts': remoteTimeouts.shape,
     cache: cache.shape,
     logging: logging.shape,
+    state_copy: stateCopy.shape,
   };
   return Object.keys(shapes[at] ?? {});
 }

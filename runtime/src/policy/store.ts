@@ -1,11 +1,16 @@
-/** The access policy in force: read from its file, followed as the file changes, changed by the console. */
-import { readFile } from 'node:fs/promises';
+/**
+ * The access policy in force: read from its file, followed as the file changes, changed by the console. Where there is a
+ * copy outside the machine, the newer of the two is the policy.
+ */
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { writeAtomically } from '../files/atomic-write.js';
 import { withFileLock } from '../files/file-lock.js';
 import { followFile } from '../files/follow-file.js';
 import type { LogLevel } from '../log/logger.js';
+import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-object.js';
+import { type LocalPolicy, PolicyCopy } from './policy-copy.js';
 import { checkPolicy, parsePolicy, renderPolicy, revisionOf } from './read.js';
 import type { Policy } from './schema.js';
 import { WordScreen } from './word-screen.js';
@@ -19,6 +24,10 @@ export interface PolicyStoreOptions {
   readonly maxRequestSeconds: number;
   /** For the command that replaces it: a broken file counts as the default policy. */
   readonly mayBeBroken?: boolean;
+  /** What outlives the machine. @default there is no such copy */
+  readonly copy?: SharedObject | undefined;
+  /** Milliseconds between two looks at what other machines have changed. @default 30_000 */
+  readonly exchangeIntervalMs?: number;
   readonly log: (level: LogLevel, text: string) => void;
 }
 
@@ -52,17 +61,26 @@ export class PolicyStore {
   #text = '';
   #problem: string | undefined;
   #reading: Promise<void> = Promise.resolve();
-  #stopFollowing = () => {};
+  #stopFollowing: (() => void)[] = [];
+  readonly #copy: PolicyCopy | undefined;
+  #exchanging: Promise<void> = Promise.resolve();
+  #copyProblem: string | undefined;
 
   private constructor(options: PolicyStoreOptions) {
     this.#options = options;
     this.file = options.directory === undefined ? undefined : join(options.directory, POLICY_FILE);
     this.#inForce = compile('', options.maxRequestSeconds);
+    this.#copy =
+      this.file === undefined || options.copy === undefined ? undefined : new PolicyCopy(options.copy);
   }
 
-  /** @throws PolicyError: with no older policy to stay in force, a broken one stops the start */
+  /**
+   * @throws PolicyError: with no older policy to stay in force, a broken one stops the start
+   * @throws CopyError where neither the file is there nor the copy can be read: there would be no limits and no rules
+   */
   static async open(options: PolicyStoreOptions): Promise<PolicyStore> {
     const store = new PolicyStore(options);
+    await store.#meetCopy();
     store.#text = await store.#readText();
     try {
       store.#inForce = compile(store.#text, options.maxRequestSeconds);
@@ -74,11 +92,18 @@ export class PolicyStore {
 
   /** Takes changes of the file over as they come. */
   follow(): void {
-    if (this.file !== undefined) this.#stopFollowing = followFile(this.file, () => void this.reload());
+    if (this.file === undefined) return;
+    const onChange = () => void this.reload().then(() => this.#exchange());
+    this.#stopFollowing = [followFile(this.file, onChange)];
+    if (this.#copy !== undefined) {
+      const { exchangeIntervalMs = EXCHANGE_INTERVAL_MS } = this.#options;
+      const timer = setInterval(() => void this.#exchange(), exchangeIntervalMs).unref();
+      this.#stopFollowing.push(() => clearInterval(timer));
+    }
   }
 
   close(): void {
-    this.#stopFollowing();
+    for (const stop of this.#stopFollowing.splice(0)) stop();
   }
 
   get policy(): Policy {
@@ -136,6 +161,64 @@ export class PolicyStore {
       await writeAtomically(file, text, 0o640);
       this.#take(text);
     });
+    await this.#exchange();
+  }
+
+  /** A machine that is new here must not begin without the policy of the one before it. */
+  async #meetCopy(): Promise<void> {
+    if (this.#copy === undefined) return;
+    try {
+      await this.#agree(this.#copy);
+    } catch (error) {
+      if ((await this.#readFile()) === undefined) throw error;
+      this.#complain(error as Error);
+    }
+  }
+
+  /** Never rejects: what could not be stored is stored at the next exchange, and is in force here. */
+  #exchange(): Promise<void> {
+    const copy = this.#copy;
+    if (copy === undefined || this.#problem !== undefined) return Promise.resolve();
+    this.#exchanging = this.#exchanging.then(async () => {
+      try {
+        await this.#agree(copy);
+        await this.reload();
+        if (this.#copyProblem !== undefined) this.#options.log('INF', 'the copy of the policy agrees again');
+        this.#copyProblem = undefined;
+      } catch (error) {
+        this.#complain(error as Error);
+      }
+    });
+    return this.#exchanging;
+  }
+
+  async #agree(copy: PolicyCopy): Promise<void> {
+    const { file } = this;
+    if (file === undefined) return;
+    const local = await this.#readFile();
+    if (local !== undefined && !this.#isValid(local.text)) return;
+    const newer = await copy.exchange(local);
+    if (newer === undefined) return;
+    await withFileLock(file, async () => {
+      // Changed meanwhile: the next exchange sees that it is newer still.
+      if ((await this.#readFile())?.text === local?.text) await writeAtomically(file, newer, 0o640);
+    });
+  }
+
+  /** A broken file is nobody's policy, so it stays here. */
+  #isValid(text: string): boolean {
+    try {
+      parsePolicy(text, this.#options.maxRequestSeconds);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #complain({ message }: Error): void {
+    if (this.#copyProblem !== message)
+      this.#options.log('WRN', `${message}; the service tries again every 30 s`);
+    this.#copyProblem = message;
   }
 
   async #reload(): Promise<void> {
@@ -165,11 +248,17 @@ export class PolicyStore {
   }
 
   async #readText(): Promise<string> {
-    if (this.file === undefined) return '';
+    return (await this.#readFile())?.text ?? '';
+  }
+
+  async #readFile(): Promise<LocalPolicy | undefined> {
+    if (this.file === undefined) return undefined;
     try {
-      return await readFile(this.file, 'utf8');
+      // The time first: a text that is newer than its time is stored once more, one that is older never would be.
+      const { mtimeMs } = await stat(this.file);
+      return { text: await readFile(this.file, 'utf8'), writtenAt: mtimeMs };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
   }

@@ -122,7 +122,8 @@ async function withRegister<T>(
 ): Promise<T> {
   const { ApiKeys } = await import('../../access/api-keys.js');
   const { keySource } = await import('../../access/key-source.js');
-  const { TokenRegister } = await import('../../access/token-register.js');
+  const { REGISTER_FILE, TokenRegister } = await import('../../access/token-register.js');
+  const { openCopy } = await import('../../state-copy/open.js');
 
   const config = loadConfig(configFile(configOption, process.env), process.env);
   const { source } = keySource(config, process.env);
@@ -135,7 +136,8 @@ async function withRegister<T>(
     if (level !== 'INF') process.stderr.write(`note: ${text}\n`);
   };
   const encryption = config.security.encryption;
-  return use(await TokenRegister.open({ directory, encryption, keys, log }), apiKey.value);
+  const copy = openCopy(config, process.env, REGISTER_FILE);
+  return use(await TokenRegister.open({ directory, encryption, keys, copy, log }), apiKey.value);
 }
 
 function required(register: TokenRegister | undefined): TokenRegister {

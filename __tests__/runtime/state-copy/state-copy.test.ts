@@ -1,0 +1,276 @@
+/** Two machines, one copy of what matters: the real register, policy and signed requests, and an emulator for the bucket. */
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+
+import { ApiKeys } from '../../../runtime/src/access/api-keys';
+import { REGISTER_FILE, TokenRegister } from '../../../runtime/src/access/token-register';
+import { POLICY_FILE, PolicyStore } from '../../../runtime/src/policy/store';
+import { S3Object } from '../../../runtime/src/state-copy/s3-object';
+import { type Emulator, hasEmulator, startEmulator } from '../../functions/emulator';
+import { temporaryFolder } from '../../support/temporary-folder';
+import { API_KEY, literalKeys, until } from '../support/test-service';
+
+const BUCKET = 'bot-artifacts';
+const DAY_SECONDS = 86_400;
+
+(hasEmulator ? describe : describe.skip)(
+  `the copy of a machine's state${hasEmulator ? '' : ' (skipped: no moto_server; pip install "moto[server]")'}`,
+  () => {
+    const folder = temporaryFolder();
+    const open: { close(): void }[] = [];
+    let emulator: Emulator;
+    let s3: S3Client;
+    let prefix = '';
+    let logged: string[];
+
+    beforeAll(async () => {
+      emulator = await startEmulator();
+      s3 = new S3Client({ forcePathStyle: true });
+      await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
+    });
+    afterAll(async () => {
+      s3.destroy();
+      await emulator.stop();
+    });
+
+    beforeEach(async () => {
+      logged = [];
+      prefix = `state-${Math.random().toString(36).slice(2)}`;
+      // As the deploy makes them.
+      for (const file of [REGISTER_FILE, POLICY_FILE]) await put(file, Buffer.alloc(0));
+    });
+    afterEach(() => open.splice(0).forEach((each) => each.close()));
+
+    const put = (file: string, Body: string | Buffer) =>
+      s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: `${prefix}/${file}`, Body }));
+    const kept = async (file: string) => {
+      const { Body } = await s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: `${prefix}/${file}` }));
+      return Buffer.from((await Body?.transformToByteArray()) ?? []);
+    };
+    const object = (file: string, env: Record<string, string | undefined> = process.env) =>
+      new S3Object({ bucket: BUCKET, key: `${prefix}/${file}`, region: 'us-east-1' }, env);
+    /** The disk of a machine. */
+    const machine = (name: string) => {
+      const path = join(folder(), name);
+      mkdirSync(path, { recursive: true });
+      return path;
+    };
+    const log = (level: string, text: string) => logged.push(`${level} ${text}`);
+
+    interface Setting {
+      readonly keys?: ApiKeys;
+      readonly env?: Record<string, string | undefined>;
+      readonly exchangeIntervalMs?: number;
+    }
+
+    async function registerOf(name: string, { keys, env, ...more }: Setting = {}) {
+      const register = await TokenRegister.open({
+        directory: machine(name),
+        encryption: 'AES-256-GCM',
+        keys: keys ?? (await literalKeys(API_KEY)),
+        copy: object(REGISTER_FILE, env),
+        log,
+        ...more,
+      });
+      open.push(register);
+      return register;
+    }
+
+    async function policyOf(name: string, { env, ...more }: Setting = {}) {
+      const store = await PolicyStore.open({
+        directory: machine(name),
+        maxRequestSeconds: 300,
+        copy: object(POLICY_FILE, env),
+        log,
+        ...more,
+      });
+      open.push(store);
+      return store;
+    }
+
+    const ORDER = { user: 'ada', scopes: ['chat'], expirySeconds: 60 } as const;
+    const UNREACHABLE = { ...process.env, AWS_ENDPOINT_URL: 'http://127.0.0.2:50001' };
+    const claims = (id: string, user = 'ada') => ({ id, user, issuedAt: Math.floor(Date.now() / 1000) });
+
+    describe('of the register', () => {
+      test('has a token that was revoked before the machine was replaced stay revoked', async () => {
+        const before = await registerOf('before');
+        const revoked = await before.issue(ORDER);
+        const valid = await before.issue({ ...ORDER, user: 'bob' });
+        await before.revoke(revoked.id);
+        const eves = claims('of-a-token-from-elsewhere', 'eve');
+        await before.revokeUser('eve');
+        // The disk goes with the machine.
+        rmSync(machine('before'), { recursive: true });
+
+        const after = await registerOf('after');
+        expect(after.verdict(claims(revoked.id))).toBe('revoked');
+        expect(after.verdict(eves)).toBe('revoked');
+        expect(after.verdict(claims(valid.id, 'bob'))).toBe('valid');
+        expect(after.list()).toHaveLength(2);
+        expect((await kept(REGISTER_FILE)).includes('ada')).toBe(false);
+        expect(logged).toEqual([]);
+      });
+
+      test('brings what is revoked on one machine to the other while both run', async () => {
+        const old = await registerOf('old');
+        const next = await registerOf('next', { exchangeIntervalMs: 50 });
+        next.follow();
+        const { id } = await old.issue(ORDER);
+        await old.revoke(id);
+        await until(() => next.verdict(claims(id)) === 'revoked');
+      });
+
+      test('loses nothing when machines change it at the same moment', async () => {
+        const registers = await Promise.all(['a', 'b', 'c'].map((name) => registerOf(name)));
+        const tokens = await Promise.all(registers.map((one) => one.issue(ORDER)));
+        await Promise.all(registers.map((one, at) => one.revoke(tokens[(at + 1) % 3]!.id)));
+        const after = await registerOf('after');
+        expect(tokens.map(({ id }) => after.verdict(claims(id)))).toEqual(Array(3).fill('revoked'));
+        expect(after.list().map(({ user }) => user)).toEqual(Array(3).fill('ada'));
+      });
+
+      test('gives the revocations since to a disk that comes from an older snapshot', async () => {
+        const service = await registerOf('disk');
+        const { id } = await service.issue(ORDER);
+        const snapshot = readFileSync(join(machine('disk'), REGISTER_FILE));
+        await service.revoke(id);
+        writeFileSync(join(machine('restored'), REGISTER_FILE), snapshot);
+        expect((await registerOf('restored')).verdict(claims(id))).toBe('revoked');
+      });
+
+      test('is needed by a machine that knows nothing yet, and by no other', async () => {
+        await expect(registerOf('new', { env: UNREACHABLE })).rejects.toThrow(
+          /^cannot read s3:\/\/bot-artifacts\/state-\w+\/tokens\.sealed: connect ECONNREFUSED .* What to do: check the route/,
+        );
+        logged = [];
+        await (await registerOf('old')).issue(ORDER);
+        const cutOff = await registerOf('old', { env: UNREACHABLE });
+        const { id } = await cutOff.issue(ORDER);
+        await cutOff.revoke(id);
+        expect(cutOff.verdict(claims(id))).toBe('revoked');
+        expect(logged).toEqual([expect.stringMatching(/^WRN cannot read .*tries again every 30 s$/)]);
+
+        // The route is back.
+        await registerOf('old');
+        expect((await registerOf('other')).verdict(claims(id))).toBe('revoked');
+      });
+
+      test('is sealed anew when the API key is rotated', async () => {
+        let values = ['first-key-0123456789'];
+        const keys = await ApiKeys.open({
+          source: async () => values,
+          refreshIntervalMs: 3_600_000,
+          onProblem: () => undefined,
+        });
+        open.push(keys);
+        const service = await registerOf('one', { keys });
+        service.follow();
+        const { id } = await service.issue(ORDER);
+        await service.revoke(id);
+        const before = await kept(REGISTER_FILE);
+        values = ['second-key-012345678', 'first-key-0123456789'];
+        await keys.refresh();
+        const until10s = Date.now() + 10_000;
+        while ((await kept(REGISTER_FILE)).equals(before) && Date.now() < until10s);
+        const after = await registerOf('two', { keys: await literalKeys('second-key-012345678') });
+        expect(after.verdict(claims(id))).toBe('revoked');
+      });
+
+      test('is written anew where it is damaged, and stops a machine that has nothing else', async () => {
+        const service = await registerOf('one');
+        const { id } = await service.issue(ORDER);
+        await service.revoke(id);
+        const bad = await kept(REGISTER_FILE);
+        bad[60]! ^= 1;
+        await put(REGISTER_FILE, bad);
+        await expect(registerOf('two')).rejects.toThrow(/damaged or was tampered with.*list-object-versions/);
+        logged = [];
+        await registerOf('one');
+        expect(logged).toEqual([expect.stringMatching(/^SEC .*written anew from this machine's register$/)]);
+        expect((await registerOf('two')).verdict(claims(id))).toBe('revoked');
+      });
+
+      test('says beside the sealed register when tokens end that were made to last', async () => {
+        const register = await registerOf('one');
+        const long = await register.issue({ ...ORDER, expirySeconds: 30 * DAY_SECONDS });
+        await register.issue({ ...ORDER, expirySeconds: 30 * DAY_SECONDS });
+        await register.issue({ ...ORDER, expirySeconds: DAY_SECONDS });
+        const gone = await register.issue({ ...ORDER, expirySeconds: 20 * DAY_SECONDS });
+        await register.revoke(gone.id);
+        const { Metadata } = await s3.send(
+          new HeadObjectCommand({ Bucket: BUCKET, Key: `${prefix}/${REGISTER_FILE}` }),
+        );
+        expect(Metadata).toEqual({ 'token-ends': long.expiresAt.toISOString().slice(0, 10) });
+      });
+    });
+
+    describe('of the policy', () => {
+      const change = (perToken: number) => ({ sessions: { per_token: perToken } });
+
+      test('gives the policy to the machine after this one', async () => {
+        await (await policyOf('before')).replace(change(3));
+        const after = await policyOf('after');
+        expect(after.policy.sessions).toEqual({ per_token: 3 });
+      });
+
+      test('takes over the newer one, whichever machine it was written on', async () => {
+        const old = await policyOf('old', { exchangeIntervalMs: 50 });
+        const next = await policyOf('next', { exchangeIntervalMs: 50 });
+        for (const store of [old, next]) store.follow();
+        await old.replace(change(3));
+        await until(() => next.policy.sessions.per_token === 3);
+        // By hand, as the guide says.
+        writeFileSync(join(machine('next'), POLICY_FILE), 'sessions: { per_token: 4 }\n');
+        await until(() => old.policy.sessions.per_token === 4);
+      });
+
+      test('is newer than a file of an older snapshot, and older than one that was edited since', async () => {
+        await (await policyOf('one')).replace(change(3));
+        const file = join(machine('two'), POLICY_FILE);
+        writeFileSync(file, 'sessions: { per_token: 1 }\n');
+        utimesSync(file, 0, Date.now() / 1000 - 3600);
+        expect((await policyOf('two')).policy.sessions).toEqual({ per_token: 3 });
+        writeFileSync(file, 'sessions: { per_token: 2 }\n');
+        utimesSync(file, 0, Date.now() / 1000 + 5);
+        expect((await policyOf('two')).policy.sessions).toEqual({ per_token: 2 });
+        expect((await kept(POLICY_FILE)).toString()).toBe('sessions: { per_token: 2 }\n');
+      });
+
+      test('is told that a policy was removed, and never takes a broken one', async () => {
+        const store = await policyOf('one', { exchangeIntervalMs: 50 });
+        store.follow();
+        await store.replace(change(3));
+        writeFileSync(join(machine('one'), POLICY_FILE), 'sessions: [');
+        await until(() => store.problem !== undefined);
+        expect((await kept(POLICY_FILE)).toString()).toMatch(/per_token: 3/);
+        rmSync(join(machine('one'), POLICY_FILE));
+        await until(() => store.policy.sessions.per_token === undefined);
+        const deadline = Date.now() + 10_000;
+        while (/per_token/.test((await kept(POLICY_FILE)).toString()) && Date.now() < deadline);
+        expect((await policyOf('two')).policy.sessions).toEqual({});
+      });
+
+      test('is needed by a machine that has no policy, and by no other', async () => {
+        await expect(policyOf('new', { env: UNREACHABLE })).rejects.toThrow(/^cannot read s3:\/\//);
+        writeFileSync(join(machine('old'), POLICY_FILE), 'sessions: { per_token: 1 }\n');
+        expect((await policyOf('old', { env: UNREACHABLE })).policy.sessions).toEqual({ per_token: 1 });
+      });
+    });
+
+    test('names an object that is not there, and what to do', async () => {
+      prefix = 'nowhere';
+      await expect(registerOf('one')).rejects.toThrow(
+        'cannot read s3://bot-artifacts/nowhere/tokens.sealed: NoSuchKey. What to do: it was deleted: run cdktf deploy',
+      );
+    });
+  },
+);

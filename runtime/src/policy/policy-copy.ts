@@ -1,0 +1,56 @@
+/** The access policy outside the machine. It is changed by hand and as a whole, so the one that was written last counts. */
+import { CopyError, type SharedObject } from '../state-copy/shared-object.js';
+
+/** What stands in the copy when the file was removed: no limits and no rules, on purpose. */
+const REMOVED = '# there is no policy\n';
+const TRIES = 5;
+
+/** The file on this machine. */
+export interface LocalPolicy {
+  readonly text: string;
+  /** Unix milliseconds. */
+  readonly writtenAt: number;
+}
+
+export class PolicyCopy {
+  readonly #object: SharedObject;
+  /** The version that was read or written last. */
+  #agreed: { readonly tag: string; readonly text: string; readonly writtenAt: number } | undefined;
+  #wasThere = false;
+
+  constructor(object: SharedObject) {
+    this.#object = object;
+  }
+
+  /**
+   * `local`: undefined where there is no file. Resolves to the text that belongs in the file, where that is another.
+   * @throws CopyError
+   */
+  async exchange(local: LocalPolicy | undefined): Promise<string | undefined> {
+    const isRemoved = local === undefined && this.#wasThere;
+    for (let tries = TRIES; tries > 0; tries--) {
+      const version = await this.#object.read(this.#agreed?.tag);
+      if (version !== undefined) this.#agreed = { ...version, text: version.content.toString('utf8') };
+      const kept = this.#agreed;
+      if (kept === undefined) throw new CopyError(`${this.#object.name} has no content`);
+
+      const text = isRemoved ? REMOVED : local?.text;
+      if (text === undefined || text === kept.text) {
+        // A new machine; or the two agree.
+        const isNews = text === undefined && kept.text !== '' && kept.text !== REMOVED;
+        this.#wasThere = local !== undefined || isNews;
+        return isNews ? kept.text : undefined;
+      }
+      if (kept.text !== '' && !isRemoved && kept.writtenAt > (local?.writtenAt ?? 0)) {
+        this.#wasThere = true;
+        return kept.text;
+      }
+      const tag = await this.#object.write(Buffer.from(text), kept.tag);
+      this.#wasThere = local !== undefined;
+      // The file's own time, and not this moment's: the file system's clock is some milliseconds slow.
+      this.#agreed = tag === undefined ? undefined : { tag, text, writtenAt: local?.writtenAt ?? 0 };
+      if (tag !== undefined) return undefined;
+    }
+    throw new CopyError(`cannot write ${this.#object.name}: others change it again and again`);
+  }
+}
