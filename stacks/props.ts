@@ -173,7 +173,7 @@ export interface BotProps {
   /**
    * Daily snapshots of the disk, the last so many of which are kept (by Data Lifecycle Manager; 0.05 USD a month for each
    * GB of changed blocks). They outlive `cdktf destroy`: `npm run leftovers` lists them.
-   * @default none: a deployment can be made again, all but its register of tokens
+   * @default none: what matters of the machine's state is kept in the bucket anyway, and goes with the deployment
    */
   readonly backup?: Backup;
 

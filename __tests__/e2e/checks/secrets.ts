@@ -104,6 +104,8 @@ export async function checkRole(report: Report, subject: Subject): Promise<void>
           'write outside its reports': () =>
             s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'notes.txt', Body: 'x' })),
           'delete the model': () => s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: modelKey })),
+          'delete what it keeps': () =>
+            s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: 'state/tokens.sealed' })),
           'delete a report': () =>
             s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: `reports/${instance.instanceId}.json` })),
           'read a parameter of SSM': () => getParameter(options, '/somebody/elses'),

@@ -1,7 +1,8 @@
 /** Puts a backup back: verifies it first, keeps the present state aside, proves the result by an answer, else goes back. */
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { POLICY_FILE } from '../policy/store.js';
 import { BACKED_UP, isThere, unpackVerified, type Manifest } from './backup.js';
 import { exclusively, type Installation } from './installation.js';
 import { mustRun } from './run-command.js';
@@ -77,6 +78,7 @@ async function exchangeAndProve(installation: Installation, exchanges: readonly 
       await rename(exchange.restored, exchange.place);
       done.push(exchange);
     }
+    await policyIsOfNow(installation);
     await manager.restart();
     await manager.settingsChanged();
     say(await proveAnswer(installation, {}));
@@ -114,6 +116,7 @@ async function goBack(
     if (done.includes(exchange)) await rm(place, { recursive: true, force: true });
     if (await isThere(aside)) await rename(aside, place);
   }
+  await policyIsOfNow(installation);
   try {
     await manager.restart();
     await manager.settingsChanged();
@@ -124,4 +127,10 @@ async function goBack(
       { cause: error },
     );
   }
+}
+
+/** Of the file and its copy outside the machine the newer counts: here it is this file that somebody wants. */
+async function policyIsOfNow({ layout }: Installation): Promise<void> {
+  const file = join(layout.state, POLICY_FILE);
+  if (await isThere(file)) await utimes(file, new Date(), new Date());
 }
