@@ -28,7 +28,7 @@ const FILES = ['bot.service', 'nginx.conf', 'nftables.conf', 'logrotate.conf', '
 /** There where it has a domain. */
 const CERTIFICATE_FILES = ['certificate.sh', 'bot-certificate.service', 'bot-certificate.timer'];
 
-/** There where the deployment is watched: the bootstrap goes by them. */
+/** There where the deployment is watched. */
 const MONITORING_FILES = ['cloudwatch-agent.json', 'monitoring-agent.sh', 'bot-monitoring-agent.service'];
 
 /** nginx waits that much longer than the service's longest request, so that it is the service that ends it. */

@@ -79,6 +79,7 @@ function environmentFile(props: UserDataProps): string {
       CERTIFICATE_KEY: props.certificate.key,
     }),
     IPV6: props.ipv6 ? 'yes' : '',
+    MONITORED: props.monitoring ? 'yes' : '',
     PACKAGE_MANAGER: packageManager,
     // The only value with spaces in it: quoted for bash and for systemd.
     PACKAGES: `'${wanted.join(' ')}'`,

@@ -174,6 +174,13 @@ describe('get', () => {
     expect(await aws('get', 'k', SHA256, join(folder, 'f'))).toEqual({ code: 0, stdout: '', stderr: '' });
   });
 
+  test('blames nobody here for a fault of AWS', async () => {
+    answers = [(response) => response.writeHead(503).end('<Error><Code>SlowDown</Code></Error>')];
+    expect((await aws('get', 'k', SHA256, join(folder, 'f'))).stderr).toMatch(
+      /503.*SlowDown; a fault of AWS: run cdktf deploy again\n$/,
+    );
+  });
+
   // To a role that may not list the bucket, S3 answers the same for both.
   test('names both causes of a 403', async () => {
     answers = [
@@ -187,6 +194,46 @@ describe('get', () => {
         'it was deleted after the deploy, or the instance role may not read it: run cdktf deploy again\n',
     ]);
     expect(seen.length).toBe(5);
+  });
+});
+
+/** S3 as it judges the time of a request: its own clock is so many minutes ahead. */
+function answersWithClock(minutesAhead: number): void {
+  answers = [
+    (response) => {
+      const date = String(seen.at(-1)?.headers['x-amz-date']).replace(
+        /(....)(..)(..T..)(..)(..Z)/,
+        '$1-$2-$3:$4:$5',
+      );
+      const serverTime = Date.now() + minutesAhead * 60_000;
+      if (Math.abs(serverTime - Date.parse(date)) < 15 * 60_000) return void response.end(CONTENT);
+      const error = '<Error><Code>RequestTimeTooSkewed</Code><Message>Too large.</Message></Error>';
+      response.writeHead(403, { date: new Date(serverTime).toUTCString() }).end(error);
+    },
+  ];
+}
+
+describe('with a wrong clock', () => {
+  test.each([
+    [200, '200 minutes behind'],
+    [-45, '45 minutes ahead of'],
+  ])('(S3 is %i minutes ahead) a download says so, and the remedy', async (minutes, words) => {
+    answersWithClock(minutes);
+    const { code, stderr } = await aws('get', 'k', SHA256, join(folder, 'f'));
+    expect([code, stderr]).toEqual([
+      1,
+      `get k failed: HTTP Error 403: Forbidden: RequestTimeTooSkewed Too large.; this machine's clock is ${words} S3's: see that ` +
+        'its time service (timedatectl) reaches 169.254.169.123, UDP port 123, then run cdktf deploy again\n',
+    ]);
+  });
+
+  test('the report gets through, by the time that S3 names', async () => {
+    answersWithClock(200);
+    writeFileSync(join(folder, 'log'), '');
+    expect(await aws('report')).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(seen.length).toBe(2);
+    const { time } = JSON.parse(String(seen.at(-1)?.body)) as { time: string };
+    expect((Date.parse(time) - Date.now()) / 60_000).toBeCloseTo(200, 0);
   });
 });
 

@@ -1,6 +1,6 @@
 /** Parts of the machine's scripts, run here as they are rendered, without the rest of a machine. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -49,7 +49,8 @@ describe('the agent for shell sessions', () => {
 
   test('is put to work after a failure in any step, once the failure is reported', () => {
     recorder('systemctl');
-    const said = 'say() { :; }; report() { echo "report" >>"$CALLS"; }; STATUS=running STEP=packages';
+    const said =
+      'say() { :; }; name_the_cause() { :; }; report() { echo "report" >>"$CALLS"; }; STATUS=running STEP=packages';
     const script = [said, part('start_session_agent'), part('finish'), 'MESSAGE=cause; finish 1'].join('\n');
     expect(bash(script, { ...environment(), CALLS: join(folder(), 'calls') }).status).toBe(1);
     expect(calls()).toBe('report\nsystemctl start --no-block bot-session-agent.service\n');
@@ -90,6 +91,58 @@ describe('the agent for shell sessions', () => {
     recorder('systemctl', 1);
     expect(install({ AWS_ENDPOINT_URL: 'http://127.0.0.1:1' }).status).toBe(0);
     expect(calls()).not.toMatch(/python3|apt-get/);
+  });
+});
+
+describe('the cause of a failure', () => {
+  /** @param errors what the downloads have said */
+  const named = (message: string, errors = '', free = '1000*4096') => {
+    writeFileSync(join(folder(), 'bundle.error'), errors);
+    const script = [
+      `stat() { echo "${free}"; }; STATE=${folder()} MESSAGE=$1`,
+      part('is_of_full_disk'),
+      part('name_the_cause'),
+      'name_the_cause; echo "$MESSAGE"',
+    ].join('\n');
+    return run('bash', ['-c', script, 'bash', message]).output.trim();
+  };
+
+  test('is what was said, when nothing else is known', () => {
+    expect(named('a cause; a remedy')).toBe('a cause; a remedy');
+  });
+
+  test('is the full disk, in the words of tar, of apt, or of nobody', () => {
+    const full = /^the disk is full \(\S+[MGT]\): .*; raise diskGiB and run cdktf deploy, then reboot/;
+    expect(named('tar: bin/node: Cannot write: No space left on device; x')).toMatch(full);
+    expect(named("apt could not install: E: You don't have enough free space in /var; check that")).toMatch(
+      full,
+    );
+    expect(named('line 7: "install x" exited with 1; read the log', '', '255*4096')).toMatch(full);
+  });
+
+  test('is the clock, whatever failed by it', () => {
+    const clock = "get b failed: HTTP Error 403; this machine's clock is 200 minutes behind S3's: see that";
+    expect(named('apt could not install: E: Release file is not valid yet; check', `${clock}\n`)).toBe(clock);
+  });
+});
+
+describe('what a run that was cut off, or a restored disk, has left', () => {
+  test('packages may start their services again', () => {
+    const left = join(folder(), 'policy-rc.d');
+    writeFileSync(left, '');
+    const script = `set -e; PACKAGES=x PACKAGE_MANAGER=apt; apt_has() { :; }\n${part('step_packages').replaceAll('/usr/sbin/policy-rc.d', left)}\nstep_packages`;
+    expect(bash(script)).toEqual({ status: 0, output: '' });
+    expect(existsSync(left)).toBe(false);
+  });
+
+  test('units of a deployment that had more in it are put out of work', () => {
+    recorder('systemctl');
+    const script = `set -e; ${part('retire')}\nretire bot-monitoring-agent.service`;
+    const environment = { PATH: `${join(folder(), 'bin')}:${process.env['PATH']}` };
+    expect(bash(script, environment)).toEqual({ status: 0, output: '' });
+    expect(calls()).toMatch(/^systemctl disable --quiet --now bot-monitoring-agent\.service$/m);
+    const asked = (changes: object) => /^MONITORED=(.*)$/m.exec(renderedFile('bootstrap.env', changes))?.[1];
+    expect([asked({}), asked({ monitoring: undefined })]).toEqual(['yes', '']);
   });
 });
 

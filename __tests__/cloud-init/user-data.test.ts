@@ -18,7 +18,7 @@ describe('renderUserData', () => {
   test('fits what EC2 takes, with room to spare, at its largest', () => {
     const network = { external_port: 18789, internal_port: 8000, console_port: 8081, console_proxied: true };
     const largest = sampleProps({ consolePort: 8080, config: { ...sampleProps().config, network } });
-    expect(Buffer.byteLength(renderUserData(largest))).toBeLessThan(USER_DATA_LIMIT_BYTES - 3000);
+    expect(Buffer.byteLength(renderUserData(largest))).toBeLessThan(USER_DATA_LIMIT_BYTES - 1500);
   });
 
   test('says so when the configuration makes it too large', () => {

@@ -17,7 +17,7 @@ describe('monthlyCost', () => {
   it('is the sum of what AWS lists for each part', () => {
     // 730 h x 0.10264 + 50 x 0.08 + 730 h x 0.005 + 0.40 + 0.153 GB x 0.023, and what watches it
     expect(cost({ monitoring: false, keyRotationDays: 0 })).toBeCloseTo(74.9272 + 4 + 3.65 + 0.4 + 0.0035, 3);
-    // 12 metrics x 0.30 + 13 alarms x 0.10 + 0.2 GB x 0.50, and two alarms
+    // 12 metrics x 0.30 + alarms on 13 metrics x 0.10 + 0.2 GB x 0.50, and two alarms
     expect(cost({}) - cost({ monitoring: false, keyRotationDays: 0 })).toBeCloseTo(5 + 0.2, 3);
   });
 

@@ -150,7 +150,8 @@ describe('the cost', () => {
           ? queries.filter((query: Attributes) => query['metric'] !== undefined).length
           : 1,
       );
-    expect(looked.reduce((sum, count) => sum + count, 0)).toBe(MONITORING.alarms);
+    expect(looked).toHaveLength(MONITORING.alarms);
+    expect(looked.reduce((sum, count) => sum + count, 0)).toBe(MONITORING.alarmMetrics);
     expect(alarms.filter(isOfFunction)).toHaveLength(ROTATION_ALARMS);
     // Seven of the runtime, three of the agent, one for each level of line.
     expect(7 + 3 + stack.all('aws_cloudwatch_log_metric_filter').length).toBe(MONITORING.metrics);

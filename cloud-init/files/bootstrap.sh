@@ -22,7 +22,8 @@ REPORTER=''
 changed() { echo "$1" >>"$STATE/changed"; }
 has_changed() { grep -qxE "$1" "$STATE/changed"; }
 
-say() { echo "[$(date '+%F %T')] [$1] $2" | tee -a "$LOG" >&3; }
+# On a full disk, too.
+say() { echo "[$(date '+%F %T')] [$1] $2" | tee -a "$LOG" >&3 || true; }
 
 # fail MESSAGE: one line with the cause and the remedy.
 fail() {
@@ -30,13 +31,23 @@ fail() {
   exit 1
 }
 
-report() { "$LIB/aws.py" report || say WRN "the report of step $STEP could not be written"; }
+# One report at a time, so that an older one never overwrites a newer one: one that S3 takes its time for is given up.
+end_reporter() {
+  [ -z "$REPORTER" ] || kill "$REPORTER" 2>/dev/null || true
+  REPORTER=''
+}
 
-# One report at a time, so that an older one never overwrites a newer one.
+report() {
+  end_reporter
+  "$LIB/aws.py" report || say WRN "the report of step $STEP could not be written"
+}
+
+# Without a job of the shell's, which would have it say that it was ended.
 report_in_background() {
-  [ -z "$REPORTER" ] || wait "$REPORTER"
-  report &
+  end_reporter
+  "$LIB/aws.py" report &
   REPORTER=$!
+  disown "$REPORTER"
 }
 
 # step NAME: runs step_NAME, and adds its seconds to the report.
@@ -56,6 +67,7 @@ finish() {
   [ "$STATUS" = ready ] && exit 0
   STATUS=failed
   : "${MESSAGE:=exited with $1; read the log, then run cdktf deploy again}"
+  name_the_cause
   say ERR "step $STEP failed: $MESSAGE"
   rm -f /usr/sbin/policy-rc.d
   jobs -p | xargs -r kill 2>/dev/null
@@ -65,6 +77,20 @@ finish() {
   start_session_agent
   exit 1
 }
+
+# A wrong clock or a full disk breaks now this, now that: whichever it was, this is what a person has to know.
+name_the_cause() {
+  local clock
+  clock=$(grep -ahm 1 "machine's clock is" "$STATE"/*.error | tail -n 1)
+  if [ -n "$clock" ]; then
+    MESSAGE=$clock
+  elif is_of_full_disk "$MESSAGE" || (($(stat -fc '%f*%S' /) < 1 << 20)); then
+    MESSAGE="the disk is full ($(df -h --output=size / | awk 'END { print $1 }')): ${MESSAGE%%;*}; raise diskGiB and run cdktf deploy, then reboot the machine"
+  fi
+}
+
+# In the words of the C library, and of apt.
+is_of_full_disk() { [[ $1 == *'No space left'* || $1 == *'enough free space'* ]]; }
 
 # The way into a machine without SSH. Once apt is free, and in the background: no step waits for it.
 start_session_agent() {
@@ -80,7 +106,10 @@ fetch_bundle() {
   rm -rf "$release".*
   mkdir -p "$release.new"
   "$LIB/aws.py" get "$BUNDLE_KEY" "$BUNDLE_SHA256" "$release.tar.gz"
-  tar -xzf "$release.tar.gz" --no-same-owner -C "$release.new"
+  tar -xzf "$release.tar.gz" --no-same-owner -C "$release.new" || {
+    rm -rf "$release".*
+    return 1
+  }
   sync -f "$release.new"
   mv -T "$release.new" "$release"
   rm "$release.tar.gz"
@@ -107,7 +136,8 @@ start_download() {
 }
 
 await_download() {
-  wait "$(cat "$STATE/$1.pid")" || fail "$(tail -n 1 "$STATE/$1.error")"
+  # tar says what it lacks first, and last that it has failed.
+  wait "$(cat "$STATE/$1.pid")" || fail "$(grep -am 1 'No space left' "$STATE/$1.error" || tail -n 1 "$STATE/$1.error")"
 }
 
 # --- the steps, in order --------------------------------------------------------------------------------------------
@@ -117,13 +147,21 @@ await_download() {
 step_packages() {
   local wanted deadline=$((SECONDS + 60)) pause=1
   read -ra wanted <<<"$PACKAGES"
+  # What a run that was cut off has left: see below.
+  rm -f /usr/sbin/policy-rc.d
   "${PACKAGE_MANAGER}_has" "${wanted[@]}" >/dev/null 2>&1 && return
   # Debian's way to keep packages from starting their services: nginx would come up with its welcome page.
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
   until "${PACKAGE_MANAGER}_install" "${wanted[@]}"; do
-    ((SECONDS < deadline)) || fail "$PACKAGE_MANAGER could not install ${wanted[*]}: $(grep -aE '^(E|Error): ' "$LOG" | grep -av 'Some index files' | tail -n 1); check that the subnet reaches the package mirror (route, egress rule, DNS), then run cdktf deploy again"
+    MESSAGE="$PACKAGE_MANAGER could not install ${wanted[*]}: $(grep -aE '^(E|Error): ' "$LOG" | grep -av 'Some index files' | tail -n 1)"
+    if ((SECONDS >= deadline)) || is_of_full_disk "$MESSAGE"; then
+      fail "$MESSAGE; check that the subnet reaches the package mirror (route, egress rule, DNS), then run cdktf deploy again"
+    fi
+    MESSAGE+=', trying again'
+    report_in_background
     sleep $((pause *= 2))
   done
+  MESSAGE=''
   rm /usr/sbin/policy-rc.d
 }
 
@@ -160,8 +198,14 @@ step_bundle() {
 
 step_model() { await_download model; }
 
-# Whether the deployment ships its logs and figures.
-is_watched() { [ -e "$LIB/bot-monitoring-agent.service" ]; }
+# What a disk has that was restored from the snapshot of a deployment with more in it.
+retire() {
+  local unit
+  for unit; do
+    ! systemctl is-enabled --quiet "$unit" 2>/dev/null || systemctl disable --quiet --now "$unit"
+    [[ $unit != bot-* ]] || rm -f "/etc/systemd/system/$unit"
+  done
+}
 
 # put FILE TARGET MODE GROUP: writes the target only if it differs, and remembers that it did.
 put() {
@@ -179,14 +223,18 @@ step_configure() {
   put nftables.conf /etc/nftables.conf 0644 root
   put logrotate.conf /etc/logrotate.d/bot 0644 root
   put journald.conf /etc/systemd/journald.conf.d/bot.conf 0644 root
-  if is_watched; then
+  if [ -n "$MONITORED" ]; then
     put bot-monitoring-agent.service /etc/systemd/system/bot-monitoring-agent.service 0644 root
     chmod 0755 "$LIB/monitoring-agent.sh"
+  else
+    retire bot-monitoring-agent.service amazon-cloudwatch-agent.service
   fi
   if [ -n "$DOMAIN" ]; then
     put bot-certificate.service /etc/systemd/system/bot-certificate.service 0644 root
     put bot-certificate.timer /etc/systemd/system/bot-certificate.timer 0644 root
     chmod 0755 "$LIB/certificate.sh"
+  else
+    retire bot-certificate.timer bot-certificate.service
   fi
   # nginx's welcome page on port 80: a file with apt, a block of the main file with dnf.
   rm -f /etc/nginx/sites-enabled/default
@@ -291,9 +339,8 @@ for name in packages user bundle model configure tls services ready; do
   [ "$name" != packages ] || start_session_agent
 done
 STEP=ready STATUS=ready MESSAGE="answers on port 443 (TLS)${EXTERNAL_PORT:+ and port $EXTERNAL_PORT}"
-[ -z "$REPORTER" ] || wait "$REPORTER"
 report
-! is_watched || systemctl enable --quiet --now --no-block bot-monitoring-agent.service || say WRN 'bot-monitoring-agent.service does not start'
+[ -z "$MONITORED" ] || systemctl enable --quiet --now --no-block bot-monitoring-agent.service || say WRN 'bot-monitoring-agent.service does not start'
 [ -e /var/lib/cloud/instance/bot-bootstrapped ] || touch /var/lib/cloud/instance/bot-bootstrapped
 rm "$STATE/changed"
 say INF "$MESSAGE"

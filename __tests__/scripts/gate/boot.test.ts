@@ -82,6 +82,20 @@ describe('waitForBoot', () => {
     ]);
   });
 
+  it('passes on what a step that goes on has met', async () => {
+    jest.useFakeTimers();
+    const trying = report({ message: 'apt could not install nginx: E: no route, trying again' });
+    const telling = told(cloudOf(...Array.from({ length: 4 }, () => trying), report({ status: 'ready' })), {
+      pollMs: 10_000,
+      limitMs: 60_000,
+    });
+    await jest.advanceTimersByTimeAsync(50_000);
+    jest.useRealTimers();
+    expect((await telling).lines[1]).toBe(
+      '  step packages goes on (20 s): apt could not install nginx: E: no route, trying again',
+    );
+  });
+
   it("fails with the machine's own words: step, cause, and the end of its log", async () => {
     const { error } = await told(
       cloudOf(

@@ -84,7 +84,8 @@ class Teller {
     }
     if (this.#elapsed() - this.#lastWord >= STILL_EVERY_MS) {
       const doing = report === undefined ? 'no word from the machine yet' : `step ${report.step} goes on`;
-      this.#word(`  ${doing} (${seconds(this.#elapsed())})`);
+      const why = report?.status === 'running' && report.message !== '' ? `: ${report.message}` : '';
+      this.#word(`  ${doing} (${seconds(this.#elapsed())})${why}`);
     }
   }
 
