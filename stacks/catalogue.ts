@@ -119,11 +119,16 @@ export function monthlyUsd({ usdPerHour }: InstanceType): number {
   return usdPerHour * HOURS_PER_MONTH;
 }
 
+/** What the service was measured to decode at with a model of 98 MB on two Zen 4 cores: docs/performance.md. */
+const MOST_TOKENS_PER_SECOND = 90;
+
 /**
  * Tokens a second that one request can expect of a model of this size: decoding is bound by memory bandwidth, so it
- * goes with the inverse of the size. Above some 150 tokens a second other things bound it. Undefined where nobody
+ * goes with the inverse of the size, until what each token costs beside the weights bounds it. Undefined where nobody
  * published the machine's.
  */
 export function expectedDecode({ speed }: InstanceType, modelBytes: number): number | undefined {
-  return speed === undefined ? undefined : Math.min((speed.decode * PUBLISHED_MODEL_BYTES) / modelBytes, 150);
+  return speed === undefined
+    ? undefined
+    : Math.min((speed.decode * PUBLISHED_MODEL_BYTES) / modelBytes, MOST_TOKENS_PER_SECOND);
 }

@@ -44,7 +44,7 @@ describe('the catalogue', () => {
     const c7a = findInstanceType('c7a.large')!;
     expect(expectedDecode(c7a, 1.5e9)).toBe(17);
     expect(expectedDecode(c7a, 0.75e9)).toBe(34);
-    expect(expectedDecode(c7a, 98e6)).toBe(150);
+    expect(expectedDecode(c7a, 98e6)).toBe(90);
     expect(expectedDecode(findInstanceType('m7i.large')!, 1.5e9)).toBeUndefined();
   });
 });
