@@ -51,12 +51,12 @@ describe('configSchema', () => {
       ],
     });
     expect(modelsOf(config)).toMatchObject([
-      { id: 'x', key: '', engine: { context_size: 1024, sequences: 4, threads: 2 } },
+      { id: 'x', key: '', engine: { context_size: 1024, threads: 2 } },
       { id: 'y', key: 'models[0].', engine: { context_size: 512, sequences: 1, threads: 2 } },
       {
         id: 'gpt',
         key: 'models[1].',
-        engine: { context_size: 1024, sequences: 4 },
+        engine: { context_size: 1024 },
         remote: { endpoint: remote.endpoint },
       },
     ]);
@@ -77,7 +77,7 @@ describe('configSchema', () => {
     expect(configSchema.parse(MINIMAL)).toMatchObject({
       network: { external_port: 18789, internal_port: 8000, console_port: 8080, console_proxied: false },
       security: { encryption: 'AES-256-GCM' },
-      engine: { context_size: 4096, sequences: 4 },
+      engine: {},
       limits: { max_queue: 16, max_request_seconds: 300 },
       logging: { level: 'info' },
       max_tokens: 2048,

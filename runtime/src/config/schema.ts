@@ -55,15 +55,12 @@ const security = z.strictObject({
   encryption: oneOf(['AES-256-GCM', 'AES-256-CBC']).default('AES-256-GCM'),
 });
 
-const contextSize = () => integer(256, 131072);
-const sequences = () => integer(1, 32);
-
 /** Defaults of these are the engine's own: it fits them to the machine. */
 const engine = z.strictObject({
   /** Tokens of context of each sequence. Memory grows with context_size x sequences. */
-  context_size: contextSize().default(4096),
+  context_size: integer(256, 131072).optional(),
   /** Requests evaluated at the same time; further ones wait. */
-  sequences: sequences().default(4),
+  sequences: integer(1, 32).optional(),
   /** Threads of computation. More than the machine's cores makes it slower. */
   threads: integer(1, 256).optional(),
   /** Tokens evaluated in one step while prompts are read. */
@@ -75,13 +72,6 @@ const engine = z.strictObject({
   prompt_cache_mib: integer(0, 1_048_576).optional(),
   /** Seconds in which the model has to be loaded and to answer; an engine that takes longer counts as hung. Default: 170, more from 10 GB on. */
   load_timeout_seconds: integer(10, 3600).optional(),
-});
-
-/** The same without its defaults. */
-const engineOverrides = z.strictObject({
-  ...engine.shape,
-  context_size: contextSize().optional(),
-  sequences: sequences().optional(),
 });
 
 const limits = z.strictObject({
@@ -130,7 +120,7 @@ const furtherModel = z.strictObject({
   /** The name clients use. Default: the file's name without `.gguf`; a remote service's has to be set. */
   model_name: modelName().optional(),
   /** What is to be otherwise than in `engine` at the top of the file. */
-  engine: engineOverrides.optional(),
+  engine: engine.optional(),
 });
 
 const cache = z
@@ -279,7 +269,7 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
     'remote_service.auth': remoteService.shape.auth.shape,
     'remote_service.timeouts': remoteTimeouts.shape,
     'models[]': furtherModel.shape,
-    'models[].engine': engineOverrides.shape,
+    'models[].engine': engine.shape,
     'models[].remote_service': remoteService.shape,
     'models[].remote_service.auth': remoteService.shape.auth.shape,
     'models[].remote_service.timeouts': remoteTimeouts.shape,

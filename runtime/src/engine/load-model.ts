@@ -1,20 +1,12 @@
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readGgufFileInfo } from 'node-llama-cpp';
-import type {
-  Llama,
-  LlamaContext,
-  LlamaContextSequence,
-  LlamaEmbeddingContext,
-  LlamaModel,
-} from 'node-llama-cpp';
+import type { LlamaContext, LlamaContextSequence, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp';
 import { ModelError } from '../models/errors.js';
 import { checkGgufFile } from '../models/gguf-file.js';
 import type { BatchingStrategy } from './batching-strategy.js';
-import { checkComplete } from './complete-file.js';
-import { availableMemory, mebibytes } from './memory.js';
-import { estimateMemory, ggmlType, startLlama } from './memory-estimate.js';
+import { fitMemory } from './fit-memory.js';
+import { ggmlType, startLlama } from './memory-estimate.js';
 import type { MemoryPlan } from './memory-plan.js';
-import { modelKind, type ModelKind } from './model-kind.js';
 import type { ModelSettings } from './options.js';
 import { UnusableModel } from './unusable-model.js';
 
@@ -40,16 +32,19 @@ export interface LoadedEmbedder {
 
 /** Loads the model and makes its context. @throws UnusableModel with cause and remedy. */
 export async function loadModel(
-  settings: ModelSettings,
+  wanted: ModelSettings,
   batching: BatchingStrategy,
   memory: MemoryPlan,
 ): Promise<LoadedContext | LoadedEmbedder> {
   const complaints: string[] = [];
   const notes: string[] = [];
   try {
-    await checkGgufFile(settings.modelPath);
-    const llama = await startLlama(settings.threads, (text) => complaints.push(text));
-    const { contextSize, kind } = await checkFits(llama, settings, memory, notes);
+    await checkGgufFile(wanted.modelPath);
+    const llama = await startLlama(wanted.threads, (text) => complaints.push(text));
+    const { kind, settings } = await fitMemory(llama, wanted, memory, notes);
+    const { contextSize } = settings;
+    const cores = availableParallelism();
+    notes.push(`${settings.threads} threads on ${cores} cores, batches of ${settings.batchSize} tokens`);
     const model = await llama.loadModel({
       modelPath: settings.modelPath,
       gpuLayers: 0,
@@ -81,47 +76,13 @@ export async function loadModel(
   } catch (error) {
     if (error instanceof UnusableModel) throw error;
     if (error instanceof ModelError)
-      throw new UnusableModel(`model_path: ${error.message}`, { path: settings.modelPath });
+      throw new UnusableModel(`model_path: ${error.message}`, { path: wanted.modelPath });
     // What llama.cpp has to say comes by way of the event loop, after the failure.
     await sleep(50);
-    throw new UnusableModel(explainLoadError(settings.modelPath, error, complaints), {
-      path: settings.modelPath,
+    throw new UnusableModel(explainLoadError(wanted.modelPath, error, complaints), {
+      path: wanted.modelPath,
     });
   }
-}
-
-/** Compares what the model and its context need with what there is, before anything is allocated. */
-async function checkFits(
-  llama: Llama,
-  settings: ModelSettings,
-  { reservedBytes }: MemoryPlan,
-  notes: string[],
-): Promise<{ readonly contextSize: number; readonly kind: ModelKind }> {
-  const file = await readGgufFileInfo(settings.modelPath, { sourceType: 'filesystem', logWarnings: false });
-  await checkComplete(settings.modelPath, file);
-  const kind = modelKind(settings.modelPath, file);
-  const { weightsBytes, contextBytes, contextSize } = await estimateMemory(llama, file, settings);
-  if (contextSize < settings.contextSize) {
-    notes.push(
-      `context_size is ${contextSize}, not ${settings.contextSize}: the model was trained for no more`,
-    );
-  }
-  const sequences = kind === 'embeddings' ? 'an input' : `${settings.sequences} sequences`;
-  const parts = `${mebibytes(weightsBytes)} for the weights and ${mebibytes(contextBytes)} for ${sequences} of ${contextSize} tokens`;
-  notes.push(`memory: ${parts}`);
-  const needed = weightsBytes + contextBytes;
-  const available = await availableMemory();
-  const free = available === undefined ? Infinity : Math.max(0, available.bytes - reservedBytes);
-  if (available !== undefined && needed > free) {
-    const others = reservedBytes === 0 ? '' : `, without ${mebibytes(reservedBytes)} that are reserved`;
-    throw new UnusableModel(
-      `the model needs ${mebibytes(needed)} of memory (${parts}), but only ${mebibytes(free)} are free ` +
-        `(${available.source}${others}); lower engine.context_size or engine.sequences, set engine.kv_cache_type to q8_0, ` +
-        'or take a smaller model or a larger machine',
-      { neededBytes: needed, availableBytes: free },
-    );
-  }
-  return { contextSize, kind };
 }
 
 function explainLoadError(path: string, error: unknown, complaints: readonly string[]): string {

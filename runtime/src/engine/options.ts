@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
+import type { Flexible } from './concessions.js';
 
 export type KvCacheType = 'f16' | 'q8_0';
 
@@ -8,9 +9,12 @@ export interface LocalEngineOptions {
   readonly modelPath: string;
   /** The name clients use. @default the file's name without `.gguf` */
   readonly modelId?: string;
-  /** Tokens of prompt and answer together, for each sequence. @default 4096 */
+  /** Tokens of prompt and answer together, for each sequence. @default 4096, less where that does not fit the memory */
   readonly contextSize?: number;
-  /** How many requests are evaluated at once; each has `contextSize` tokens of its own memory. @default 4 */
+  /**
+   * How many requests are evaluated at once; each has `contextSize` tokens of its own memory.
+   * @default 4, fewer where they do not fit
+   */
   readonly sequences?: number;
   /** Threads that evaluate. More than there are whole cores is slower, not faster. @default the cores there are */
   readonly threads?: number;
@@ -18,7 +22,7 @@ export interface LocalEngineOptions {
   readonly batchSize?: number;
   /** Reads prompts about a fifth faster. @default true */
   readonly flashAttention?: boolean;
-  /** `q8_0` halves the context's memory and costs a third of the speed of reading prompts. @default 'f16' */
+  /** `q8_0` halves the context's memory and costs a third of the speed of reading prompts. @default 'f16' where it fits */
   readonly kvCacheType?: KvCacheType;
   /**
    * Memory, in MiB, for conversations that lost their sequence to another, so that their next turn reads only what is
@@ -44,13 +48,19 @@ export interface ModelSettings {
   /** `undefined`: from the memory that is free. */
   readonly promptCacheMiB: number | undefined;
   readonly promptCacheShare: number;
+  /** What nobody has set: it is lowered where the model does not fit the memory with it. */
+  readonly flexible: readonly Flexible[];
 }
+
+export const DEFAULT_CONTEXT_SIZE = 4096;
+export const DEFAULT_SEQUENCES = 4;
+const FLEXIBLE: readonly Flexible[] = ['kvCacheType', 'sequences', 'contextSize'];
 
 export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): ModelSettings {
   return {
     modelPath: options.modelPath,
-    contextSize: options.contextSize ?? 4096,
-    sequences: options.sequences ?? 4,
+    contextSize: options.contextSize ?? DEFAULT_CONTEXT_SIZE,
+    sequences: options.sequences ?? DEFAULT_SEQUENCES,
     threads: options.threads ?? availableParallelism(),
     batchSize: options.batchSize ?? 256,
     flashAttention: options.flashAttention ?? true,
@@ -58,6 +68,7 @@ export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): 
     promptCacheMiB: options.promptCacheMiB,
     // The rest is for answers, the page cache and other programs.
     promptCacheShare: options.promptCacheShare ?? 0.25,
+    flexible: FLEXIBLE.filter((name) => options[name] === undefined),
   };
 }
 

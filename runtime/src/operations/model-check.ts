@@ -1,6 +1,8 @@
 /** Whether a model file can be served here: whole, known to llama.cpp, small enough for the memory. */
+import { concessions } from '../engine/concessions.js';
 import { inspectModel, type ModelInspection } from '../engine/inspect.js';
 import { availableMemory, mebibytes } from '../engine/memory.js';
+import { resolveModelSettings } from '../engine/options.js';
 import type { BotConfig } from '../config/schema.js';
 import { runCommand } from './run-command.js';
 
@@ -23,20 +25,22 @@ export async function checkModel(
   engine: BotConfig['engine'],
   residentBytes: number,
 ): Promise<ModelVerdict> {
-  const { context_size: contextSize, sequences } = engine;
-  const found = await inspectModel(path, {
-    contextSize,
-    sequences,
-    kvCacheType: engine.kv_cache_type,
-  });
+  const { context_size: contextSize, sequences, kv_cache_type: kvCacheType } = engine;
   const limit = await memoryLimit(residentBytes);
-  const needed = found.totalBytes + SERVICE_BYTES;
+  const wanted = resolveModelSettings({ modelPath: path, contextSize, sequences, kvCacheType });
+  let first: ModelInspection | undefined;
+  for (const settings of concessions(wanted)) {
+    const found = await inspectModel(path, settings);
+    first ??= found;
+    const fits = limit === undefined || found.totalBytes + SERVICE_BYTES <= limit.bytes;
+    if (fits) return { ...found, limit, problem: undefined };
+  }
+  const found = first as ModelInspection;
   const problem =
-    limit === undefined || needed <= limit.bytes
-      ? undefined
-      : `the model needs ${mebibytes(needed)} of memory with ${sequences} sequences of ${found.contextSize} tokens, ` +
-        `the service may have ${mebibytes(limit.bytes)} (${limit.source}); lower engine.context_size or ` +
-        'engine.sequences, set engine.kv_cache_type to q8_0, or take a smaller model or a larger machine';
+    `the model needs ${mebibytes(found.totalBytes + SERVICE_BYTES)} of memory with ${found.sequences} sequences of ` +
+    `${found.contextSize} tokens, the service may have ${mebibytes(limit?.bytes ?? 0)} (${limit?.source ?? 'unknown'}); ` +
+    'lower engine.context_size or engine.sequences, set engine.kv_cache_type to q8_0, or take a smaller model or a ' +
+    'larger machine';
   return { ...found, limit, problem };
 }
 

@@ -2,7 +2,7 @@
 import type { ModelConfig } from '../config/models.js';
 import type { Engine } from '../engine/engine.js';
 import type { Estimate } from '../engine/estimate-models.js';
-import type { LocalEngineOptions } from '../engine/options.js';
+import { DEFAULT_CONTEXT_SIZE, DEFAULT_SEQUENCES, type LocalEngineOptions } from '../engine/options.js';
 import type { Logger } from '../log/logger.js';
 
 /** A local model's engine, with the process that holds its memory. */
@@ -53,8 +53,8 @@ export function engineFactory(localModels: number, log: Logger): EngineFactory {
       return new RemoteEngine({
         service: remote,
         model: name,
-        contextSize: engine.context_size,
-        sequences: engine.sequences,
+        contextSize: engine.context_size ?? DEFAULT_CONTEXT_SIZE,
+        sequences: engine.sequences ?? DEFAULT_SEQUENCES,
         log: (level, text) => log.log(level, `${id}: ${text}`),
       });
     },

@@ -1,0 +1,70 @@
+import { readGgufFileInfo, type GgufFileInfo, type Llama } from 'node-llama-cpp';
+import { checkComplete } from './complete-file.js';
+import { concessions, describeConcessions } from './concessions.js';
+import { availableMemory, mebibytes } from './memory.js';
+import { estimateMemory } from './memory-estimate.js';
+import type { MemoryPlan } from './memory-plan.js';
+import { modelKind, type ModelKind } from './model-kind.js';
+import type { ModelSettings } from './options.js';
+import { UnusableModel } from './unusable-model.js';
+
+/**
+ * Compares what the model and its context need with what there is, before anything is allocated, and lowers what nobody
+ * has set until it fits.
+ */
+export async function fitMemory(
+  llama: Llama,
+  wanted: ModelSettings,
+  { reservedBytes }: MemoryPlan,
+  notes: string[],
+): Promise<{ readonly settings: ModelSettings; readonly kind: ModelKind }> {
+  const { modelPath } = wanted;
+  const file = await readGgufFileInfo(modelPath, { sourceType: 'filesystem', logWarnings: false });
+  await checkComplete(modelPath, file);
+  const kind = modelKind(modelPath, file);
+  const available = await availableMemory();
+  const freeBytes = available === undefined ? Infinity : Math.max(0, available.bytes - reservedBytes);
+  const others = reservedBytes === 0 ? '' : `, without ${mebibytes(reservedBytes)} that are reserved`;
+  const free = `only ${mebibytes(freeBytes)} are free (${available?.source ?? 'unknown'}${others})`;
+
+  let firstNeed: Need | undefined;
+  for (const settings of concessions(wanted)) {
+    const need = await estimateNeed(llama, file, settings, kind);
+    firstNeed ??= need;
+    if (need.bytes > freeBytes) continue;
+    if (need.contextSize < settings.contextSize) {
+      notes.push(`context_size is ${need.contextSize}: the model was trained for no more`);
+    }
+    notes.push(`memory: ${need.text}`);
+    const given = describeConcessions(wanted, settings);
+    if (given !== '') notes.push(`${given}: else it would need ${firstNeed.text}, and ${free}`);
+    return { kind, settings: { ...settings, contextSize: need.contextSize } };
+  }
+  const { bytes, text } = firstNeed as Need;
+  throw new UnusableModel(
+    `the model needs ${mebibytes(bytes)} of memory (${text}), but ${free}; lower engine.context_size or ` +
+      'engine.sequences, set engine.kv_cache_type to q8_0, or take a smaller model or a larger machine',
+    { neededBytes: bytes, availableBytes: freeBytes },
+  );
+}
+
+interface Need {
+  readonly bytes: number;
+  readonly contextSize: number;
+  /** For people: what it is made of. */
+  readonly text: string;
+}
+
+async function estimateNeed(
+  llama: Llama,
+  file: GgufFileInfo,
+  settings: ModelSettings,
+  kind: ModelKind,
+): Promise<Need> {
+  const { weightsBytes, contextBytes, contextSize } = await estimateMemory(llama, file, settings);
+  const sequences = kind === 'embeddings' ? 'an input' : `${settings.sequences} sequences`;
+  const text =
+    `${mebibytes(weightsBytes)} for the weights and ${mebibytes(contextBytes)} for ${sequences} of ` +
+    `${contextSize} tokens in ${settings.kvCacheType}`;
+  return { bytes: weightsBytes + contextBytes, contextSize, text };
+}
