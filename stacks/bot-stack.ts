@@ -5,7 +5,13 @@ import type { Construct } from 'constructs';
 import { findInstanceType } from './catalogue';
 import { Alerts } from './constructs/alerts';
 import { ApiKey } from './constructs/api-key';
-import { Artifacts, certificateKey, type LocalFile, REPORT_PREFIX } from './constructs/artifacts';
+import {
+  Artifacts,
+  certificateKey,
+  type LocalFile,
+  REPORT_PREFIX,
+  TOKEN_REGISTER_KEY,
+} from './constructs/artifacts';
 import { Backups } from './constructs/backups';
 import { Domain } from './constructs/domain';
 import { Firewall } from './constructs/firewall';
@@ -152,6 +158,7 @@ export class BotStack extends TerraformStack {
         firstValue: apiKey.firstValue,
         everyDays: props.keyRotationDays,
         bucketName: artifacts.bucketName,
+        register: { key: TOKEN_REGISTER_KEY, arn: `${artifacts.bucketArn}/${TOKEN_REGISTER_KEY}` },
         rotateCode: artifacts.function('rotate-key'),
         remindCode: artifacts.function('remind'),
         topicArn: alerts.topicArn,

@@ -202,7 +202,7 @@ export interface BotProps {
   /**
    * Days after which the API key is replaced by a new one, from 7 to 365; 0 for never. The key before goes on working
    * until the replacement after that, so clients have as many days again to take the new one. `alarmEmails` are told
-   * 14, 7 and 1 days before, and when it fails. 0.20 USD a month for two alarms; the functions that do it cost nothing.
+   * 14, 7 and 1 days before (and before access tokens end that were made for more than a week), and when it fails. 0.20 USD a month for two alarms; the functions that do it cost nothing.
    * @default 90
    */
   readonly keyRotationDays?: number;

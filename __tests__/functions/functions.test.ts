@@ -9,6 +9,7 @@ import {
   SecretsManagerClient,
   UpdateSecretVersionStageCommand,
 } from '@aws-sdk/client-secrets-manager';
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CreateTopicCommand, SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
 
 import { ApiKeys } from '../../runtime/src/access/api-keys';
@@ -214,10 +215,31 @@ const STEPS = ['createSecret', 'setSecret', 'testSecret', 'finishSecret'] as con
         const endpoint = `http://127.0.0.1:${(listener.address() as AddressInfo).port}/`;
         await sns.send(new SubscribeCommand({ TopicArn: topic, Protocol: 'http', Endpoint: endpoint }));
         sns.destroy();
-        Object.assign(process.env, { DEPLOYMENT: 'team', TOPIC_ARN: topic });
+        Object.assign(process.env, {
+          DEPLOYMENT: 'team',
+          TOPIC_ARN: topic,
+          BUCKET: 'team-artifacts',
+          REGISTER_KEY: 'state/tokens.sealed',
+        });
+        await s3().send(new CreateBucketCommand({ Bucket: 'team-artifacts' }));
       });
 
-      beforeEach(() => mails.splice(0));
+      const s3 = () => new S3Client({ forcePathStyle: true });
+      /** As the runtime writes it; without dates, as the deploy makes it. */
+      const keepRegister = (Metadata?: Record<string, string>) =>
+        s3().send(
+          new PutObjectCommand({
+            Bucket: 'team-artifacts',
+            Key: 'state/tokens.sealed',
+            Body: Buffer.from('sealed'),
+            Metadata,
+          }),
+        );
+
+      beforeEach(async () => {
+        mails.splice(0);
+        await keepRegister();
+      });
 
       afterAll(() => {
         listener.closeAllConnections();
@@ -246,8 +268,31 @@ const STEPS = ['createSecret', 'setSecret', 'testSecret', 'finishSecret'] as con
           new CreateSecretCommand({ Name: 'left-alone', SecretString: FIRST_KEY }),
         );
         process.env['SECRET_ARN'] = ARN;
-        expect(await remind({})).toBe('no rotation is planned');
+        expect(await remind({})).toBe('no rotation is planned; tokens: none that was made to last');
         expect(mails).toEqual([]);
+      });
+
+      it('says the same of access tokens, and of the last one that it is the last', async () => {
+        const { CreateSecretCommand } = await import('@aws-sdk/client-secrets-manager');
+        const { ARN } = await secrets.send(
+          new CreateSecretCommand({ Name: 'never-replaced', SecretString: FIRST_KEY }),
+        );
+        process.env['SECRET_ARN'] = ARN;
+        await keepRegister({ 'token-ends': '2030-03-10,2030-03-15' });
+        for (let day = 20; day <= 45; day++) await remind({}, undefined, new Date(Date.UTC(2030, 1, day, 8)));
+        expect(mails.map(({ Subject }) => Subject)).toEqual([
+          'botstack team: access tokens end in 14 days',
+          'botstack team: the last access token ends in 14 days',
+          'botstack team: access tokens end in 7 days',
+          'botstack team: the last access token ends in 7 days',
+          'botstack team: access tokens end tomorrow',
+          'botstack team: the last access token ends tomorrow',
+        ]);
+        expect(mails[0]?.Message).toContain('end in 14 days, on 2030-03-10.');
+        expect(mails[1]?.Message).toContain('on 2030-03-15; none that was made for more than a week');
+        expect(await remind({}, undefined, new Date('2030-03-01'))).toBe(
+          'no rotation is planned; tokens: 9, 14 days left',
+        );
       });
     });
   },

@@ -95,6 +95,7 @@ describe('the reminder', () => {
     expect(stack.one('aws_cloudwatch_event_rule')['schedule_expression']).toBe('cron(0 8 * * ? *)');
     expect(policyOf('bot-remind').map(({ Action }) => Action)).toEqual([
       'secretsmanager:DescribeSecret',
+      's3:GetObject',
       'sns:Publish',
       ['logs:CreateLogStream', 'logs:PutLogEvents'],
     ]);

@@ -15,6 +15,8 @@ export interface KeyRotationProps {
   /** Days that a key is the current one. It is taken as long again after that, as the one before. */
   readonly everyDays: number;
   readonly bucketName: string;
+  /** The register of tokens in that bucket: beside it stands when tokens end. */
+  readonly register: { readonly key: string; readonly arn: string };
   readonly rotateCode: StoredFile;
   readonly remindCode: StoredFile;
   readonly topicArn: string;
@@ -23,7 +25,7 @@ export interface KeyRotationProps {
 
 /**
  * Replaces the API key when its time is over, without a restart and without a moment in which a client is refused; says
- * so by e-mail 14, 7 and 1 days before. See functions/rotate-key.ts and functions/remind.ts.
+ * so by e-mail 14, 7 and 1 days before, as it does of access tokens that end. See functions/rotate-key.ts and functions/remind.ts.
  */
 export class KeyRotation extends Construct {
   constructor(scope: Construct, id: string, props: KeyRotationProps) {
@@ -65,15 +67,21 @@ export class KeyRotation extends Construct {
 
     const daily = new CloudwatchEventRule(this, 'daily', {
       name: `${name}-remind`,
-      description: 'Asks once a day whether the API key is about to be replaced',
+      description: 'Asks once a day whether the API key is about to be replaced, or access tokens end',
       scheduleExpression: 'cron(0 8 * * ? *)',
     });
     const remind = new SmallFunction(this, 'remind', {
       name: `${name}-remind`,
-      description: `Says when the API key of the chat service ${name} is about to be replaced`,
+      description: `Says when the API key of the chat service ${name} is about to be replaced, or tokens end`,
       bucketName,
       code: props.remindCode,
-      environment: { DEPLOYMENT: name, SECRET_ARN: secretArn, TOPIC_ARN: topicArn },
+      environment: {
+        DEPLOYMENT: name,
+        SECRET_ARN: secretArn,
+        BUCKET: bucketName,
+        REGISTER_KEY: props.register.key,
+        TOPIC_ARN: topicArn,
+      },
       statements: [
         {
           Sid: 'ReadDates',
@@ -81,12 +89,15 @@ export class KeyRotation extends Construct {
           Action: 'secretsmanager:DescribeSecret',
           Resource: secretArn,
         },
+        // Its dates; what it says is sealed, and no key is here.
+        { Sid: 'ReadTokenDates', Effect: 'Allow', Action: 's3:GetObject', Resource: props.register.arn },
         { Sid: 'Tell', Effect: 'Allow', Action: 'sns:Publish', Resource: topicArn },
       ],
       caller: { service: 'events.amazonaws.com', sourceArn: daily.arn },
       topicArn,
       logRetentionDays,
-      failure: 'Nobody is reminded of the end of the API key; the function log says why.',
+      failure:
+        'Nobody is reminded of the end of the API key and of access tokens; the function log says why.',
     });
     new CloudwatchEventTarget(this, 'call', {
       rule: daily.name,

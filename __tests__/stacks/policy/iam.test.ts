@@ -163,6 +163,21 @@ describe('the function that replaces the key', () => {
   });
 });
 
+describe('the function that reminds', () => {
+  const policies = policiesOf(synthesise(), 'remind');
+
+  it.each([
+    ['secretsmanager:DescribeSecret', SECRET, 'Allowed'],
+    ['secretsmanager:GetSecretValue', SECRET, 'ImplicitlyDenied'],
+    ['s3:GetObject', object('state/tokens.sealed'), 'Allowed'],
+    ['s3:GetObject', object('state/policy.yaml'), 'ImplicitlyDenied'],
+    ['s3:PutObject', object('state/tokens.sealed'), 'ImplicitlyDenied'],
+    ['sns:Publish', ARNS['aws_sns_topic'] ?? '', 'Allowed'],
+  ])('%s on %s: %s', (action, resource, decision) => {
+    expect(ask([action, resource], policies)).toBe(decision);
+  });
+});
+
 describe('the role that takes snapshots', () => {
   const policies = policiesOf(synthesise({ backup: { keepDays: 7 } }), 'backups');
   const ours = { 'aws:ResourceTag/botstack:backup': 'bot' };
