@@ -83,16 +83,16 @@ describe('waitForBoot', () => {
   });
 
   it('passes on what a step that goes on has met', async () => {
-    jest.useFakeTimers();
+    // Each look at the clock is ten seconds after the one before.
+    let now = Date.now();
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => (now += 10_000));
     const trying = report({ message: 'apt could not install nginx: E: no route, trying again' });
-    const telling = told(cloudOf(...Array.from({ length: 4 }, () => trying), report({ status: 'ready' })), {
-      pollMs: 10_000,
-      limitMs: 60_000,
+    const { lines } = await told(cloudOf(trying, trying, trying, report({ status: 'ready' })), {
+      limitMs: 600_000,
     });
-    await jest.advanceTimersByTimeAsync(50_000);
-    jest.useRealTimers();
-    expect((await telling).lines[1]).toBe(
-      '  step packages goes on (20 s): apt could not install nginx: E: no route, trying again',
+    clock.mockRestore();
+    expect(lines[1]).toMatch(
+      /^ {2}step packages goes on \(\d+ s\): apt could not install nginx: E: no route, trying again$/,
     );
   });
 
