@@ -47,7 +47,7 @@ export function embeddingsHandler(options: EmbeddingsOptions): RequestHandler {
     const body = readBody(embeddingsBody({ models: models.names, modelRequired: true }), req.body, {});
     requireModel(body.model, models.names);
     const served = models.chosenBy(body);
-    const request = { id: contextOf(res).id, ...readRequest(body, served, res, options) };
+    const request = { id: contextOf(res).id, ...(await readRequest(body, served, res, options)) };
     try {
       const result = await embed(request, served, res, options);
       res.json(answer(result, served.engine.model.id, body.encoding_format ?? 'float'));
@@ -58,12 +58,12 @@ export function embeddingsHandler(options: EmbeddingsOptions): RequestHandler {
 }
 
 /** @throws ApiError */
-function readRequest(
+async function readRequest(
   body: EmbeddingsBody,
   { engine }: ServedModel,
   res: Response,
   { policy, log }: EmbeddingsOptions,
-): Omit<EmbedRequest, 'id'> {
+): Promise<Omit<EmbedRequest, 'id'>> {
   const { makes = 'text', dimensions: own } = engine.model;
   if (makes === 'text') throw new ApiError('embeddings_unsupported', { param: 'model' });
   const dimensions = body.dimensions ?? undefined;
@@ -80,7 +80,8 @@ function readRequest(
     );
   }
   return {
-    inputs: texts.length === 0 ? inputs : screenTexts(texts, policy.input, hitReport(contextOf(res), log)),
+    inputs:
+      texts.length === 0 ? inputs : await screenTexts(texts, policy.input, hitReport(contextOf(res), log)),
     ...(dimensions === undefined ? {} : { dimensions }),
   };
 }

@@ -54,7 +54,7 @@ async function* screened(
   if (request.topLogprobs !== undefined && !policy.output.isEmpty) {
     throw unsupported('logprobs', 'its access policy filters what the model writes');
   }
-  const input = screenInput(request.input, policy.input, report);
+  const input = await screenInput(request.input, policy.input, report);
   yield* screenOutput(cached({ ...request, input }, controller, res, options), policy.output, report);
 }
 
@@ -126,6 +126,8 @@ export function enter(
 /** Aborted when the client closes the connection before it has its answer. */
 export function untilClientLeaves(res: Response): AbortController {
   const controller = new AbortController();
+  // Gone already, while its request was being looked at.
+  if (res.destroyed) controller.abort('client_left');
   res.once('close', () => {
     if (!res.writableFinished) controller.abort('client_left');
   });

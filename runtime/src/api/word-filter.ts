@@ -1,6 +1,7 @@
 /** Applies the access policy's word rules to a request and to its answer. Each hit is a [SEC] line without the word. */
-import type { ChatMessage, GenerateEvent, GenerateRequest, Usage } from '../engine/engine.js';
+import type { ChatMessage, GenerateEvent, GenerateRequest, ToolCall, Usage } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
+import { SLICE, slicesOf, Turn } from '../policy/slices.js';
 import { WordStream, type WordScreen } from '../policy/word-screen.js';
 
 export interface HitReport {
@@ -8,59 +9,76 @@ export interface HitReport {
 }
 
 /** Masks the words in what the user sent. @throws ApiError content_filter for one that is blocked */
-export function screenInput(
+export async function screenInput(
   input: GenerateRequest['input'],
   screen: WordScreen,
   report: HitReport,
-): GenerateRequest['input'] {
-  const param = 'messages' in input ? 'messages' : 'prompt';
-  return screened(input, param, screen, report, (clean) =>
-    'prompt' in input
-      ? { prompt: clean(input.prompt) }
-      : { messages: input.messages.map((message) => cleanMessage(message, clean)) },
-  );
+): Promise<GenerateRequest['input']> {
+  if (screen.isEmpty) return input;
+  const cleaner = new Cleaner(screen, 'messages' in input ? 'messages' : 'prompt', report);
+  if ('prompt' in input) {
+    const prompt = await cleaner.clean(input.prompt);
+    cleaner.tell();
+    return { prompt };
+  }
+  const messages: ChatMessage[] = [];
+  for (const message of input.messages) messages.push(await cleaner.cleanMessage(message));
+  cleaner.tell();
+  return { messages };
 }
 
 /** The same for texts of which vectors are made. @throws ApiError content_filter for one that is blocked */
-export function screenTexts(
+export async function screenTexts(
   texts: readonly string[],
   screen: WordScreen,
   report: HitReport,
-): readonly string[] {
-  return screened(texts, 'input', screen, report, (clean) => texts.map(clean));
+): Promise<readonly string[]> {
+  if (screen.isEmpty) return texts;
+  const cleaner = new Cleaner(screen, 'input', report);
+  const clean: string[] = [];
+  for (const text of texts) clean.push(await cleaner.clean(text));
+  cleaner.tell();
+  return clean;
 }
 
-function screened<Given>(
-  given: Given,
-  param: string,
-  screen: WordScreen,
-  report: HitReport,
-  apply: (clean: (text: string) => string) => Given,
-): Given {
-  if (screen.isEmpty) return given;
-  const hits = new Map<string, number>();
-  const result = apply((text) => {
-    const found = screen.screen(text);
-    for (const [rule, count] of found.hits) hits.set(rule, (hits.get(rule) ?? 0) + count);
+/** The texts of one request. */
+class Cleaner {
+  readonly #screen: WordScreen;
+  readonly #param: string;
+  readonly #report: HitReport;
+  readonly #hits = new Map<string, number>();
+  readonly #turn = new Turn();
+
+  constructor(screen: WordScreen, param: string, report: HitReport) {
+    this.#screen = screen;
+    this.#param = param;
+    this.#report = report;
+  }
+
+  async clean(text: string): Promise<string> {
+    const found = await this.#screen.screen(text, this.#turn);
+    for (const [rule, count] of found.hits) this.#hits.set(rule, (this.#hits.get(rule) ?? 0) + count);
     if (found.blockedBy !== undefined) {
-      report('input', hits, found.blockedBy);
-      throw new ApiError('content_filter', { param });
+      this.#report('input', this.#hits, found.blockedBy);
+      throw new ApiError('content_filter', { param: this.#param });
     }
     return found.text;
-  });
-  if (hits.size > 0) report('input', hits, undefined);
-  return result;
-}
+  }
 
-function cleanMessage(message: ChatMessage, clean: (text: string) => string): ChatMessage {
-  const { toolCalls, content } = message;
-  return {
-    ...message,
-    content: clean(content),
-    ...(toolCalls === undefined
-      ? {}
-      : { toolCalls: toolCalls.map((call) => ({ ...call, arguments: clean(call.arguments) })) }),
-  };
+  async cleanMessage(message: ChatMessage): Promise<ChatMessage> {
+    const content = await this.clean(message.content);
+    if (message.toolCalls === undefined) return { ...message, content };
+    const toolCalls: ToolCall[] = [];
+    for (const call of message.toolCalls) {
+      toolCalls.push({ ...call, arguments: await this.clean(call.arguments) });
+    }
+    return { ...message, content, toolCalls };
+  }
+
+  /** Once all texts are clean. */
+  tell(): void {
+    if (this.#hits.size > 0) this.#report('input', this.#hits, undefined);
+  }
 }
 
 /**
@@ -74,6 +92,7 @@ export async function* screenOutput(
 ): AsyncGenerator<GenerateEvent, void> {
   if (screen.isEmpty) return yield* events;
   const output = new ScreenedOutput(screen);
+  const turn = new Turn();
   let told = false;
   const tell = () => {
     if (!told && output.hits.size > 0) report('output', output.hits, output.blockedBy);
@@ -81,15 +100,28 @@ export async function* screenOutput(
   };
   try {
     for await (const event of events) {
-      for (const released of output.take(event)) {
-        // Before the last event: after it, nobody may ask for more.
-        if (released.type === 'end') tell();
-        yield released;
+      for (const piece of piecesOf(event)) {
+        for (const released of output.take(piece)) {
+          // Before the last event: after it, nobody may ask for more.
+          if (released.type === 'end') tell();
+          yield released;
+        }
+        if (output.blockedBy !== undefined) return;
+        if ('text' in piece) await turn.took(piece.text.length);
       }
-      if (output.blockedBy !== undefined) return;
     }
   } finally {
     tell();
+  }
+}
+
+/** An answer from the cache, or of some remote services, comes in few and long pieces. */
+function* piecesOf(event: GenerateEvent): Generator<GenerateEvent, void> {
+  if (!('text' in event) || event.text.length <= SLICE) return yield event;
+  let { tokens } = event;
+  for (const text of slicesOf(event.text)) {
+    yield { ...event, text, tokens };
+    tokens = 0;
   }
 }
 

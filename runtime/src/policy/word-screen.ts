@@ -1,6 +1,7 @@
 /** Looks for sensitive words in a text, whole or in pieces, and masks them or says that it must be blocked. */
 import { Automaton } from './automaton.js';
 import { createFolder, Kind } from './fold.js';
+import { slicesOf, Turn } from './slices.js';
 
 /** What a masked word is replaced by: of one length, so that it does not tell the word's. */
 export const MASK = '***';
@@ -59,10 +60,17 @@ export class WordScreen {
     return this.patterns.length === 0;
   }
 
-  screen(text: string): Screened {
+  /** `turn`: of the request that the text is a part of. */
+  async screen(text: string, turn = new Turn()): Promise<Screened> {
     if (this.isEmpty) return { text, hits: new Map(), blockedBy: undefined };
     const stream = new WordStream(this);
-    const released = stream.push(text) + stream.end();
+    let released = '';
+    for (const slice of slicesOf(text)) {
+      released += stream.push(slice);
+      if (stream.blockedBy !== undefined) break;
+      await turn.took(slice.length);
+    }
+    released += stream.end();
     return { text: released, hits: stream.hits, blockedBy: stream.blockedBy };
   }
 }
