@@ -141,14 +141,20 @@ describe('thousands of rules', () => {
   const text = 'The quick brown fox jumps over the lazy dog. '.repeat(2000);
 
   test('cost next to nothing', async () => {
-    const start = performance.now();
+    // Of the processor: how long it takes says more of what else the machine does.
+    let start = process.cpuUsage();
+    const usedMs = () => {
+      const { user, system } = process.cpuUsage(start);
+      start = process.cpuUsage();
+      return (user + system) / 1000;
+    };
     const screen = new WordScreen([rule(Array.from({ length: 10_000 }, (_, n) => word(n)))]);
-    const built = performance.now() - start;
+    const built = usedMs();
     await screen.screen(text);
-    const from = performance.now();
+    usedMs();
     expect((await screen.screen(text)).text).toBe(text);
-    const perKilobyte = (performance.now() - from) / (text.length / 1024);
-    // 0.1 to 0.2 ms a kilobyte, on a busy machine. The bounds catch what grows with the rules.
+    const perKilobyte = usedMs() / (text.length / 1024);
+    // 0.1 to 0.3 ms a kilobyte. The bounds catch what grows with the rules.
     expect(built).toBeLessThan(2000);
     expect(perKilobyte).toBeLessThan(1);
   });
