@@ -135,6 +135,17 @@ describe('what a run that was cut off, or a restored disk, has left', () => {
     expect(existsSync(left)).toBe(false);
   });
 
+  test.each([
+    ['installed installed ', '', 0],
+    ['installed half-installed ', '', 1],
+    ['installed unpacked ', '', 1],
+    ['installed ', '', 1],
+    ['installed installed ', 'libgd3 is not configured', 1],
+  ])('packages are there when dpkg says "%s" and finds "%s" wrong: status %i', (states, audit, status) => {
+    const script = `dpkg() { echo -n "${audit}"; }; dpkg-query() { echo -n "${states}"; }\n${part('apt_has')}\napt_has nginx curl`;
+    expect(bash(script).status).toBe(status);
+  });
+
   test('units of a deployment that had more in it are put out of work', () => {
     recorder('systemctl');
     const script = `set -e; ${part('retire')}\nretire bot-monitoring-agent.service`;

@@ -165,7 +165,10 @@ step_packages() {
   rm /usr/sbin/policy-rc.d
 }
 
-apt_has() { dpkg -s "$@"; }
+# Not `dpkg -s`, which is content with a package that a power cut left half unpacked.
+apt_has() {
+  [ -z "$(dpkg --audit)" ] && [ "$(dpkg-query -Wf '${db:Status-Status} ' "$@")" = "$(printf 'installed %.0s' "$@")" ]
+}
 dnf_has() { rpm -q "$@"; }
 dnf_install() { timeout 240 dnf -qy --setopt=install_weak_deps=False install "$@"; }
 
