@@ -16,13 +16,14 @@ import { session } from './session.js';
  * @property {string} version
  * @property {{ name: string, version?: string }} service the deployment's own labels
  * @property {number} uptime_seconds
- * @property {{ id: string, context_size: number, sequences: number, notes: readonly string[] }} model
+ * @property {{ id: string, context_size: number, sequences: number, makes: string, notes: readonly string[] }} model
  * @property {object} engine
- * @property {'loading' | 'ready' | 'restarting' | 'failed' | 'stopped'} engine.state
+ * @property {'loading' | 'ready' | 'switching' | 'restarting' | 'failed' | 'stopped'} engine.state
  * @property {string | null} engine.reason
  * @property {number} engine.running
  * @property {number} engine.waiting
  * @property {number} engine.restarts
+ * @property {readonly Pick<Status, 'model' | 'engine'>[]} other_models beside the default one
  * @property {object} limits
  * @property {number} limits.max_queue
  * @property {number} limits.max_request_seconds

@@ -5,7 +5,7 @@ import { byId, setText } from './dom.js';
 import { allows, cleanToken, describeToken } from './lib/token.js';
 import { session } from './session.js';
 import { startAccess } from './views/access.js';
-import { clearChat, showModel, startChat } from './views/chat.js';
+import { clearChat, showModels, startChat } from './views/chat.js';
 import { clearLog, followEnd, showLog, startLogs } from './views/logs.js';
 import { clearStatus, showMetrics, showStatus, startStatus } from './views/status.js';
 import { startTokens } from './views/tokens.js';
@@ -113,7 +113,11 @@ function showUnreachable() {
 /** @param {import('./api.js').Status} status */
 function show(status) {
   showStatus(status);
-  showModel(status.model.id, status.limits);
+  const models = [status, ...status.other_models].filter(({ model }) => model.makes !== 'embeddings');
+  showModels(
+    models.map(({ model }) => model.id),
+    status.limits,
+  );
   if (String(scopes) === String(status.scopes)) return;
   scopes = status.scopes;
   showView();

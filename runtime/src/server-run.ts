@@ -18,7 +18,10 @@ import { createLogRing, openFileSink, stdoutSink, type FileSink } from './log/si
 import { openCopy } from './state-copy/open.js';
 import { startServer, type RunningServer } from './server.js';
 import { onEndOrders, type EndOrder } from './server-signals.js';
+import { availableMemory } from './engine/memory.js';
+import { SwitchableEngine } from './engine/switchable-engine.js';
 import { engineFactory, type EngineFactory } from './serving/engine-factory.js';
+import { ModelSwitch } from './serving/model-switch.js';
 import { ServedModels } from './serving/served-models.js';
 import { startModels } from './serving/start-models.js';
 import { connectServiceManager, type ServiceManager } from './systemd.js';
@@ -76,16 +79,30 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
     const factory = engineFactory(modelConfigs.filter(({ path }) => path !== undefined).length, log);
     const parts = modelConfigs.map(async (model) => ({
       config: model,
-      engine: await (model.path === undefined ? factory.remote(model) : factory.local(model)),
+      engine:
+        model.path === undefined
+          ? await factory.remote(model)
+          : new SwitchableEngine(await factory.local(model)),
       cache: await caches.of(model),
     }));
     const models = new ServedModels(await Promise.all(parts), config.limits.max_queue);
+    // Each request ends by itself within its time; a second is for its last words.
+    const limitMs = (config.limits.max_request_seconds + 1) * 1000;
+    const modelSwitch = new ModelSwitch({
+      models,
+      factory,
+      caches,
+      available: availableMemory,
+      log,
+      limitMs,
+    });
     const metrics = openMetrics(configFile, config, models);
     cleanUp.push(() => metrics?.close());
     const recordRequest = metrics && ((figures: RequestFigures) => metrics.record(figures));
     const server = await startServer({
       ...options,
       models,
+      modelSwitch,
       keys,
       register,
       policy,

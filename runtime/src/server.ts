@@ -11,11 +11,14 @@ import type { LogRing } from './log/sinks.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import type { PolicyStore } from './policy/store.js';
 import { listen, type Listener } from './server-listen.js';
+import type { ModelSwitch } from './serving/model-switch.js';
 import type { ServedModels } from './serving/served-models.js';
 
 export interface ServerOptions {
   readonly config: BotConfig;
   readonly models: ServedModels;
+  /** Without it, models cannot be switched. */
+  readonly modelSwitch?: ModelSwitch;
   readonly keys: ApiKeys;
   readonly register?: TokenRegister | undefined;
   readonly policy: PolicyStore;
@@ -51,6 +54,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const parts: ApiParts = {
     config,
     models,
+    modelSwitch: options.modelSwitch,
     authenticate: bearerAuth({ keys, register, failures: new FailedLogins() }),
     register,
     policy,

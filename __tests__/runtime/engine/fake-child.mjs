@@ -11,7 +11,9 @@ const behaviours = {
   },
   unusable: () => process.send({ type: 'unusable', message: 'the file is no model', details: { path: 'x' } }),
   ready: (path) => {
-    process.send({ type: 'ready', model: { contextSize: 64, sequences: 2, notes: ['a note'] } });
+    // Two words, so that a test can tell its engines apart.
+    const contextSize = path.includes('second') ? 32 : 64;
+    process.send({ type: 'ready', model: { contextSize, sequences: 2, notes: ['a note'] } });
     // Ready once: the next child finds this mark and dies while it loads.
     if (path.includes('once')) writeFileSync(`${path}.mark`, '');
   },
@@ -33,6 +35,17 @@ process.on('message', (message) => {
       const { id, request } = message;
       const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: 1 };
       if (request.input.prompt === 'die') process.exit(3);
+      if (request.input.prompt?.startsWith('until ')) {
+        process.send({ type: 'events', events: [[id, { type: 'start', promptTokens: 1, cachedTokens: 0 }]] });
+        // Answers when the test says so, by a file.
+        const mark = request.input.prompt.slice('until '.length);
+        const timer = setInterval(() => {
+          if (!existsSync(mark)) return;
+          clearInterval(timer);
+          process.send({ type: 'events', events: [[id, { type: 'end', finishReason: 'stop', usage }]] });
+        }, 10);
+        break;
+      }
       if (request.input.prompt === 'environment') {
         const text = JSON.stringify(process.env);
         process.send({

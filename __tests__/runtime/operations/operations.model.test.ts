@@ -1,5 +1,5 @@
 /** Upgrade, restore and a switch of models on a whole installation: the real service, restarted for real. */
-import { cpSync, existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { testModel } from '../../support/test-model';
@@ -62,12 +62,28 @@ describe('model_loader', () => {
   test('switches to another file, which it puts among the models, and keeps the rest of the configuration', () => {
     const file = service.path('other.gguf');
     cpSync(testModel().path, file);
+    const process = service.read('pid');
     const { status, output } = load('--path', file, '--format', 'gguf', '--sha256', testModel().sha256);
+    expect(output).toMatch(/the memory holds both.*\n.*new requests go to it/);
     expect(output).toMatch(/with model other answered with \d+ tokens/);
     expect(status).toBe(0);
+    expect(service.read('pid')).toBe(process);
     const config = service.read('etc/bot/config.yaml');
     expect(config).toContain(`model_path: ${JSON.stringify(service.path('opt/bot/models/other.gguf'))}`);
     expect(config).toContain('# a comment that stays');
+  }, 60_000);
+
+  test('goes on with the old one where the new one cannot be loaded', () => {
+    const before = service.read('etc/bot/config.yaml');
+    const file = service.path('broken.gguf');
+    const bytes = readFileSync(testModel().path);
+    bytes.write('blk.3.attn_X.weight', bytes.indexOf('blk.3.attn_q.weight'));
+    writeFileSync(file, bytes);
+    const { status, output } = load('--path', file);
+    expect(output).toMatch(/error: not switched, other answers as before: .*attn_q\.weight/);
+    expect(status).toBe(1);
+    expect(service.read('etc/bot/config.yaml')).toBe(before);
+    expect(service.run('bot', 'status', '--root', service.root).output).toMatch(/ready +yes\nmodel +other/);
   }, 60_000);
 
   test('refuses what cannot be served before it touches anything', () => {

@@ -1,6 +1,7 @@
 import { modelsOf } from '../../../runtime/src/config/models';
 import { EngineError } from '../../../runtime/src/engine/engine';
 import type { MemoryPlan } from '../../../runtime/src/engine/memory-plan';
+import type { Estimate } from '../../../runtime/src/engine/estimate-models';
 import { createLogger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
 import { ServedModels } from '../../../runtime/src/serving/served-models';
@@ -10,16 +11,14 @@ import { testConfig, until } from '../support/test-service';
 
 const GIB = 2 ** 30;
 const REMOTE = { endpoint: 'https://far.example/v1', auth: { type: 'bearer', token: 'x' } };
+const need = (bytes: number, leastBytes = bytes): Estimate => ({ bytes, leastBytes });
 const LOCAL = [{ model_path: '/b.gguf' }, { model_path: '/c.gguf' }];
 
 let controller: AbortController;
 beforeEach(() => (controller = new AbortController()));
 afterEach(() => controller.abort());
 
-function make(
-  models: readonly object[],
-  estimates: readonly ({ bytes: number } | { problem: string })[] = [],
-) {
+function make(models: readonly object[], estimates: readonly Estimate[] = []) {
   const engines = [undefined, ...models].map(() => new ScriptedEngine());
   const starts: { readonly engine: number; readonly memory?: MemoryPlan | undefined }[] = [];
   engines.forEach((engine, index) => {
@@ -44,7 +43,7 @@ function make(
 
 describe('startModels', () => {
   test('loads one after the other, and leaves each the memory that the next ones need', async () => {
-    const bytes = [1, 2, 4].map((count) => ({ bytes: count * 1024 }));
+    const bytes = [1, 2, 4].map((count) => need(count * 1024));
     const { start, starts } = make(LOCAL, bytes);
     await start();
     expect(starts).toEqual([
@@ -54,8 +53,16 @@ describe('startModels', () => {
     ]);
   });
 
+  test('leaves each the least that it can do with, where not all of what is wanted fits', async () => {
+    const { start, starts } = make(LOCAL, [need(4096 * GIB, 10), need(4096 * GIB, 20), need(1, 1)]);
+    await start();
+    expect(starts[0]?.memory?.reservedBytes).toBe(21);
+    // All that is free but its own 20 bytes.
+    expect(starts[1]?.memory?.reservedBytes).toBeGreaterThan(1024);
+  });
+
   test('loads none of them where they do not fit together, and names the keys', async () => {
-    const { start, starts } = make(LOCAL, [{ bytes: GIB }, { bytes: 4096 * GIB }, { bytes: GIB }]);
+    const { start, starts } = make(LOCAL, [need(GIB), need(4096 * GIB), need(GIB)]);
     await expect(start()).rejects.toThrow(
       /`models`: together they need 4196352 MiB .*model_path 1024 MiB, models\[0\]\.model_path 4194304 MiB.* are free/,
     );
@@ -65,9 +72,9 @@ describe('startModels', () => {
   test('names the key of a model that cannot be read, or not be loaded', async () => {
     const problem = 'model_path: /b.gguf is cut short';
     await expect(
-      make(LOCAL, [{ bytes: 1 }, { problem: 'model_path: /b.gguf is cut short' }]).start(),
+      make(LOCAL, [need(1), { problem: 'model_path: /b.gguf is cut short' }]).start(),
     ).rejects.toThrow(`models[0].${problem}`);
-    const late = make(LOCAL, [{ bytes: 1 }, { bytes: 1 }, { bytes: 1 }]);
+    const late = make(LOCAL, [need(1), need(1), need(1)]);
     late.engines[2]!.onStart = () => Promise.reject(new EngineError('model_unusable', 'it has no tokens'));
     await expect(late.start()).rejects.toThrow('models[1] (c): it has no tokens');
   });

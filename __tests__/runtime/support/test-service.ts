@@ -9,6 +9,7 @@ import { createLogger, type Logger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
 import { PolicyStore } from '../../../runtime/src/policy/store';
 import { startServer, type RunningServer } from '../../../runtime/src/server';
+import type { ModelSwitch } from '../../../runtime/src/serving/model-switch';
 import { ServedModels } from '../../../runtime/src/serving/served-models';
 import { ScriptedEngine } from './scripted-engine';
 
@@ -30,6 +31,8 @@ export interface TestServiceOptions {
   /** Of the further models that `config` names, in their order. */
   readonly others?: readonly ScriptedEngine[];
   readonly config?: object;
+  /** What a switch of models does. Without it, there is none. */
+  readonly switchModel?: ModelSwitch['run'];
   readonly keys?: ApiKeys;
   /** Keeps a register of tokens and an access policy here. */
   readonly stateDirectory?: string;
@@ -84,6 +87,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const server = await startServer({
     config,
     models,
+    modelSwitch: options.switchModel && ({ run: options.switchModel } as ModelSwitch),
     keys,
     register,
     policy,

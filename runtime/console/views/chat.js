@@ -15,12 +15,13 @@ const send = byId('chat-send', HTMLButtonElement);
 const stop = byId('chat-stop', HTMLButtonElement);
 const fresh = byId('chat-new', HTMLButtonElement);
 const spoken = byId('chat-spoken', HTMLElement);
+const model = byId('chat-model', HTMLSelectElement);
+const modelLabel = byId('chat-model-label', HTMLElement);
 const temperature = byId('chat-temperature', HTMLInputElement);
 const maxTokens = byId('chat-max-tokens', HTMLInputElement);
 
 /** @type {Message[]} what the model is sent: the conversation without what failed */
 let messages = [];
-let model = '';
 /** @type {AbortController | undefined} set while an answer is being written */
 let running;
 
@@ -61,11 +62,17 @@ export function clearChat() {
 }
 
 /**
- * @param {string} id what requests have to name
+ * @param {readonly string[]} names what requests may name; with one there is nothing to choose
  * @param {{ temperature: number, max_tokens: number }} defaults what the service takes for fields left empty
  */
-export function showModel(id, defaults) {
-  model = id;
+export function showModels(names, defaults) {
+  const shown = [...model.options].map(({ value }) => value);
+  if (JSON.stringify(shown) !== JSON.stringify(names)) {
+    const chosen = model.value;
+    model.replaceChildren(...names.map((name) => el('option', { value: name }, name)));
+    if (names.includes(chosen)) model.value = chosen;
+  }
+  modelLabel.hidden = names.length < 2;
   temperature.placeholder = String(defaults.temperature);
   maxTokens.placeholder = String(defaults.max_tokens);
 }
@@ -92,7 +99,10 @@ async function answer(onRefused) {
   transcript.append(article);
   scrollToEnd(transcript);
   try {
-    for await (const chunk of streamChat({ model, messages: conversation, ...settings() }, abort.signal)) {
+    for await (const chunk of streamChat(
+      { model: model.value, messages: conversation, ...settings() },
+      abort.signal,
+    )) {
       const [choice] = chunk.choices;
       if (choice?.delta.content) {
         if (text === '') {

@@ -19,6 +19,10 @@ const states = {
     word: 'Loading',
     says: 'The model is being loaded. Until it has answered once, requests get 503.',
   },
+  switching: {
+    word: 'Switching',
+    says: 'Another model takes the place of this one; requests wait.',
+  },
   restarting: {
     word: 'Restarting',
     says: 'The engine stopped and is being started again; requests get 503.',
@@ -44,7 +48,7 @@ export function startStatus() {
 }
 
 /** @param {Status} status */
-export function showStatus({ engine, model, limits, service, ...status }) {
+export function showStatus({ engine, model, other_models: others, limits, service, ...status }) {
   const { word, says } = states[engine.state];
   setText(state, word);
   state.dataset.state = engine.state;
@@ -59,6 +63,13 @@ export function showStatus({ engine, model, limits, service, ...status }) {
     ['Context', `${count(model.context_size)} tokens for each sequence`],
     ['Sequences', count(model.sequences)],
     ['Settings', model.notes],
+    ...others.map(
+      (other) =>
+        /** @type {[string, string]} */ ([
+          'Beside it',
+          `${other.model.id}: ${states[other.engine.state].word}`,
+        ]),
+    ),
   ]);
   define('status-service', [
     ['Name', [service.name, service.version].filter(Boolean).join(' ')],

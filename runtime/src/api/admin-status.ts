@@ -31,10 +31,10 @@ export function adminStatus({ config, models, version, isReady }: ApiParts): Req
 }
 
 function described({ engine }: ServedModel) {
-  const { id, contextSize, sequences, notes } = engine.model;
+  const { id, contextSize, sequences, makes = 'text', notes } = engine.model;
   const { state, reason, running, waiting, restarts } = engine.status();
   return {
-    model: { id, context_size: contextSize, sequences, notes },
+    model: { id, context_size: contextSize, sequences, makes, notes },
     engine: { state, reason: reason ?? null, running, waiting, restarts },
   };
 }

@@ -86,7 +86,8 @@ export class Admission {
     if (this.#closed)
       throw new ApiError('shutting_down', { retryAfter: 5, headers: { Connection: 'close' } });
     const { state } = this.#engine.status();
-    if (state !== 'ready') throw engineUnavailable(state);
+    // While models change places, requests wait as they do for a sequence.
+    if (state !== 'ready' && state !== 'switching') throw engineUnavailable(state);
     if (holder !== undefined) this.#checkShare(holder);
     if (this.#inside.size >= this.capacity) throw this.#busy();
 

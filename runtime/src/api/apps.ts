@@ -4,6 +4,7 @@ import helmet from 'helmet';
 
 import { ADMIN_ROUTES, adminRouter } from './admin-router.js';
 import { errorHandler, notFound } from './error-handler.js';
+import { operatorRouter } from './operator-router.js';
 import { requestContext } from './request-context.js';
 import { API_ROUTES, apiRouter, type ApiParts } from './router.js';
 
@@ -13,6 +14,7 @@ export function createApiApp(parts: ApiParts): Express {
     helmet({ ...COMMON_HEADERS, contentSecurityPolicy: { useDefaults: false, directives: NOTHING_ALLOWED } }),
   );
   app.use(apiRouter(parts));
+  app.use(operatorRouter(parts));
   app.use(notFound(API_ROUTES));
   app.use(errorHandler(parts.log));
   return app;

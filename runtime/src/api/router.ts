@@ -1,5 +1,5 @@
 /** Every route of the API. The console's app mounts the same router, so that both ports behave alike. */
-import { Router, type Request } from 'express';
+import { Router } from 'express';
 
 import type { Authenticate } from '../access/bearer-auth.js';
 import type { TokenRegister } from '../access/token-register.js';
@@ -9,10 +9,12 @@ import type { Logger } from '../log/logger.js';
 import type { LogRing } from '../log/sinks.js';
 import type { Metrics } from '../metrics.js';
 import type { PolicyStore } from '../policy/store.js';
+import type { ModelSwitch } from '../serving/model-switch.js';
 import type { ServedModels } from '../serving/served-models.js';
 import type { AnsweringOptions } from './answering.js';
 import { chatHandler } from './chat.js';
 import { completionHandler } from './completion.js';
+import { isDirect } from './direct-request.js';
 import { embeddingsHandler } from './embeddings.js';
 import { onlyMethods } from './error-handler.js';
 import { jsonBody } from './json-body.js';
@@ -29,6 +31,8 @@ export interface ApiParts {
   readonly register: TokenRegister | undefined;
   readonly policy: PolicyStore;
   readonly metrics: Metrics;
+  /** Undefined where models cannot be switched. */
+  readonly modelSwitch: ModelSwitch | undefined;
   readonly log: Logger;
   readonly ring: LogRing;
   readonly version: string;
@@ -136,7 +140,7 @@ export function apiRouter(parts: ApiParts): Router {
     .route('/metrics')
     .get(
       // A scraper on this machine needs no key; what comes through a proxy does.
-      (req, res, next) => (isLocalScraper(req) ? next() : mayReadMetrics(req, res, next)),
+      (req, res, next) => (isDirect(req) ? next() : mayReadMetrics(req, res, next)),
       async (_req, res) => {
         res.type(parts.metrics.registry.contentType).send(await parts.metrics.registry.metrics());
       },
@@ -144,15 +148,4 @@ export function apiRouter(parts: ApiParts): Router {
     .all(onlyMethods('GET', 'HEAD'));
 
   return router;
-}
-
-/**
- * A process on this machine asks this machine by its own name. Another name on a loopback connection is a web page
- * that has its name resolved to 127.0.0.1, in the browser of somebody with a tunnel.
- */
-function isLocalScraper(req: Request): boolean {
-  const isLoopback = /^(::ffff:)?127\.0\.0\.1$|^::1$/.test(req.socket.remoteAddress ?? '');
-  const isOwnName = ['localhost', '127.0.0.1', '[::1]'].includes(req.hostname);
-  const isProxied = req.get('x-forwarded-for') !== undefined || req.get('forwarded') !== undefined;
-  return isLoopback && isOwnName && !isProxied;
 }

@@ -109,7 +109,7 @@ const remoteService = z.strictObject({
 });
 
 const modelPath = () => text(4096);
-const modelName = () =>
+export const modelName = () =>
   z.string().regex(/^[\w.:/-]{1,128}$/, { error: '1 to 128 letters, digits and . _ : / -' });
 
 /** A further model: the same keys as the first one has at the top of the file. */

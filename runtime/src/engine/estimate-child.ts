@@ -5,6 +5,7 @@
 import { readGgufFileInfo } from 'node-llama-cpp';
 import { checkGgufFile } from '../models/gguf-file.js';
 import { checkComplete } from './complete-file.js';
+import { concessions } from './concessions.js';
 import type { Estimate } from './estimate-models.js';
 import { estimateMemory, startLlama } from './memory-estimate.js';
 import type { ModelSettings } from './options.js';
@@ -20,8 +21,12 @@ async function estimate(models: readonly ModelSettings[]): Promise<readonly Esti
         logWarnings: false,
       });
       await checkComplete(settings.modelPath, file);
-      const { weightsBytes, contextBytes } = await estimateMemory(llama, file, settings);
-      estimates.push({ bytes: weightsBytes + contextBytes });
+      const need = async (shape: ModelSettings) => {
+        const { weightsBytes, contextBytes } = await estimateMemory(llama, file, shape);
+        return weightsBytes + contextBytes;
+      };
+      const least = concessions(settings).at(-1) ?? settings;
+      estimates.push({ bytes: await need(settings), leastBytes: await need(least) });
     } catch (error) {
       estimates.push({ problem: error instanceof Error ? error.message : String(error) });
     }

@@ -2,8 +2,15 @@ import { fork } from 'node:child_process';
 import type { ModelSettings } from './options.js';
 import { childEnvironment } from './supervisor.js';
 
-/** What a model will take once its context is full, or why it cannot be served. */
-export type Estimate = { readonly bytes: number } | { readonly problem: string };
+/** What a model will take once its context is full. */
+export interface ModelNeed {
+  readonly bytes: number;
+  /** The same with the least of what nobody has set: see concessions.ts. */
+  readonly leastBytes: number;
+}
+
+/** Or why it cannot be served. */
+export type Estimate = ModelNeed | { readonly problem: string };
 
 /** It reads headers; a disk that hangs must not hang the start. */
 const LIMIT_MS = 60_000;

@@ -44,6 +44,12 @@ async function controlGroupLimits(root: string): Promise<MemoryLimit[]> {
   return limits;
 }
 
+/** Memory that a process takes now; 0 where it is gone, or there is no /proc. */
+export async function residentBytes(pid: number | undefined): Promise<number> {
+  const status = pid === undefined ? undefined : await readText(`/proc/${pid}/status`);
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status ?? '')?.[1] ?? 0) * 1024;
+}
+
 export function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }

@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { CORE_SCHEMA, dump, load } from 'js-yaml';
 
-/** Top-level keys and their new texts. */
-export type ConfigEdit = Readonly<Record<string, string>>;
+/** Top-level keys and their new values. */
+export type ConfigEdit = Readonly<Record<string, unknown>>;
 
 /** Where the file's form does not allow to change a line only (JSON, a value over several lines), it is written anew. */
 export function editConfig(text: string, edit: ConfigEdit): string {
@@ -14,7 +14,7 @@ export function editConfig(text: string, edit: ConfigEdit): string {
   return means(edited, wanted) ? edited : dump(wanted, { schema: CORE_SCHEMA, lineWidth: 120 });
 }
 
-function editLine(text: string, key: string, value: string): string {
+function editLine(text: string, key: string, value: unknown): string {
   const line = new RegExp(`^${key}:[^\\n]*\\n?`, 'm');
   // JSON's quotes are YAML's too: no value can be taken for something else.
   const next = `${key}: ${JSON.stringify(value)}\n`;

@@ -1,21 +1,26 @@
 /**
- * Another model: checked, put among the models, named in the configuration, proved by an answer. Where it does not
- * answer, the configuration and with it the old model come back. Both never run at once: on the machines that this is
- * for, the memory holds one.
+ * Another model: checked, put among the models, and switched to by the running service, which loads it, has it answer,
+ * and goes on with the old one where it does not. Only then the configuration names it. Where no service runs that can
+ * switch, it is configured first and the service restarted; where it does not answer then, the old one comes back.
  */
 import { copyFile, lstat, mkdir, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
+import { CORE_SCHEMA, load } from 'js-yaml';
+
+import { modelsOf, type ModelConfig } from '../config/models.js';
+import type { BotConfig } from '../config/schema.js';
 import { mebibytes } from '../engine/memory.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { sha256Of } from '../models/cache.js';
 import { checkGgufFile } from '../models/gguf-file.js';
 import { megabytes } from '../models/progress.js';
 import { isThere } from './backup.js';
-import { editConfig } from './config-edit.js';
+import { editConfig, type ConfigEdit } from './config-edit.js';
 import { exclusively, installedConfig, type Installation } from './installation.js';
 import { proveAnswer } from './service-client.js';
 import { findService } from './service-process.js';
+import { orderSwitch } from './switch-order.js';
 
 /** Stays free on the disk, in bytes. */
 const RESERVE = 256 * 1024 * 1024;
@@ -26,39 +31,79 @@ export interface ModelSwitchOptions {
   readonly sha256?: string | undefined;
   /** The name clients use. Default: the one that is configured, else the file's. */
   readonly name?: string | undefined;
+  /** The model whose place it takes. Default: the default one. */
+  readonly replaces?: string | undefined;
 }
 
 /** @throws Error with the cause; the old model runs and answers then, or the message says that it does not */
 export function switchModel(installation: Installation, options: ModelSwitchOptions): Promise<void> {
   return exclusively(installation, async () => {
     const { configFile, say } = installation;
-    const config = installedConfig(installation);
-    if (config.remote_service !== undefined) {
-      throw new Error(
-        'the configuration uses a remote service, not a model file: remove `remote_service` first',
-      );
-    }
-    await checkFile(installation, options);
+    const replaced = replacedModel(installedConfig(installation), options.replaces);
+    await checkFile(installation, replaced, options);
     const path = await amongModels(installation, options.path);
-    if (path === config.model_path && options.name === undefined) {
+    if (path === replaced.path && options.name === undefined) {
       say(`${path} is the configured model already`);
       return;
     }
-    const before = await readFile(configFile, 'utf8');
-    const name = options.name ?? config.model_name;
-    if (options.name === undefined && config.model_name !== undefined) {
-      say(`clients go on to call it ${config.model_name} (model_name); --name changes that`);
+    if (options.name === undefined && replaced.name !== undefined) {
+      say(`clients go on to call it ${replaced.name} (model_name); --name changes that`);
     }
-    await writeSame(
-      configFile,
-      editConfig(before, { model_path: path, ...(options.name === undefined ? {} : { model_name: name }) }),
-    );
-    const model = name ?? basename(path).replace(/\.gguf$/i, '');
-    await restartAndProve(installation, before, { path, model, old: config.model_path ?? '' });
+    const before = await readFile(configFile, 'utf8');
+    const after = editConfig(before, editOf(before, replaced, { path, name: options.name }));
+    const order = { path, name: options.name, replaces: options.replaces };
+    const model = await orderSwitch(installation, order).catch((error: Error) => {
+      throw new Error(`not switched, ${replaced.id} answers as before: ${error.message}`, { cause: error });
+    });
+    if (model === undefined) {
+      await writeSame(configFile, after);
+      await restartAndProve(installation, before, path, replaced);
+      return;
+    }
+    await writeSame(configFile, after);
+    if (model !== replaced.id) say(`clients call it ${model} now; ${replaced.id} is not found any more`);
+    // The default one is asked by name; of others it is enough that the service has proved them.
+    say(await proveAnswer(installation, replaced.key === '' ? { model } : {}));
   });
 }
 
-async function checkFile(installation: Installation, { path, sha256 }: ModelSwitchOptions): Promise<void> {
+/** @throws Error where it cannot be replaced by a file */
+function replacedModel(config: BotConfig, name: string | undefined): ModelConfig {
+  const models = modelsOf(config);
+  const found = name === undefined ? models[0] : models.find(({ id }) => id === name);
+  if (found === undefined) {
+    throw new Error(
+      `no model is called ${name}; the configuration has ${models.map(({ id }) => id).join(', ')}`,
+    );
+  }
+  if (found.path === undefined) {
+    throw new Error(
+      `${found.id} is a remote service, not a model file: change \`${found.key}remote_service\` first`,
+    );
+  }
+  return found;
+}
+
+/** The top-level keys that change: the default model's own, or the list of the others. */
+function editOf(
+  text: string,
+  { key }: ModelConfig,
+  { path, name }: { readonly path: string; readonly name: string | undefined },
+): ConfigEdit {
+  const change = { model_path: path, ...(name === undefined ? {} : { model_name: name }) };
+  if (key === '') return change;
+  // As written, not as read: values from the environment stay references to it.
+  const { models } = load(text, { schema: CORE_SCHEMA }) as { models: readonly object[] };
+  return {
+    models: models.map((model, index) => (key === `models[${index}].` ? { ...model, ...change } : model)),
+  };
+}
+
+async function checkFile(
+  installation: Installation,
+  { engine }: ModelConfig,
+  { path, sha256 }: ModelSwitchOptions,
+): Promise<void> {
   await checkGgufFile(path);
   const actual = await sha256Of(path);
   if (sha256 !== undefined && actual !== sha256.toLowerCase()) {
@@ -66,11 +111,10 @@ async function checkFile(installation: Installation, { path, sha256 }: ModelSwit
       `${path} is not what it should be: expected SHA-256 ${sha256}, got ${actual}; fetch it again`,
     );
   }
-  const config = installedConfig(installation);
   // Loads llama.cpp, which the commands that need no model do without.
   const { checkModel } = await import('./model-check.js');
   const resident = findService(installation.configFile)?.residentBytes ?? 0;
-  const found = await checkModel(path, config.engine, resident);
+  const found = await checkModel(path, engine, resident);
   if (found.problem !== undefined) throw new Error(found.problem);
   installation.say(
     `checked: ${found.architecture} ${found.quantisation}, ${megabytes(found.fileBytes)}, needs ` +
@@ -114,22 +158,19 @@ async function amongModels({ layout, say }: Installation, file: string): Promise
   return join(layout.models, basename(source));
 }
 
-interface Change {
-  readonly path: string;
-  readonly model: string;
-  readonly old: string;
-}
-
 async function restartAndProve(
   installation: Installation,
   before: string,
-  { path, model, old }: Change,
+  path: string,
+  replaced: ModelConfig,
 ): Promise<void> {
   const { manager, say, configFile } = installation;
+  const old = replaced.path ?? replaced.id;
+  const [first] = modelsOf(installedConfig(installation));
   say(`switched from ${old} to ${path}; the service finishes running answers and restarts`);
   try {
     await manager.restart();
-    say(await proveAnswer(installation, { model }));
+    say(await proveAnswer(installation, { model: first?.id }));
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
     say(`${path} does not work: ${cause}`);

@@ -3,12 +3,8 @@ import type { ModelConfig } from '../config/models.js';
 import type { Engine } from '../engine/engine.js';
 import type { Estimate } from '../engine/estimate-models.js';
 import { DEFAULT_CONTEXT_SIZE, DEFAULT_SEQUENCES, type LocalEngineOptions } from '../engine/options.js';
+import type { LocalEngine } from '../engine/switchable-engine.js';
 import type { Logger } from '../log/logger.js';
-
-/** A local model's engine, with the process that holds its memory. */
-export interface LocalEngine extends Engine {
-  readonly pid: number | undefined;
-}
 
 export interface EngineFactory {
   /** `model.path` is set. */

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { ModelConfig } from '../config/models.js';
 import { EngineError } from '../engine/engine.js';
+import type { ModelNeed } from '../engine/estimate-models.js';
 import { availableMemory, mebibytes } from '../engine/memory.js';
 import type { Logger } from '../log/logger.js';
 import type { EngineFactory } from './engine-factory.js';
@@ -29,15 +30,14 @@ export async function startModels(
   { factory, log, signal }: StartOptions,
 ): Promise<void> {
   const local = models.all.filter(({ config }) => config.path !== undefined);
-  const bytes = local.length > 1 ? await checkTogether(local, factory) : [];
+  const needs = local.length > 1 ? await checkTogether(local, factory) : undefined;
   for (const model of models.all) {
     if (model.config.remote !== undefined && model !== models.default)
       void untilItAnswers(model, log, signal);
   }
   if (models.default.config.remote !== undefined) await models.default.engine.start();
-  let reservedBytes = sum(bytes);
   for (const [index, { engine, config }] of local.entries()) {
-    reservedBytes -= bytes[index] ?? 0;
+    const reservedBytes = needs === undefined ? 0 : await reservedFor(index, needs);
     try {
       await engine.start({ reservedBytes, returningBytes: 0 });
     } catch (error) {
@@ -50,23 +50,41 @@ export async function startModels(
 async function checkTogether(
   local: readonly ServedModel[],
   factory: StartOptions['factory'],
-): Promise<readonly number[]> {
+): Promise<Needs> {
   const estimates = await factory.estimate(local.map(({ config }) => config));
-  const bytes = estimates.map((estimate, index) => {
-    if ('bytes' in estimate) return estimate.bytes;
+  const needs = estimates.map((estimate, index): ModelNeed => {
+    if ('bytes' in estimate) return estimate;
     throw withKey(new EngineError('model_unusable', estimate.problem), local[index]?.config);
   });
   const available = await availableMemory();
-  if (available !== undefined && sum(bytes) > available.bytes) {
-    const each = local.map(({ config }, index) => `${config.key}model_path ${mebibytes(bytes[index] ?? 0)}`);
+  const freeBytes = available?.bytes ?? Infinity;
+  const least = needs.map(({ leastBytes }) => leastBytes);
+  if (sum(least) > freeBytes) {
+    const each = local.map(({ config }, index) => `${config.key}model_path ${mebibytes(least[index] ?? 0)}`);
     throw new EngineError(
       'model_unusable',
-      `\`models\`: together they need ${mebibytes(sum(bytes))} of memory (${each.join(', ')}), but only ` +
-        `${mebibytes(available.bytes)} are free (${available.source}); remove one of \`models\`, set a smaller ` +
+      `\`models\`: together they need ${mebibytes(sum(least))} of memory (${each.join(', ')}), but only ` +
+        `${mebibytes(freeBytes)} are free (${available?.source ?? 'unknown'}); remove one of \`models\`, set a smaller ` +
         '`engine.context_size` or fewer `engine.sequences` for it, or take a larger machine',
     );
   }
-  return bytes;
+  return { needs, fit: sum(needs.map(({ bytes }) => bytes)) <= freeBytes };
+}
+
+/** What of the memory that is free now is not the model's whose turn it is. */
+async function reservedFor(index: number, { needs, fit }: Needs): Promise<number> {
+  const later = needs.slice(index + 1);
+  if (fit) return sum(later.map(({ bytes }) => bytes));
+  if (index === 0) return sum(later.map(({ leastBytes }) => leastBytes));
+  // The default model took what the others can do without; those before this one do not hold all that is theirs yet.
+  const free = (await availableMemory())?.bytes ?? Infinity;
+  return Math.max(0, free - (needs[index]?.leastBytes ?? 0));
+}
+
+interface Needs {
+  readonly needs: readonly ModelNeed[];
+  /** All of them, with the settings that are wanted. Else each has to do with less. */
+  readonly fit: boolean;
 }
 
 async function untilItAnswers(model: ServedModel, log: Logger, signal: AbortSignal): Promise<void> {

@@ -37,16 +37,29 @@ function registerLoad(model: Command): void {
       'the name clients use (default: the configured one, else the name of the file)',
       parseName,
     )
+    .option(
+      '--replaces <name>',
+      'the model whose place it takes (default: the one at the top of the configuration)',
+    )
     .addHelpText(
       'after',
-      '\nRunning answers are finished, then the service restarts: meanwhile clients get 503 with Retry-After.' +
-        '\nWhere the new model does not answer, the old one returns by itself, and the exit code is 1.' +
+      '\nThe service goes on meanwhile: the new model is loaded beside the old one and asked a question, then new' +
+        '\nrequests go to it and running ones end on the old one. Where the memory does not hold both, requests wait' +
+        '\nwhile they change places. A service that does not run is started with the new model.' +
+        '\nWhere the new model does not answer, the old one goes on, and the exit code is 1.' +
         '\n\nExample:\n  sudo /opt/bot/bin/model_loader --path /root/qwen.gguf --format gguf',
     )
-    .action(async (options: OperationOptions & { path: string; sha256?: string; name?: string }) => {
+    .action(async (options: OperationOptions & SwitchFlags) => {
       const { switchModel } = await import('../../operations/model-switch.js');
       await switchModel(await installationOf(options), options);
     });
+}
+
+interface SwitchFlags {
+  readonly path: string;
+  readonly sha256?: string;
+  readonly name?: string;
+  readonly replaces?: string;
 }
 
 function parseName(value: string): string {

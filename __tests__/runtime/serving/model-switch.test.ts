@@ -1,0 +1,131 @@
+import { modelsOf } from '../../../runtime/src/config/models';
+import type { Estimate } from '../../../runtime/src/engine/estimate-models';
+import { SwitchableEngine } from '../../../runtime/src/engine/switchable-engine';
+import { createLogger } from '../../../runtime/src/log/logger';
+import { createLogRing } from '../../../runtime/src/log/sinks';
+import { ModelSwitch } from '../../../runtime/src/serving/model-switch';
+import { ServedModels } from '../../../runtime/src/serving/served-models';
+import { fails, says, ScriptedEngine } from '../support/scripted-engine';
+import { testConfig, until } from '../support/test-service';
+
+const MIB = 2 ** 20;
+const FREE = 1000 * MIB;
+const REMOTE = { endpoint: 'https://far.example/v1', auth: { type: 'bearer', token: 'x' } };
+
+class Local extends ScriptedEngine {
+  readonly pid = undefined;
+  constructor(id: string, script = says('hello')) {
+    super(script);
+    this.model = { ...this.model, id };
+  }
+}
+
+/** Two local models, `a` and `b`, and a remote one; the new one takes `bytes`. */
+function make(bytes: number, made: () => Local = () => new Local('c'), leastBytes = bytes) {
+  const models = [{ model_path: '/b.gguf' }, { model_name: 'far', remote_service: REMOTE }];
+  const configs = modelsOf(testConfig({ model_path: '/a.gguf', models }));
+  const running = [new Local('a'), new Local('b')];
+  const far = new Local('far');
+  const engines = [...running.map((engine) => new SwitchableEngine(engine)), far];
+  const served = new ServedModels(
+    configs.map((config, index) => ({ config, engine: engines[index]! })),
+    1,
+  );
+  const started: string[] = [];
+  const ring = createLogRing();
+  const options = {
+    models: served,
+    factory: {
+      local: (model: { path?: string }) => {
+        started.push(model.path ?? '');
+        return Promise.resolve(made());
+      },
+      estimate: (all: readonly unknown[]): Promise<readonly Estimate[]> =>
+        Promise.resolve(
+          all.map((_, index) =>
+            index === all.length - 1 ? { bytes, leastBytes } : { bytes: 0, leastBytes: 0 },
+          ),
+        ),
+    },
+    caches: { of: () => Promise.resolve(undefined) },
+    available: () => Promise.resolve({ bytes: FREE, source: 'a test' }),
+    log: createLogger([ring]),
+    limitMs: 1000,
+  };
+  const steps: string[] = [];
+  const order = (given: object = {}) =>
+    new ModelSwitch(options).run({ path: '/c.gguf', ...given }, (step) => steps.push(step));
+  return { order, steps, served, started, running, options, logged: () => ring.lines() };
+}
+
+describe('ModelSwitch', () => {
+  test('loads the new model beside the old one where the memory holds both', async () => {
+    const { order, steps, served, running } = make(800 * MIB);
+    expect(await order()).toBe('c');
+    expect(steps[0]).toMatch(/the memory holds both/);
+    expect(served.names).toEqual(['c', 'b', 'far']);
+    expect(served.default.config).toMatchObject({ id: 'c', path: '/c.gguf' });
+    expect(running.map(({ stopped }) => stopped)).toEqual([true, false]);
+  });
+
+  test('lets them change places where it does not', async () => {
+    const { order, steps, running } = make(936 * MIB);
+    expect(await order()).toBe('c');
+    expect(steps[0]).toMatch(/the memory does not hold both: new requests wait/);
+    expect(running[0]?.stopped).toBe(true);
+  });
+
+  test('also where it has to do with less than is wanted', async () => {
+    const { order, steps } = make(2000 * MIB, undefined, 900 * MIB);
+    await order();
+    expect(steps[0]).toMatch(/does not hold both/);
+  });
+
+  test('does nothing where the new one does not even fit alone', async () => {
+    const { order, running, started } = make(1001 * MIB);
+    await expect(order()).rejects.toThrow(
+      /needs 1001 MiB of memory, and 1000 MiB would be free without the old/,
+    );
+    expect(started).toEqual([]);
+    expect(running[0]?.stopped).toBe(false);
+  });
+
+  test('keeps the old one where the new one answers with an error, and writes why', async () => {
+    const { order, served, logged } = make(800 * MIB, () => new Local('c', fails(new Error('it broke'))));
+    await expect(order()).rejects.toThrow('it broke');
+    expect(served.names).toEqual(['a', 'b', 'far']);
+    expect(served.default.config.path).toBe('/a.gguf');
+    expect(logged().some((line) => line.includes('[ERR] switch of models: not switched: it broke'))).toBe(
+      true,
+    );
+  });
+
+  test('replaces another than the default one by name', async () => {
+    const { order, served } = make(800 * MIB);
+    await order({ replaces: 'b', name: 'c' });
+    expect(served.names).toEqual(['a', 'c', 'far']);
+  });
+
+  test.each([
+    [{ replaces: 'x' }, /no model is called x; served are a, b, far/],
+    [{ replaces: 'far' }, /far is a remote service's/],
+    [{ name: 'b' }, /another model is called b already/],
+  ])('refuses the order %j', async (order, message) => {
+    await expect(make(800 * MIB).order(order)).rejects.toThrow(message);
+  });
+
+  test('does one at a time', async () => {
+    let release = (): void => undefined;
+    const next = new Local('c');
+    next.onStart = () => new Promise((resolve) => (release = resolve));
+    const { options, started } = make(800 * MIB, () => next);
+    const models = new ModelSwitch(options);
+    const first = models.run({ path: '/c.gguf' }, () => undefined);
+    await until(() => started.length === 1);
+    await expect(models.run({ path: '/d.gguf' }, () => undefined)).rejects.toThrow(
+      'another switch is under way',
+    );
+    release();
+    await first;
+  });
+});

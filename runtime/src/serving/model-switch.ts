@@ -1,0 +1,179 @@
+/**
+ * Another model in the place of one that is served, without a restart. It is loaded beside the old one where the
+ * memory allows, and in its place where not; where it does not answer, the old one goes on.
+ */
+import type { ResponseCaches } from '../cache/open.js';
+import type { ModelConfig } from '../config/models.js';
+import { modelIdOf } from '../config/schema.js';
+import { mebibytes, residentBytes, type availableMemory } from '../engine/memory.js';
+import { SwitchableEngine } from '../engine/switchable-engine.js';
+import type { Logger } from '../log/logger.js';
+import type { EngineFactory } from './engine-factory.js';
+import { prove } from './probe.js';
+import type { ServedModel, ServedModels } from './served-models.js';
+
+/** Stays free while two models are loaded: for what running answers still take. */
+const HEADROOM_BYTES = 128 * 1024 * 1024;
+
+export interface SwitchOrder {
+  /** A GGUF file that this process may read. */
+  readonly path: string;
+  /** The name clients use from then on. Default: the configured one, else the file's. */
+  readonly name?: string | undefined;
+  /** The name of the model whose place it takes. Default: the default model's. */
+  readonly replaces?: string | undefined;
+}
+
+export interface ModelSwitchOptions {
+  readonly models: ServedModels;
+  readonly factory: Pick<EngineFactory, 'local' | 'estimate'>;
+  readonly caches: Pick<ResponseCaches, 'of'>;
+  readonly log: Logger;
+  /** Memory that is free. */
+  readonly available: typeof availableMemory;
+  /** How long running answers may take to end on the old engine. */
+  readonly limitMs: number;
+}
+
+/** The order cannot be carried out; nothing has changed. */
+export class SwitchRefused extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'SwitchRefused';
+  }
+}
+
+interface Places {
+  readonly served: ServedModel;
+  readonly engine: SwitchableEngine;
+  readonly next: ModelConfig;
+}
+
+export class ModelSwitch {
+  readonly #options: ModelSwitchOptions;
+  #isBusy = false;
+
+  constructor(options: ModelSwitchOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves to the new model's name when it takes requests and the old one has ended. `say` gets a line for each step.
+   * @throws SwitchRefused, or the reason why the new model does not answer; the old one goes on then
+   */
+  async run(order: SwitchOrder, say: (line: string) => void): Promise<string> {
+    if (this.#isBusy) throw new SwitchRefused('another switch is under way');
+    this.#isBusy = true;
+    const tell = (line: string) => {
+      this.#options.log.log('INF', `switch of models: ${line}`);
+      say(line);
+    };
+    try {
+      const places = this.#places(order);
+      const plan = await this.#plan(places);
+      if (plan.beside) await this.#beside(places, plan, tell);
+      else await this.#inPlace(places, tell);
+      return places.next.id;
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      this.#options.log.log('ERR', `switch of models: not switched: ${text}`);
+      throw error;
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  #places({ path, name, replaces }: SwitchOrder): Places {
+    const { models } = this.#options;
+    const served = replaces === undefined ? models.default : models.named(replaces);
+    if (served === undefined) {
+      throw new SwitchRefused(`no model is called ${replaces}; served are ${models.names.join(', ')}`);
+    }
+    const { engine } = served;
+    if (!(engine instanceof SwitchableEngine)) {
+      throw new SwitchRefused(
+        `${engine.model.id} is a remote service's: change the configuration and restart`,
+      );
+    }
+    if (engine.status().state !== 'ready') {
+      throw new SwitchRefused(`${engine.model.id} is ${engine.status().state}; try again when it is ready`);
+    }
+    const written = name ?? served.config.name;
+    const id = modelIdOf({ model_name: written, model_path: path });
+    if (models.named(id) !== undefined && models.named(id) !== served) {
+      throw new SwitchRefused(`another model is called ${id} already; give this one a name of its own`);
+    }
+    return { served, engine, next: { ...served.config, id, path, name: written } };
+  }
+
+  /** @throws SwitchRefused where the new model does not even fit without the old one */
+  async #plan({
+    served,
+    engine,
+    next,
+  }: Places): Promise<{ beside: boolean; reserved: number; returning: number }> {
+    const { models, factory } = this.#options;
+    const local = models.all.filter(({ config }) => config.path !== undefined);
+    const estimates = await factory.estimate([...local.map(({ config }) => config), next]);
+    const newest = estimates.at(-1);
+    if (newest === undefined || 'problem' in newest)
+      throw new SwitchRefused(newest?.problem ?? 'no estimate');
+    // What those that run have not touched yet of their contexts will be theirs too.
+    const untouched = await Promise.all(
+      local.map(async (model, index) => {
+        const estimate = estimates[index];
+        const bytes = estimate !== undefined && 'bytes' in estimate ? estimate.bytes : 0;
+        return Math.max(0, bytes - (await residentBytes((model.engine as SwitchableEngine).pid)));
+      }),
+    );
+    const claimed = untouched.reduce((sum, bytes) => sum + bytes, 0);
+    const reserved = HEADROOM_BYTES + claimed;
+    const returning = await residentBytes(engine.pid);
+    const free = (await this.#options.available())?.bytes ?? Infinity;
+    const ownUntouched = untouched[local.indexOf(served)] ?? 0;
+    const without = free + returning - (claimed - ownUntouched);
+    if (newest.leastBytes > without) {
+      throw new SwitchRefused(
+        `${next.path} needs ${mebibytes(newest.leastBytes)} of memory, and ${mebibytes(Math.max(0, without))} would be ` +
+          'free without the old model; take a smaller model, a smaller engine.context_size or fewer engine.sequences',
+      );
+    }
+    return { beside: newest.bytes <= free - reserved, reserved, returning };
+  }
+
+  async #beside(
+    { served, engine, next }: Places,
+    { reserved, returning }: { readonly reserved: number; readonly returning: number },
+    say: (line: string) => void,
+  ): Promise<void> {
+    const { factory, caches, limitMs } = this.#options;
+    say(`the memory holds both: ${next.path} is loaded beside the model that runs`);
+    const cache = await caches.of(next);
+    const memory = { reservedBytes: reserved, returningBytes: returning };
+    const { ended } = await engine.replaceBeside(await factory.local(next), { memory, prove, limitMs });
+    Object.assign(served, { config: next, cache });
+    say('it answered; new requests go to it, and what runs ends on the old one');
+    await ended;
+    say(`switched: ${next.id} is ${next.path} now`);
+  }
+
+  async #inPlace({ served, engine, next }: Places, say: (line: string) => void): Promise<void> {
+    const { factory, caches, limitMs } = this.#options;
+    const old = engine.model.id;
+    const before = served.config;
+    say(
+      'the memory does not hold both: new requests wait while running answers end and the models change places',
+    );
+    const cache = await caches.of(next);
+    await engine.replaceInPlace(await factory.local(next), {
+      prove,
+      limitMs,
+      again: () => {
+        say(`${next.path} does not answer; ${old} is loaded again`);
+        return factory.local(before);
+      },
+    });
+    Object.assign(served, { config: next, cache });
+    say(`switched: ${next.id} is ${next.path} now`);
+  }
+}
