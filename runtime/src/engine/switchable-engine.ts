@@ -82,8 +82,8 @@ export class SwitchableEngine implements LocalEngine {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    const engines = [this.#current, this.#retired, this.#candidate];
-    await Promise.all(engines.map((engine) => engine?.stop()));
+    const engines = [this.#current, this.#retired, this.#candidate].filter((engine) => engine !== undefined);
+    await Promise.all(engines.map((engine) => engine.stop()));
   }
 
   /**
