@@ -6,7 +6,7 @@ import { renderUserData } from '../cloud-init/user-data';
 import type { InstanceType } from './catalogue';
 import { certificateKey, FILES_PREFIX, REPORT_PREFIX, STATE_PREFIX } from './constructs/artifacts';
 import { logGroupPrefix, METRIC_NAMESPACE } from './constructs/monitoring/names';
-import { CONSOLE_PORT, consoleLoopbackPort, openPlainPort, type ResolvedProps } from './props';
+import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, openPlainPort, type ResolvedProps } from './props';
 import { needsIpv6, waysOut } from './reach';
 import { memoryMaxMiB } from './sizing';
 import { VERSION } from './version';
@@ -105,6 +105,7 @@ export function serviceConfig(
     service: { name: props.name, version: VERSION },
     network: {
       external_port: props.externalPort,
+      tls_port: HTTPS_PORT,
       internal_port: props.internalPort,
       console_port: consoleLoopbackPort(props),
       console_proxied: props.console,

@@ -36,6 +36,28 @@ const ANSWER: RequestFigures = {
 };
 
 describe('CloudWatchMetrics', () => {
+  it('says how long the certificate is valid once that is known', () => {
+    const ring = createLogRing();
+    let daysLeft: number | undefined;
+    const sink = { write: ring.write.bind(ring), close: () => undefined };
+    const metrics = new CloudWatchMetrics({
+      deployment: 'team',
+      sink,
+      isReady: () => true,
+      certificateDaysLeft: () => daysLeft,
+    });
+    metrics.flush();
+    daysLeft = 12;
+    metrics.close();
+    const [before, after] = ring.lines().map((line) => JSON.parse(line) as Line);
+    expect(before).not.toHaveProperty('CertificateDaysLeft');
+    expect(after).toMatchObject({ CertificateDaysLeft: 12 });
+    expect(after?._aws.CloudWatchMetrics[0]?.Metrics).toContainEqual({
+      Name: 'CertificateDaysLeft',
+      Unit: 'None',
+    });
+  });
+
   it('writes a line that CloudWatch makes metrics of: each value named, with its unit and dimension', () => {
     const { metrics, lines } = start();
     metrics.record(ANSWER);

@@ -17,8 +17,8 @@ describe('monthlyCost', () => {
   it('is the sum of what AWS lists for each part', () => {
     // 730 h x 0.10264 + 50 x 0.08 + 730 h x 0.005 + 0.40 + 0.153 GB x 0.023, and what watches it
     expect(cost({ monitoring: false, keyRotationDays: 0 })).toBeCloseTo(74.9272 + 4 + 3.65 + 0.4 + 0.0035, 3);
-    // 12 metrics x 0.30 + alarms on 13 metrics x 0.10 + 0.2 GB x 0.50, and two alarms
-    expect(cost({}) - cost({ monitoring: false, keyRotationDays: 0 })).toBeCloseTo(5 + 0.2, 3);
+    // 13 metrics x 0.30 + alarms on 14 metrics x 0.10 + 0.2 GB x 0.50, and two alarms
+    expect(cost({}) - cost({ monitoring: false, keyRotationDays: 0 })).toBeCloseTo(5.4 + 0.2, 3);
   });
 
   it('follows the machine and the disk', () => {
@@ -31,7 +31,7 @@ describe('costLines', () => {
   it('says what for, of when and where the prices are, and what is not in it', () => {
     const [first, machine, ...rest] = costLines(resolveProps({ region: 'eu-central-1' }), SIZES);
     expect(first).toBe(
-      'cost: about 88 USD a month (on demand, us-east-1, prices of 2025-11; eu-central-1 may differ by -5 to +60 %)',
+      'cost: about 89 USD a month (on demand, us-east-1, prices of 2025-11; eu-central-1 may differ by -5 to +60 %)',
     );
     expect(machine).toBe('    74.93  machine c7a.large');
     expect(rest.at(-1)).toMatch(/traffic out beyond 100 GB/);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { CERTIFICATE_WARN_DAYS } from '../../runtime/src/certificate-watch';
 import { NAMESPACE } from '../../runtime/src/cloudwatch-metrics';
 import { MONITORING, ROTATION_ALARMS } from '../../stacks/cost';
 import { METRIC_NAMESPACE } from '../../stacks/constructs/monitoring/names';
@@ -31,6 +32,16 @@ describe('the alarms', () => {
       evaluation_periods: 3,
     });
     expect(alarm(name)).not.toHaveProperty('datapoints_to_alarm');
+  });
+
+  it('tells of a certificate that ends in less than 14 days', () => {
+    expect(alarm('certificate')).toMatchObject({
+      metric_name: 'CertificateDaysLeft',
+      statistic: 'Minimum',
+      comparison_operator: 'LessThanThreshold',
+      threshold: CERTIFICATE_WARN_DAYS,
+      treat_missing_data: 'notBreaching',
+    });
   });
 
   it('has a rate of errors that does not divide by nothing', () => {
@@ -75,7 +86,7 @@ describe('the alarms', () => {
     const published = [...(/const UNITS = \{([^}]+)\}/.exec(runtime)?.[1]?.matchAll(/(\w+):/g) ?? [])].map(
       ([, name]) => name,
     );
-    expect(published).toHaveLength(7);
+    expect(published).toHaveLength(8);
     const looked = stack
       .all('aws_cloudwatch_metric_alarm')
       .filter(({ namespace, dimensions }) => namespace === METRIC_NAMESPACE && dimensions !== undefined);
@@ -153,8 +164,8 @@ describe('the cost', () => {
     expect(looked).toHaveLength(MONITORING.alarms);
     expect(looked.reduce((sum, count) => sum + count, 0)).toBe(MONITORING.alarmMetrics);
     expect(alarms.filter(isOfFunction)).toHaveLength(ROTATION_ALARMS);
-    // Seven of the runtime, three of the agent, one for each level of line.
-    expect(7 + 3 + stack.all('aws_cloudwatch_log_metric_filter').length).toBe(MONITORING.metrics);
+    // Eight of the runtime, three of the agent, one for each level of line.
+    expect(8 + 3 + stack.all('aws_cloudwatch_log_metric_filter').length).toBe(MONITORING.metrics);
   });
 });
 

@@ -37,6 +37,8 @@ export interface CloudWatchMetricsOptions {
   readonly sink: LogSink & { close(): void };
   /** Whether the model answers. */
   readonly isReady: () => boolean;
+  /** Days until the endpoint's certificate ends, where that is known. @default not reported */
+  readonly certificateDaysLeft?: () => number | undefined;
   readonly now?: () => number;
 }
 
@@ -51,6 +53,7 @@ const UNITS = {
   Requests: 'Count',
   Errors: 'Count',
   EngineReady: 'None',
+  CertificateDaysLeft: 'None',
 } as const satisfies Record<string, Unit>;
 
 type Metric = keyof typeof UNITS;
@@ -79,11 +82,13 @@ export class CloudWatchMetrics {
   /** Also a minute without requests is written: silence means that the machine or the shipping is down. */
   flush(): void {
     const figures = this.#figures;
+    const daysLeft = this.#options.certificateDaysLeft?.();
     const counts = {
       Requests: this.#requests,
       Errors: this.#errors,
       GeneratedTokens: this.#tokens,
       EngineReady: this.#options.isReady() ? 1 : 0,
+      ...(daysLeft === undefined ? {} : { CertificateDaysLeft: daysLeft }),
     };
     this.#figures = [];
     this.#requests = this.#errors = this.#tokens = 0;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ApiKeys } from './access/api-keys.js';
 import { keySource } from './access/key-source.js';
 import { REGISTER_FILE, TokenRegister } from './access/token-register.js';
+import { CertificateWatch } from './certificate-watch.js';
 import { CloudWatchMetrics, type RequestFigures } from './cloudwatch-metrics.js';
 import type { Environment } from './config/environment.js';
 import { openCaches } from './cache/open.js';
@@ -96,7 +97,9 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
       log,
       limitMs,
     });
-    const metrics = openMetrics(configFile, config, models);
+    const certificate = watchCertificate(config, log);
+    cleanUp.push(() => certificate?.close());
+    const metrics = openMetrics(configFile, config, models, certificate);
     cleanUp.push(() => metrics?.close());
     const recordRequest = metrics && ((figures: RequestFigures) => metrics.record(figures));
     const server = await startServer({
@@ -257,11 +260,20 @@ function consoleNote(server: RunningServer): string {
   return server.consolePort === undefined ? '' : `, console on http://127.0.0.1:${server.consolePort}`;
 }
 
+function watchCertificate(config: BotConfig, log: Logger): CertificateWatch | undefined {
+  const port = config.network.tls_port;
+  if (port === undefined) return undefined;
+  const watch = new CertificateWatch({ port, log: (level, text) => log.log(level, text) });
+  watch.start();
+  return watch;
+}
+
 /** Undefined where the configuration does not ask for it. */
 function openMetrics(
   configFile: string,
   config: BotConfig,
   models: ServedModels,
+  certificate: CertificateWatch | undefined,
 ): CloudWatchMetrics | undefined {
   const { directory, cloudwatch_metrics: isWanted } = config.logging;
   const sink = isWanted ? openLogFile(configFile, directory, 'metrics.log') : undefined;
@@ -271,6 +283,7 @@ function openMetrics(
       deployment: config.service.name,
       sink,
       isReady: () => models.default.engine.status().state === 'ready',
+      certificateDaysLeft: () => certificate?.daysLeft,
     })
   );
 }

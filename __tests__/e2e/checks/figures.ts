@@ -8,6 +8,7 @@ interface Figures {
   readonly Deployment: string;
   readonly Requests?: number;
   readonly TimeToFirstToken?: readonly number[];
+  readonly CertificateDaysLeft?: number;
 }
 
 /** After the service has ended once: then everything until there is written. */
@@ -26,6 +27,12 @@ export async function checkFigures(report: Report, { guest, deployment }: Subjec
     const firstTokens = lines.flatMap((line) => line.TimeToFirstToken ?? []);
     assert.ok(requests >= 5 && firstTokens.length >= 5, stdout);
     assert.ok(Math.max(...firstTokens) < 60, `a first token took ${Math.max(...firstTokens)} s`);
+    // The bootstrap's own, of 825 days.
+    const days = lines.flatMap((line) => line.CertificateDaysLeft ?? []);
+    assert.ok(
+      days.length > 0 && days.every((left) => left >= 823),
+      `days left of the certificate: ${days.join()}`,
+    );
     return `${requests} requests, ${firstTokens.length} first tokens in ${lines.length} lines`;
   });
 }

@@ -30,6 +30,8 @@ const service = z.strictObject({
 const network = z.strictObject({
   /** The port that nginx opens to the users' network. The service itself never binds it. */
   external_port: port().default(18789),
+  /** Where nginx speaks TLS: the service looks how long that certificate is valid. Default: it does not. */
+  tls_port: port().optional(),
   /** Where the HTTP service listens, on 127.0.0.1 only. */
   internal_port: port().default(8000),
   /** Where the web console listens, on 127.0.0.1 only; reach it through a tunnel. 0 switches it off. */

@@ -20,6 +20,7 @@ export interface AlarmsProps {
 
 const MINUTE = 60;
 const FIVE_MINUTES = 300;
+const HOUR = 3600;
 
 type Alarm = Omit<CloudwatchMetricAlarmConfig, 'alarmName' | 'alarmDescription' | 'evaluationPeriods'> &
   Partial<Pick<CloudwatchMetricAlarmConfig, 'evaluationPeriods'>>;
@@ -120,6 +121,16 @@ export class Alarms extends Construct {
       threshold: 1,
       treatMissingData: 'missing',
       insufficientDataActions: [topicArn],
+    });
+    // It is renewed 30 days before its end, so somebody has two weeks for whatever keeps it from that.
+    alarm('certificate', "The endpoint's certificate ends in less than 14 days: see the log group service.", {
+      ...own,
+      metricName: 'CertificateDaysLeft',
+      statistic: 'Minimum',
+      period: HOUR,
+      evaluationPeriods: 1,
+      comparisonOperator: 'LessThanThreshold',
+      threshold: 14,
     });
     alarm('error-lines', 'Five or more ERR lines in five minutes: see the log group service.', {
       namespace: METRIC_NAMESPACE,
