@@ -18,6 +18,7 @@ export function run(command: string, args: readonly string[], env: NodeJS.Proces
     env: { ...process.env, PATH, ...env },
     encoding: 'utf8',
     timeout: 50_000,
+    maxBuffer: 64 * 1024 * 1024,
   });
   return { status, output: error === undefined ? stdout + stderr : error.message };
 }
