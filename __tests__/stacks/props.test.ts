@@ -65,6 +65,14 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
     "allowedCidrs should be public ranges of your users, got '10.20.0.0/24', which overlaps the machine's own network 10.20.0.0/24",
   ],
   [
+    { console: true, adminCidrs: ['10.20.0.0/25'] },
+    "adminCidrs should be public ranges of your administrators, got '10.20.0.0/25', which overlaps the machine's own network 10.20.0.0/24",
+  ],
+  [
+    { plainPort: false, externalPort: 9000 },
+    'externalPort should be left out when plainPort is false, which closes it, got 9000',
+  ],
+  [
     { console: true, adminCidrs: ['0.0.0.0/0'] },
     "adminCidrs[0] should be an IPv4 range from /16 or an IPv6 range from /48: the console is for administrators, never for everyone, got '0.0.0.0/0'",
   ],
@@ -219,6 +227,16 @@ describe('resolveProps', () => {
     expect(problemsOf({ colour: 'red' })).toEqual([
       expect.stringMatching(/^colour is not a prop; props are name, region, /),
     ]);
+  });
+
+  it.each([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    ['bot', "'bot'"],
+  ])('says what props are when they are %j', (given, got) => {
+    expect(() => resolveProps(given as never)).toThrow(
+      `the props should be an object such as { name: 'bot' }, got ${got}`,
+    );
   });
 
   it('lists all problems at once', () => {

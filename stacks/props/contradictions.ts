@@ -67,7 +67,8 @@ function restoreProblems({ restoreFromSnapshot, amiId }: ResolvedProps): string[
 
 const PRIVATE_RANGES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'];
 
-function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: ResolvedProps): string[] {
+function placeProblems(props: ResolvedProps): string[] {
+  const { region, availabilityZone, vpcCidr } = props;
   const problems: string[] = [];
   if (availabilityZone !== undefined && availabilityZone.slice(0, -1) !== region) {
     problems.push(`availabilityZone should be a zone of region ${region}, got '${availabilityZone}'`);
@@ -75,15 +76,21 @@ function placeProblems({ region, availabilityZone, vpcCidr, allowedCidrs }: Reso
   if (!PRIVATE_RANGES.some((range) => cidrContains(range, vpcCidr))) {
     problems.push(`vpcCidr should lie in a private range (${PRIVATE_RANGES.join(', ')}), got '${vpcCidr}'`);
   }
-  const ranges = allowedCidrs.filter(
-    (range) => range !== MY_ADDRESS && range !== '0.0.0.0/0' && !isIpv6(range),
-  );
-  for (const range of ranges.filter((candidate) => cidrsOverlap(candidate, vpcCidr))) {
-    problems.push(
-      `allowedCidrs should be public ranges of your users, got '${range}', which overlaps the machine's own network ${vpcCidr}`,
-    );
+  for (const [prop, whose] of [
+    ['allowedCidrs', 'users'],
+    ['adminCidrs', 'administrators'],
+  ] as const) {
+    for (const range of props[prop].filter((candidate) => overlapsNetwork(candidate, vpcCidr))) {
+      problems.push(
+        `${prop} should be public ranges of your ${whose}, got '${range}', which overlaps the machine's own network ${vpcCidr}`,
+      );
+    }
   }
   return problems;
+}
+
+function overlapsNetwork(range: string, vpcCidr: string): boolean {
+  return range !== MY_ADDRESS && range !== '0.0.0.0/0' && !isIpv6(range) && cidrsOverlap(range, vpcCidr);
 }
 
 function domainProblems({ domain, hostedZone, os }: ResolvedProps): string[] {
