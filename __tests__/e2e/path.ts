@@ -96,7 +96,7 @@ async function bootWhenDeployed(
   options: BootOptions,
   over: AbortSignal,
 ): Promise<Booted> {
-  const instance = await box.account.waitForInstance(over);
+  const instance = await box.account.waitForInstance(deployment.switches.name ?? '', over);
   const guest = await box.boot(instance, options);
   report.say(`instance ${instance.instanceId} exists: a guest boots from its user-data at ${guest.ip}`);
   const bucket = await findBucket(box.account, deployment.switches.name ?? '');
@@ -141,20 +141,20 @@ export async function checkEverything(report: Report, subject: Subject): Promise
   });
 }
 
-/** Takes the deployment down and compares the account with what it held before. */
-export async function destroy(
-  report: Report,
-  deployment: Deployment,
-  before: readonly string[],
-): Promise<void> {
+/** Takes a deployment down. */
+export async function destroy(report: Report, deployment: Deployment): Promise<void> {
   const from = Date.now();
-  await report.check('cdktf destroy succeeds', async () => {
+  await report.check(`cdktf destroy succeeds (${deployment.name})`, async () => {
     const transcript = await deployment.destroy();
     assert.equal(transcript.status, 0, lastLines(textOf(transcript), 60));
   });
   report.figure({ name: `cdktf destroy (${deployment.name})`, value: (Date.now() - from) / 1000, unit: 's' });
+}
+
+/** Compares the account with what it held before. */
+export async function checkNothingIsLeft(report: Report, box: Box, before: readonly string[]): Promise<void> {
   await report.check('nothing is left in the account', async () => {
-    const after = await deployment.box.account.inventory();
+    const after = await box.account.inventory();
     assert.deepEqual(
       after.filter((line) => !before.includes(line)),
       [],

@@ -8,6 +8,9 @@ export interface Figure {
   failsAbove?: number;
 }
 
+/** A check that takes longer says so. */
+const SLOW_MS = 5_000;
+
 export class Report {
   #passed = 0;
   #skipped = 0;
@@ -16,7 +19,7 @@ export class Report {
   readonly #startedAt = Date.now();
 
   heading(text: string): void {
-    console.log(`\n${text}`);
+    console.log(`\n${text} [at ${clock(Date.now() - this.#startedAt)}]`);
   }
 
   say(text: string): void {
@@ -25,10 +28,13 @@ export class Report {
 
   /** Runs one check. It fails by throwing; what it returns, if anything, is shown beside its name. */
   async check(name: string, body: () => unknown): Promise<boolean> {
+    const from = Date.now();
     try {
       const detail = await body();
       this.#passed++;
-      console.log(`  ok    ${name}${typeof detail === 'string' ? `  (${detail})` : ''}`);
+      const took = Date.now() - from;
+      const slow = took < SLOW_MS ? '' : `  ${(took / 1000).toFixed(0)} s`;
+      console.log(`  ok    ${name}${typeof detail === 'string' ? `  (${detail})` : ''}${slow}`);
       return true;
     } catch (error) {
       this.fail(name, error);
@@ -66,8 +72,7 @@ export class Report {
       else this.#passed++;
     }
     for (const failure of this.#failures) console.log(`\nFAILED: ${failure}`);
-    const seconds = Math.round((Date.now() - this.#startedAt) / 1000);
-    console.log(`\nEC2 in a box took ${Math.floor(seconds / 60)} min ${seconds % 60} s`);
+    console.log(`\nEC2 in a box took ${clock(Date.now() - this.#startedAt)}`);
     console.log(`${this.#passed} passed, ${this.#failures.length} failed, ${this.#skipped} skipped`);
     return this.#failures.length === 0;
   }
@@ -75,4 +80,10 @@ export class Report {
   get failed(): boolean {
     return this.#failures.length > 0;
   }
+}
+
+/** Minutes and seconds. */
+function clock(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 }

@@ -5,8 +5,9 @@ import { missingPrerequisites } from './box/prerequisites';
 import { RunFolder } from './box/run-folder';
 import type { Subject } from './checks/subject';
 import { DRILLS } from './drills';
+import type { Drill, OwnDeployment } from './drills/drill';
 import { type Options, parseOptions, usage } from './options';
-import { checkEverything, deploy, destroy, warmUp } from './path';
+import { checkEverything, checkNothingIsLeft, deploy, destroy, warmUp } from './path';
 import { Report } from './report';
 
 const REGION = 'us-east-1';
@@ -55,33 +56,84 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
   const drills = DRILLS.filter(({ name }) => options.drills.includes(name));
   report.heading(`EC2 in a box (${options.os}), in ${folder.path}`);
   const box = await Box.create(folder, options.os, REGION, (text) => report.say(text));
+  const before = await box.account.inventory();
 
+  let subject: Subject | undefined;
   if (options.only !== 'drills' || drills.some(({ kind }) => kind === 'machine')) {
     report.heading('Deploy');
     await warmUp(report);
-    const before = await box.account.inventory();
-    const subject = await deploy(box, report);
+    subject = await deploy(box, report);
     if (!subject) return undefined;
     if (options.only !== 'drills') await checkEverything(report, subject);
-    for (const drill of drills) {
-      if (drill.kind !== 'machine') continue;
-      report.heading(`Drill: ${drill.about}`);
-      await drill.run(report, subject);
-    }
-    if (options.keep) {
-      folder.keep();
-      return subject;
-    }
-    report.heading('Destroy');
-    await subject.guest.powerOff();
-    await destroy(report, subject.deployment, before);
   }
-  for (const drill of drills) {
-    if (drill.kind !== 'deploy') continue;
-    report.heading(`Drill: ${drill.about}`);
-    await drill.run(report, box);
+  const own = await breakMachines(report, box, subject, drills);
+  if (options.keep && subject) {
+    folder.keep();
+    return subject;
+  }
+  if (subject || own.length > 0) {
+    report.heading('Destroy');
+    await subject?.guest.powerOff();
+    await Promise.all([
+      subject && destroy(report, subject.deployment),
+      ...own.map(async ({ deployment, end, destroyed }) => {
+        await end();
+        await destroy(report, deployment);
+        await destroyed();
+      }),
+    ]);
+    await checkNothingIsLeft(report, box, before);
+  }
+  const refused = drills.filter((drill) => drill.kind === 'deploy');
+  if (refused.length > 0) {
+    report.heading('Drills: a deploy that cannot begin');
+    await Promise.all(refused.map((drill) => timed(report, drill, () => drill.run(report, box))));
   }
   return undefined;
+}
+
+/**
+ * Runs the drills that break machines, all at once: they mostly wait, for a network that is away, or for a try that comes
+ * in half a minute. Those on the deployed machine go one after the other. Returns deployments that they have made.
+ */
+async function breakMachines(
+  report: Report,
+  box: Box,
+  subject: Subject | undefined,
+  drills: readonly Drill[],
+): Promise<OwnDeployment[]> {
+  const machines = subject ? drills.filter((drill) => drill.kind === 'machine') : [];
+  const deployments = drills.filter((drill) => drill.kind === 'deployment');
+  if (machines.length + deployments.length === 0) return [];
+  report.heading('Drills, side by side');
+  for (const { name, about } of [...machines, ...deployments]) report.say(`${name}: ${about}`);
+  const made: OwnDeployment[] = [];
+  const onDeployed = async (): Promise<void> => {
+    for (const drill of machines) {
+      if (subject && !drill.own) await timed(report, drill, () => drill.run(report, subject));
+    }
+  };
+  await Promise.all([
+    onDeployed(),
+    ...machines.map((drill) =>
+      subject && drill.own ? timed(report, drill, () => drill.run(report, subject)) : undefined,
+    ),
+    ...deployments.map((drill) =>
+      timed(report, drill, async () => void made.push(await drill.run(report, box))),
+    ),
+  ]);
+  return made;
+}
+
+/** How long a drill takes; and one that ends in the middle leaves the others alone. */
+async function timed(report: Report, { name }: Drill, body: () => Promise<void>): Promise<void> {
+  const from = Date.now();
+  try {
+    await body();
+  } catch (error) {
+    report.fail(`drill ${name}`, error instanceof Error ? (error.stack ?? error.message) : error);
+  }
+  report.figure({ name: `drill ${name}`, value: (Date.now() - from) / 1000, unit: 's' });
 }
 
 function explainKept({ guest, deployment }: Subject): void {

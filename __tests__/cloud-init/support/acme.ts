@@ -2,12 +2,13 @@
  * A certificate authority (pebble, the ACME authors' own) and what it and `lego` ask: a name server, and Route 53 behind
  * the name and the TLS that AWS has. All on loopback, for one test file.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer as createPlainServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
-import { join } from 'node:path';
+
+import { changedRecord, makeAuthority, pebblePrograms, tellTxt, type Trust } from '../../support/pebble';
 
 const HOST = '127.0.0.1';
 
@@ -25,48 +26,24 @@ export interface Acme {
 }
 
 export async function startAcme(folder: string): Promise<Acme> {
-  const trust = makeAuthority(folder);
-  const [acmePort, managementPort, dnsPort, recordsPort] = (await Promise.all(
-    Array.from({ length: 4 }, freePort),
-  )) as [number, number, number, number];
-  const records = `http://${HOST}:${recordsPort}`;
-  const config = join(folder, 'pebble.json');
-  writeFileSync(
-    config,
-    JSON.stringify({
-      pebble: {
-        listenAddress: `${HOST}:${acmePort}`,
-        managementListenAddress: `${HOST}:${managementPort}`,
-        certificate: trust.certificate,
-        privateKey: trust.key,
-        httpPort: 5002,
-        tlsPort: 5001,
-        externalAccountBindingRequired: false,
-      },
-    }),
-  );
-  const children = [
-    spawn(
-      'pebble-challtestsrv',
-      [
-        ...['-dns01', `${HOST}:${dnsPort}`, '-management', `${HOST}:${recordsPort}`],
-        ...['-http01', '', '-https01', '', '-tlsalpn01', ''],
-      ],
-      { stdio: 'ignore' },
-    ),
-    spawn('pebble', ['-strict', '-config', config, '-dnsserver', `${HOST}:${dnsPort}`], {
-      // It waits some seconds before it looks, to be like a real one; and every other time it takes an earlier proof for
-      // a new one, so that a domain that is not one's own any more would be certified.
-      env: { ...process.env, PEBBLE_VA_NOSLEEP: '1', PEBBLE_AUTHZREUSE: '0' },
-      stdio: 'ignore',
-    }),
+  const trust = makeAuthority(folder, `DNS:route53.amazonaws.com,DNS:localhost,IP:${HOST}`);
+  const [acme, management, dns, recordsPort] = (await Promise.all(Array.from({ length: 4 }, freePort))) as [
+    number,
+    number,
+    number,
+    number,
   ];
+  const records = `http://${HOST}:${recordsPort}`;
+  const programs = pebblePrograms(folder, HOST, { acme, management, dns, records: recordsPort }, trust);
+  const children = programs.map(({ argv: [program = '', ...args], env }) =>
+    spawn(program, args, { env, stdio: 'ignore' }),
+  );
   const written: string[] = [];
   const servers = [await route53(trust, records, written)];
   servers.push(await proxyTo((servers[0]!.address() as AddressInfo).port));
-  await Promise.all([listening(acmePort, children[1]!), listening(recordsPort, children[0]!)]);
+  await Promise.all([listening(acme, children[1]!), listening(recordsPort, children[0]!)]);
   return {
-    directory: `https://${HOST}:${acmePort}/dir`,
+    directory: `https://${HOST}:${acme}/dir`,
     environment: {
       HTTPS_PROXY: `http://${HOST}:${(servers[1]!.address() as AddressInfo).port}`,
       // Go's programs take it as the whole of what they trust.
@@ -82,28 +59,6 @@ export async function startAcme(folder: string): Promise<Acme> {
       for (const server of servers) server.close();
     },
   };
-}
-
-interface Trust {
-  readonly authority: string;
-  readonly certificate: string;
-  readonly key: string;
-}
-
-/** An authority, and a certificate of it for Route 53's name and for loopback. */
-function makeAuthority(folder: string): Trust {
-  const path = (name: string) => join(folder, name);
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'ignore' });
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
-  const [ca, caKey] = [path('ca.pem'), path('ca-key.pem')];
-  openssl('req', '-x509', ...curve, '-subj', '/CN=test authority', '-keyout', caKey, '-out', ca);
-  openssl('req', ...curve, '-subj', '/CN=test', '-keyout', path('key.pem'), '-out', path('request.pem'));
-  writeFileSync(path('names'), 'subjectAltName=DNS:route53.amazonaws.com,DNS:localhost,IP:127.0.0.1\n');
-  openssl(
-    ...['x509', '-req', '-in', path('request.pem'), '-CA', ca, '-CAkey', caKey, '-days', '2'],
-    ...['-extfile', path('names'), '-out', path('certificate.pem')],
-  );
-  return { authority: ca, certificate: path('certificate.pem'), key: path('key.pem') };
 }
 
 /** As much of Route 53 as a record takes: it tells the name server at once, and says so. */
@@ -125,17 +80,10 @@ async function route53(trust: Trust, records: string, written: string[]): Promis
           const none = '<ResourceRecordSets/><IsTruncated>false</IsTruncated><MaxItems>100</MaxItems>';
           return void response.end(xml('ListResourceRecordSetsResponse', none));
         }
-        const [name = '', value = '', action = ''] = ['Name', 'Value', 'Action'].map(
-          (tag) => new RegExp(`<${tag}>(.*?)</${tag}>`).exec(body)?.[1],
-        );
+        const { name, value, action } = changedRecord(body);
         if (action !== 'DELETE') {
           written.push(name);
-          // One character is escaped in it, the quote.
-          const text = value.replace(/&#34;|&quot;|"/g, '');
-          await fetch(`${records}/set-txt`, {
-            method: 'POST',
-            body: JSON.stringify({ host: name, value: text }),
-          });
+          await tellTxt(records, name, value);
         }
         response.end(xml('ChangeResourceRecordSetsResponse', CHANGE));
       })();

@@ -1,8 +1,10 @@
 """Looks into the emulated AWS account with boto3, which every moto installation has.
 
-  account.py wait-instance           the first instance that there is, as soon as there is one
+  account.py wait-instance NAME      the instance of the deployment with this name, as soon as there is one
   account.py role-credentials ROLE   what the metadata service gives an instance with this role
   account.py inventory               everything that exists, one line each, sorted
+  account.py create-zone NAME        makes a hosted zone
+  account.py delete-zone ID          and deletes it: with records of anybody else's in it that fails
 
 Each prints JSON. Endpoint, region and credentials come from the environment.
 """
@@ -18,10 +20,11 @@ def ec2():
     return boto3.client("ec2")
 
 
-def wait_instance():
+def wait_instance(name):
     first_seen = None
+    filters = [{"Name": "tag:Name", "Values": [name]}]
     while True:
-        for reservation in ec2().describe_instances()["Reservations"]:
+        for reservation in ec2().describe_instances(Filters=filters)["Reservations"]:
             for instance in reservation["Instances"]:
                 if instance["State"]["Name"] not in ("pending", "running"):
                     continue
@@ -129,6 +132,7 @@ def inventory():
     lines += listing("ec2", "describe_snapshots", "Snapshots", by("SnapshotId"), OwnerIds=["self"])
     lines += listing("ec2", "describe_images", "Images", by("ImageId"), Owners=["self"])
     lines += listing("dlm", "get_lifecycle_policies", "Policies", by("PolicyId"))
+    lines += listing("route53", "list_hosted_zones", "HostedZones", by("Id"))
     lines += listing("s3", "list_buckets", "Buckets", by("Name"))
     lines += listing("secretsmanager", "list_secrets", "SecretList", by("ARN"), IncludePlannedDeletion=True)
     lines += listing("iam", "list_roles", "Roles", by("Arn"))
@@ -148,7 +152,27 @@ def inventory():
     return sorted(lines)
 
 
+def create_zone(name):
+    made = boto3.client("route53").create_hosted_zone(Name=name, CallerReference=str(time.time()))
+    return made["HostedZone"]["Id"].rpartition("/")[2]
+
+
+def delete_zone(zone):
+    route53 = boto3.client("route53")
+    records = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    left = [f"{record['Name']} {record['Type']}" for record in records if record["Type"] not in ("NS", "SOA")]
+    if not left:
+        route53.delete_hosted_zone(Id=zone)
+    return left
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    commands = {"wait-instance": wait_instance, "role-credentials": role_credentials, "inventory": inventory}
+    commands = {
+        "wait-instance": wait_instance,
+        "role-credentials": role_credentials,
+        "inventory": inventory,
+        "create-zone": create_zone,
+        "delete-zone": delete_zone,
+    }
     print(json.dumps(commands[command](*arguments)))

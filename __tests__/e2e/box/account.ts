@@ -41,14 +41,24 @@ export class Account {
     };
   }
 
-  /** Waits for an instance to appear; rejects when the signal says that none will. */
-  async waitForInstance(signal: AbortSignal): Promise<DeployedInstance> {
-    return (await this.#ask(['wait-instance'], { signal, timeoutMs: 3_600_000 })) as DeployedInstance;
+  /** Waits for the instance of a deployment to appear; rejects when the signal says that none will. */
+  async waitForInstance(name: string, signal: AbortSignal): Promise<DeployedInstance> {
+    return (await this.#ask(['wait-instance', name], { signal, timeoutMs: 3_600_000 })) as DeployedInstance;
   }
 
   /** Fresh credentials of a role, as the metadata service serves them. */
   async roleCredentials(role: string): Promise<Record<string, string>> {
     return (await this.#ask(['role-credentials', role])) as Record<string, string>;
+  }
+
+  /** Makes a hosted zone of Route 53. @returns its id */
+  async createZone(name: string): Promise<string> {
+    return (await this.#ask(['create-zone', name])) as string;
+  }
+
+  /** Deletes a hosted zone, unless there are records in it that somebody made: those are returned. */
+  async deleteZone(id: string): Promise<string[]> {
+    return (await this.#ask(['delete-zone', id])) as string[];
   }
 
   /** Everything that exists in the account, one line each. */

@@ -20,6 +20,12 @@ export interface BootOptions {
   size?: GuestSize;
   /** More files on the guest's disk before its first boot. */
   files?: Readonly<Record<string, string>>;
+  /** The size of its disk, beside what the image holds. @default what the host has */
+  diskMiB?: number;
+  /** The AWS that it sees. @default the emulator */
+  awsUrl?: string;
+  /** A certificate authority that it trusts beside those of its image: PEM. */
+  authority?: string;
 }
 
 export class Box {
@@ -80,8 +86,10 @@ export class Box {
       addresses,
       os: this.os,
       size: options.size ?? DEFAULT_SIZE,
-      environment: { AWS_ENDPOINT_URL: this.account.endpointUrl },
+      environment: { AWS_ENDPOINT_URL: options.awsUrl ?? this.account.endpointUrl },
       files: options.files,
+      diskMiB: options.diskMiB,
+      authority: options.authority,
     });
   }
 }

@@ -10,9 +10,11 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 
 from moto.awslambda_simple.models import LambdaSimpleBackend
@@ -36,28 +38,45 @@ import dlm
 # moto 5.2 applies a statement whatever its Condition says, unless the operator is StringEquals; and where it does
 # judge a condition and finds that it does not hold, it answers "denied" instead of "this statement says nothing".
 # So the bucket policy that denies access without TLS would deny all access. The policy is right and stays as it is
-# in production; here the one condition that the stack uses is judged the way AWS does. The emulator stands where
+# in production; here the conditions that the stack uses are judged the way AWS does. The emulator stands where
 # AWS's TLS endpoints stand, so a request counts as one over TLS.
-REQUEST_CONTEXT = {"aws:SecureTransport": "true"}
+REQUEST_CONTEXT = {"aws:SecureTransport": ["true"]}
+# And what a change of records in Route 53 asks for, of the request that is being judged.
+of_this_request = threading.local()
 
 original_is_action_permitted = IAMPolicyStatement.is_action_permitted
 
 
+JUDGED = {"Bool", "ForAllValues:StringEquals"}
+
+
 def condition_holds(condition):
-    for operator, expectations in condition.items():
-        if operator != "Bool":
-            raise NotImplementedError(f"emulator.py cannot judge the condition operator {operator}")
+    context = {**REQUEST_CONTEXT, **getattr(of_this_request, "context", {})}
+    for expectations in condition.values():
         for key, expected in expectations.items():
             expected = expected if isinstance(expected, list) else [expected]
-            if REQUEST_CONTEXT[key] not in [str(value).lower() for value in expected]:
+            if not set(context.get(key, [])) <= {str(value).lower() for value in expected}:
                 return False
     return True
 
 
+def records_context(body):
+    """Route 53's names for what is to be changed, in lower case and without the last dot."""
+    text = body.decode(errors="replace")
+    names = [name.lower().rstrip(".") for name in re.findall("<Name>(.*?)</Name>", text)]
+    types = [kind.lower() for kind in re.findall("<Type>(.*?)</Type>", text)]
+    return {
+        "route53:ChangeResourceRecordSetsNormalizedRecordNames": names,
+        "route53:ChangeResourceRecordSetsRecordTypes": types,
+    }
+
+
 def is_action_permitted(self, *args, **kwargs):
     condition = self._statement.get("Condition")
-    if condition and set(condition) == {"Bool"} and not condition_holds(condition):
-        return PermissionResult.NEUTRAL
+    if condition and set(condition) <= JUDGED:
+        if not condition_holds(condition):
+            return PermissionResult.NEUTRAL
+        self = IAMPolicyStatement({key: value for key, value in self._statement.items() if key != "Condition"})
     return original_is_action_permitted(self, *args, **kwargs)
 
 
@@ -101,10 +120,16 @@ def authenticate_and_authorize_action(self, iam_request_cls, resource="*"):
     )
     if request._service == "secretsmanager":
         resource = secret_arn(self, resource)
+    if request._service == "route53":
+        # .../2013-04-01/hostedzone/ID/rrset, .../2013-04-01/change/ID
+        resource = "arn:aws:route53:::" + "/".join(self.path.split("/")[2:4])
+        of_this_request.context = records_context(self.raw_body or b"")
     try:
         request.check_action_permitted(resource)
     except AccessDeniedError as denied:
         # moto answers in XML here, whatever protocol the service speaks; SDKs of a JSON service cannot read that.
+        if request._service == "route53":
+            raise
         raise JsonRESTError("AccessDeniedException", f"{denied.message} on resource: {resource}") from denied
 
 

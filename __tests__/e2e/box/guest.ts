@@ -1,5 +1,5 @@
 /** A guest: Debian with systemd and cloud-init, in a container that passes for an EC2 instance. */
-import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GuestAddresses } from './addresses';
 import {
@@ -11,10 +11,10 @@ import {
   waitFor,
 } from './commands';
 import { type ControlGroups, createControlGroups, type GuestSize } from './control-groups';
-import { isAlive, signalGroup } from './process-identity';
+import { identify, isAlive, signalGroup } from './process-identity';
 import type { Network } from './network';
 import { findPackageMirror, sourcesList } from './package-mirror';
-import { createDisk, ensureRootFileSystem, type GuestOs, suiteOf } from './rootfs';
+import { createDisk, ensureRootFileSystem, growDisk, type GuestOs, suiteOf } from './rootfs';
 import type { RunFolder } from './run-folder';
 
 export interface GuestOptions {
@@ -26,56 +26,77 @@ export interface GuestOptions {
   environment: Record<string, string>;
   /** More files on its disk, before the first boot (path to text). */
   files?: Readonly<Record<string, string>>;
+  /** The size of its disk, beside what the image holds. @default what the host has */
+  diskMiB?: number;
+  /** A certificate authority that it trusts beside those of its image: PEM. */
+  authority?: string;
 }
 
 export class Guest {
+  /** When it was switched on last (milliseconds since the epoch). */
+  startedAt = 0;
+  #supervisor!: BackgroundProcess;
+
   private constructor(
+    readonly folder: RunFolder,
+    readonly network: Network,
     readonly options: GuestOptions,
     readonly disk: string,
     readonly groups: ControlGroups,
     readonly consoleLog: string,
-    readonly supervisor: BackgroundProcess,
-    /** When its first process was started (milliseconds since the epoch). */
-    readonly startedAt: number,
   ) {}
 
   static async boot(folder: RunFolder, network: Network, options: GuestOptions): Promise<Guest> {
     const { name, addresses, os } = options;
     const mirror = await findPackageMirror();
-    const disk = await createDisk(folder, name, await ensureRootFileSystem(os, mirror, console.log), {
+    const files = {
       '/etc/apt/sources.list': sourcesList(mirror, suiteOf(os)),
       '/etc/systemd/system.conf.d/box.conf': `[Manager]\nDefaultEnvironment=${quoted(options.environment)}\n`,
       // The service gets a /proc of its own (ProtectProc), and so would see the host's memory: see first-process.sh.
       '/etc/systemd/system/bot.service.d/box.conf': `[Service]\nBindReadOnlyPaths=/run/host/meminfo:/proc/meminfo\n`,
       ...options.files,
-    });
+    };
+    const lower = await ensureRootFileSystem(os, mirror, console.log);
+    const disk = await createDisk(folder, name, lower, files, options.diskMiB);
+    if (options.authority !== undefined)
+      appendFileSync(join(disk, '/etc/ssl/certs/ca-certificates.crt'), options.authority);
     folder.undo.add({
       kind: 'command',
       argv: [join(__dirname, 'collect-logs.sh'), disk, join(folder.logs, name)],
     });
     await plugIn(folder, network, addresses);
     const groups = createControlGroups(`${network.addresses.namespace}-${name}`, options.size, folder.undo);
-    const consoleLog = join(folder.logs, `${name}-console.log`);
-    const forceLegacy = os === 'debian-13' ? '1' : '';
-    const meminfo = folder.file('guests', name, 'meminfo');
-    writeFileSync(meminfo, memoryInformation(options.size));
-    const startedAt = Date.now();
-    const supervisor = start(
-      [
-        join(__dirname, 'run-guest.sh'),
-        name,
-        disk,
-        addresses.namespace,
-        meminfo,
-        groups.mode,
-        forceLegacy,
-        ...groups.paths,
-      ],
-      folder.undo,
-      // Only the supervisor is told to end; the guest itself goes with its control groups, whose undo comes next.
-      { name: `guest ${name}`, logFile: consoleLog, graceMs: 0 },
-    );
-    return new Guest(options, disk, groups, consoleLog, supervisor, startedAt);
+    const guest = new Guest(folder, network, options, disk, groups, join(folder.logs, `${name}-console.log`));
+    guest.setMemory(options.size.memoryMiB);
+    guest.powerOn();
+    return guest;
+  }
+
+  /** Switches it on: it boots from its disk, whatever is there. */
+  powerOn(): void {
+    const { name, addresses, os } = this.options;
+    const argv = [
+      ...[join(__dirname, 'run-guest.sh'), name, this.disk, addresses.namespace, this.#memoryFile],
+      ...[this.groups.mode, os === 'debian-13' ? '1' : '', ...this.groups.paths],
+    ];
+    this.startedAt = Date.now();
+    // Only the supervisor is told to end; the guest itself goes with its control groups, whose undo comes next.
+    const background = { name: `guest ${name}`, logFile: this.consoleLog, graceMs: 0 };
+    this.#supervisor = start(argv, this.folder.undo, background);
+  }
+
+  /** What it takes to be its memory, from now on; the limit stays what it was. */
+  setMemory(memoryMiB: number): void {
+    writeFileSync(this.#memoryFile, memoryInformation(memoryMiB));
+  }
+
+  /** Makes the disk larger that was given a size. */
+  async growDisk(sizeMiB: number): Promise<void> {
+    await growDisk(this.folder, this.options.name, sizeMiB);
+  }
+
+  get #memoryFile(): string {
+    return this.folder.file('guests', this.options.name, 'meminfo');
   }
 
   get ip(): string {
@@ -143,18 +164,18 @@ export class Guest {
     return stdout.trim().split(/\s+/).at(-1) ?? '';
   }
 
-  /** Ends the guest at once, as a terminated instance ends; its disk and its logs stay. */
+  /** Ends the guest at once, as a terminated instance or a power cut does; its disk and its logs stay. */
   async powerOff(): Promise<void> {
     const leader = this.#leader();
+    const process1 = leader === undefined ? undefined : identify(leader);
     // The supervisor first: it would take the end of the guest for a reboot.
-    signalGroup(this.supervisor.identity, 'SIGKILL');
+    signalGroup(this.#supervisor.identity, 'SIGKILL');
     if (leader !== undefined) process.kill(leader, 'SIGKILL');
     // Not `await exited`: nothing would keep this program alive meanwhile.
-    await waitFor(
-      `the end of guest ${this.options.name}`,
-      () => (isAlive(this.supervisor.identity) ? undefined : true),
-      { timeoutMs: 20_000 },
-    );
+    const all = [this.#supervisor.identity, ...(process1 ? [process1] : [])];
+    await waitFor(`the end of guest ${this.options.name}`, () => (all.some(isAlive) ? undefined : true), {
+      timeoutMs: 20_000,
+    });
   }
 
   /** A command line that opens a root shell in the guest. */
@@ -165,7 +186,7 @@ export class Guest {
   /** Process 1 of the guest, by its number out here; undefined while it is down. */
   #leader(): number | undefined {
     const own = readlinkSync('/proc/self/ns/pid');
-    return descendants(this.supervisor.pid).find((pid) => {
+    return descendants(this.#supervisor.pid).find((pid) => {
       try {
         if (readlinkSync(`/proc/${pid}/ns/pid`) === own) return false;
         return /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -192,7 +213,7 @@ async function plugIn(
 }
 
 /** /proc/meminfo of a machine of this size shortly after its boot; see first-process.sh. */
-function memoryInformation({ memoryMiB }: GuestSize): string {
+function memoryInformation(memoryMiB: number): string {
   const usedByTheSystemMiB = 150;
   const lines = {
     MemTotal: memoryMiB,

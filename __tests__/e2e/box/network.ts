@@ -10,6 +10,9 @@ import { run, start } from './commands';
 import type { PackageMirror } from './package-mirror';
 import type { RunFolder } from './run-folder';
 
+/** Where SDKs look for Route 53, in every region. In here that is the host's end of the cable. */
+export const ROUTE53 = 'route53.amazonaws.com';
+
 /** One rule of a security group, as the emulator lists it. */
 export interface IngressRule {
   /** `tcp`, `udp`, `icmp` or `-1` for all. */
@@ -23,16 +26,17 @@ export class Network {
   private constructor(
     readonly addresses: Addresses,
     readonly mtu: number,
+    readonly mirror: PackageMirror,
   ) {}
 
   static async create(folder: RunFolder, mirror: PackageMirror, region: string): Promise<Network> {
     const addresses = await claimNamespace(folder);
     const wan = await defaultInterface();
     const mtu = Number(readFileSync(`/sys/class/net/${wan}/mtu`, 'utf8'));
-    const network = new Network(addresses, mtu);
+    const network = new Network(addresses, mtu, mirror);
     await network.#connect(folder);
-    await network.#forward(folder, mirror, wan);
-    await network.#serveNames(folder, mirror, region);
+    await network.#forward(folder, wan);
+    await network.#serveNames(folder, region);
     return network;
   }
 
@@ -56,6 +60,40 @@ table ip ${table} {
     ip daddr ${guestIp} ct state established,related accept
 ${accepts.join('\n')}
     ip daddr ${guestIp} drop
+  }
+}`);
+  }
+
+  /**
+   * Lets guests reach a port of the host's end of the cable, where this run serves something.
+   *
+   * @param known the port that they know it by, which somebody else may have here
+   */
+  async admit(port: number, known?: number): Promise<void> {
+    const { natTable, hostInterface, uplinkHost, bridge } = this.addresses;
+    if (known !== undefined) {
+      await this.#nft(`
+table ip known_ports {
+  chain prerouting { type nat hook prerouting priority dstnat;
+    iifname "${bridge}" ip daddr ${uplinkHost} tcp dport ${known} dnat to ${uplinkHost}:${port}
+  }
+}`);
+    }
+    // prettier-ignore
+    await run(['nft', 'insert', 'rule', 'ip', natTable, 'input', 'iifname', hostInterface,
+      'ip', 'daddr', uplinkHost, 'tcp', 'dport', String(port), 'accept']);
+  }
+
+  /** Has the network swallow what the guest sends to these addresses, as one without a route does; `[]` ends it. */
+  async cutOff(guestIp: string, addresses: readonly string[]): Promise<void> {
+    const table = `cut_${guestIp.replaceAll('.', '_')}`;
+    const drops = addresses.map((address) => `    ip saddr ${guestIp} ip daddr ${address} drop`);
+    await this.#nft(`
+table ip ${table} {}
+flush table ip ${table}
+table ip ${table} {
+  chain away { type filter hook prerouting priority raw; policy accept;
+${drops.join('\n')}
   }
 }`);
   }
@@ -119,12 +157,12 @@ ${accepts.join('\n')}
     folder.undo.add({ kind: 'command', argv: ['ip', 'link', 'del', hostInterface] });
   }
 
-  async #forward(folder: RunFolder, mirror: PackageMirror, wan: string): Promise<void> {
+  async #forward(folder: RunFolder, wan: string): Promise<void> {
     const { natTable, hostInterface, guestSubnet, uplinkHost, emulatorPort, namespace } = this.addresses;
     const script = join(__dirname, 'forwarding.sh');
     folder.undo.add({ kind: 'command', argv: [script, 'release', namespace] });
     await run([script, 'acquire', namespace]);
-    const mirrors = mirror.hosts.map(
+    const mirrors = this.mirror.hosts.map(
       ({ address, port }) => `    iifname "${hostInterface}" ip daddr ${address} tcp dport ${port} accept`,
     );
     await run(['nft', '-f', '-'], {
@@ -149,8 +187,8 @@ ${mirrors.join('\n')}
     folder.undo.add({ kind: 'command', argv: ['nft', 'delete', 'table', 'ip', natTable] });
   }
 
-  async #serveNames(folder: RunFolder, mirror: PackageMirror, region: string): Promise<void> {
-    const { namespace, bridge, gateway, dns, run: number } = this.addresses;
+  async #serveNames(folder: RunFolder, region: string): Promise<void> {
+    const { namespace, bridge, gateway, dns, uplinkHost, run: number } = this.addresses;
     const hosts = Array.from({ length: LAST_GUEST - FIRST_GUEST + 1 }, (_, i) =>
       this.addresses.guest(FIRST_GUEST + i),
     );
@@ -159,9 +197,10 @@ ${mirrors.join('\n')}
       'bind-interfaces',
       'except-interface=lo',
       'no-hosts',
-      // Only the package mirror has a name in here: whatever else a guest asks for does not exist.
+      // Only these have a name in here: whatever else a guest asks for does not exist.
       'no-resolv',
-      ...mirror.hosts.map(({ name, address }) => `address=/${name}/${address}`),
+      ...this.mirror.hosts.map(({ name, address }) => `address=/${name}/${address}`),
+      `address=/${ROUTE53}/${uplinkHost}`,
       `domain=${region}.compute.internal`,
       'dhcp-authoritative',
       'no-ping',

@@ -15,6 +15,8 @@ const PACKAGES: Record<string, string> = {
   curl: 'curl',
   nsenter: 'util-linux',
   journalctl: 'systemd',
+  pebble: 'pebble',
+  'pebble-challtestsrv': 'pebble',
 };
 
 /** What is missing, one paragraph each; nothing when the box can run. */

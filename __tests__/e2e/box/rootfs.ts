@@ -116,10 +116,16 @@ export async function createDisk(
   name: string,
   lower: string,
   files: Readonly<Record<string, string>>,
+  sizeMiB?: number,
 ): Promise<string> {
-  const [root, upper, work] = ['root', 'upper', 'work'].map((part) =>
-    folder.folder('guests', name, part),
-  ) as [string, string, string];
+  if (sizeMiB !== undefined) {
+    const disk = diskOf(folder, name);
+    await run(['mount', '-t', 'tmpfs', '-o', `size=${sizeMiB}m,mode=755`, 'tmpfs', disk]);
+    folder.undo.add({ kind: 'command', argv: ['umount', '--lazy', disk] });
+  }
+  const root = folder.folder('guests', name, 'root');
+  const upper = folder.folder('guests', name, 'disk', 'upper');
+  const work = folder.folder('guests', name, 'disk', 'work');
   await run([
     'mount',
     '-t',
@@ -135,6 +141,16 @@ export async function createDisk(
     writeFileSync(join(root, path), content);
   }
   return root;
+}
+
+/** Makes a disk larger that has a size, as a volume is made larger. */
+export async function growDisk(folder: RunFolder, name: string, sizeMiB: number): Promise<void> {
+  await run(['mount', '-o', `remount,size=${sizeMiB}m`, diskOf(folder, name)]);
+}
+
+/** Where a guest's own part of its disk is. */
+function diskOf(folder: RunFolder, name: string): string {
+  return folder.folder('guests', name, 'disk');
 }
 
 export function suiteOf(os: GuestOs): string {

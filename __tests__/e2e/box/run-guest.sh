@@ -14,7 +14,7 @@ while :; do
   nsenter --net="/run/netns/$namespace" systemd-nspawn --quiet --directory="$root" --machine="$name" \
     --register=no --keep-unit --network-namespace-path="/run/netns/$namespace" \
     --capability=CAP_NET_ADMIN,CAP_NET_RAW --resolv-conf=off --timezone=off --link-journal=no \
-    --kill-signal=SIGRTMIN+3 --console=pipe --system-call-filter='bpf @keyring' \
+    --kill-signal=SIGRTMIN+3 --console=read-only --system-call-filter='bpf @keyring' \
     --setenv=CGROUP_MODE="$mode" --setenv=FORCE_LEGACY_CGROUPS="$force_legacy" \
     --bind-ro="$meminfo:/run/host/meminfo" \
     --bind-ro="$here/first-process.sh:/run/host/first-process" /run/host/first-process

@@ -27,6 +27,8 @@ export interface BootReport {
   log?: string;
   steps: { name: string; seconds: number }[];
   tlsFingerprintSha256?: string;
+  /** When it was written, ISO 8601. */
+  time: string;
 }
 
 function clientOptions(account: Account) {
@@ -41,8 +43,13 @@ function clientOptions(account: Account) {
   };
 }
 
+/** One for each account: reports are asked for some times a second. */
+const clients = new WeakMap<Account, S3Client>();
+
 export function s3(account: Account): S3Client {
-  return new S3Client(clientOptions(account));
+  const client = clients.get(account) ?? new S3Client(clientOptions(account));
+  clients.set(account, client);
+  return client;
 }
 
 export function secretsManager(account: Account): SecretsManagerClient {

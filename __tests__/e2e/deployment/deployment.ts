@@ -16,6 +16,8 @@ const DEPLOY_TIMEOUT_MS = 600_000;
 /** What `cdktf deploy` printed, line by line, with the moment each line came. */
 export interface Transcript {
   status: number;
+  /** Milliseconds since the epoch. */
+  endedAt: number;
   lines: { atMs: number; text: string }[];
 }
 
@@ -124,7 +126,7 @@ export class Deployment {
       child.once('error', reject);
       child.once('close', (code) => {
         clearTimeout(timer);
-        resolvePromise({ status: code ?? 1, lines });
+        resolvePromise({ status: code ?? 1, endedAt: Date.now(), lines });
       });
     });
   }

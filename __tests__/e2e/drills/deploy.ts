@@ -6,58 +6,9 @@ import type { BotProps } from '../../../stacks/props';
 import type { Box } from '../box/box';
 import { Deployment, textOf, type Transcript } from '../deployment/deployment';
 import { switchesFor } from '../deployment/switches';
-import { deployAndBoot, destroy } from '../path';
 import { type DeployDrill, says } from './drill';
 
-/** A unit that has the port before the bootstrap comes. */
-const SQUATTER = `[Unit]
-Description=Something else that listens on port 18789
-[Service]
-ExecStart=/usr/bin/python3 -m http.server 18789
-`;
-const WANTS_SQUATTER = '[Unit]\nWants=squatter.service\n';
-
 export const deployDrills: DeployDrill[] = [
-  {
-    kind: 'deploy',
-    name: 'port',
-    about: 'port 18789 is taken on the machine; the whole `cdktf deploy` fails and says so',
-    run: async (report, box) => {
-      const before = await box.account.inventory();
-      const addresses = box.reserveAddresses();
-      const deployment = new Deployment(
-        box,
-        'drill-port',
-        switchesFor(box.network.addresses, 'port'),
-        addresses.ip,
-      );
-      await report.check(
-        'a taken port fails the deploy within a minute, with step, cause and the end of the log',
-        async () => {
-          const [transcript, booted] = await deployAndBoot(box, deployment, report, {
-            name: 'drill-port',
-            addresses,
-            files: {
-              '/etc/systemd/system/squatter.service': SQUATTER,
-              '/etc/systemd/system/multi-user.target.d/squatter.conf': WANTS_SQUATTER,
-            },
-          });
-          if (booted instanceof Error) throw booted;
-          const { boot, readyAt, guest } = booted;
-          const delay = (Date.now() - readyAt) / 1000;
-          await guest.powerOff();
-          assert.equal(boot.status, 'failed');
-          assert.notEqual(transcript.status, 0, 'cdktf deploy succeeded');
-          const text = textOf(transcript);
-          says(text, /step services/, /port 18789 is taken by python3/, /externalPort/);
-          says(text, /step configure done/); // a line of the log that only its end carries
-          assert.ok(delay < 60, `it took ${delay} s from the bootstrap's failure to the end of the deploy`);
-          return `${delay.toFixed(1)} s after the bootstrap failed`;
-        },
-      );
-      await destroy(report, deployment, before);
-    },
-  },
   {
     kind: 'deploy',
     name: 'terraform',

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Box } from '../box/box';
 import type { Subject } from '../checks/subject';
+import type { Deployment } from '../deployment/deployment';
 import type { Report } from '../report';
 
 interface DrillBase {
@@ -10,19 +11,48 @@ interface DrillBase {
   about: string;
 }
 
-/** Uses what a working deployment has left in the account; boots a machine of its own. */
+/** Uses a working deployment. */
 export interface MachineDrill extends DrillBase {
   kind: 'machine';
+  /** Boots a machine of its own, so that others can run beside it. @default false: on the one that was deployed */
+  own?: boolean;
   run(report: Report, subject: Subject): Promise<void>;
 }
 
-/** Runs cdktf in a folder of its own. */
+/** Makes a deployment of its own, beside the one that others use. */
+export interface DeploymentDrill extends DrillBase {
+  kind: 'deployment';
+  run(report: Report, box: Box): Promise<OwnDeployment>;
+}
+
+/** What is to be taken down after a drill. */
+export interface OwnDeployment {
+  deployment: Deployment;
+  /** Ends the machine. */
+  end(): Promise<void>;
+  /** Once `cdktf destroy` has been. */
+  destroyed(): Promise<void>;
+}
+
+/** A deploy that fails before it makes anything, in a folder of its own. */
 export interface DeployDrill extends DrillBase {
   kind: 'deploy';
   run(report: Report, box: Box): Promise<void>;
 }
 
-export type Drill = MachineDrill | DeployDrill;
+export type Drill = MachineDrill | DeploymentDrill | DeployDrill;
+
+/** Checks that build on each other: after one that fails, the others are not tried and fail at once. */
+export function checksInOrder(
+  report: Report,
+  drill: string,
+): (name: string, body: () => unknown) => Promise<void> {
+  let isGood = true;
+  return async (name, body) => {
+    if (isGood) isGood = await report.check(`${drill}: ${name}`, body);
+    else report.fail(`${drill}: ${name}`, 'not tried: the check before it failed');
+  };
+}
 
 /** Every pattern is in the text, or the error shows the text. */
 export function says(text: string, ...patterns: RegExp[]): void {

@@ -1,13 +1,19 @@
 import { deployDrills } from './deploy';
 import type { Drill } from './drill';
-import { machineDrills } from './machine';
+import { faultDrill } from './faults';
 import { operatingDrills } from './operating';
+import { outageDrills } from './outages';
+import { powerDrill } from './power';
 import { replacementDrill } from './replacement';
+import { topologyDrill } from './topology';
 
-/** All drills, in the order in which they run. */
+/** All drills. */
 export const DRILLS: readonly Drill[] = [
   replacementDrill,
   ...operatingDrills,
-  ...machineDrills,
+  powerDrill,
+  faultDrill,
+  ...outageDrills,
+  topologyDrill,
   ...deployDrills,
 ];

@@ -1,0 +1,115 @@
+/**
+ * One machine and its bad day: each cause is made, looked at where a person would look, and put right, until the machine
+ * comes up. Packages are installed once and nothing boots twice, so that a cause costs seconds.
+ */
+import assert from 'node:assert/strict';
+import { checksInOrder, type MachineDrill, says } from './drill';
+import { DrillMachine, passesOn } from './drill-machine';
+
+/** Room for the package lists, the packages and the compressed bundle, not for what is in it. */
+const TOO_SMALL_MIB = 250;
+const DEPLOYED_MEMORY_MIB = 4096;
+
+const REFUSED = /is not what was deployed: expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}/;
+const CONFIG = '/usr/local/lib/bot/config.yaml';
+
+export const faultDrill: MachineDrill = {
+  kind: 'machine',
+  name: 'faults',
+  about: 'disk full, bundle, model, role, clock, secret, memory: one after the other',
+  own: true,
+  run: async (report, subject) => {
+    const secret =
+      /arn:aws:secretsmanager:[\w:-]+/.exec(
+        Buffer.from(subject.instance.userData, 'base64').toString(),
+      )?.[0] ?? '';
+    const otherSecret = secret.replace(/.{6}$/, 'AbCdEf');
+    const machine = await DrillMachine.boot(subject, 'faults', {
+      diskMiB: TOO_SMALL_MIB,
+      replace: [secret, otherSecret],
+      // Fetched beside the bundle, the model would be there before its turn comes.
+      fault: { damaged: /^models\// },
+    });
+    const { front, guest } = machine;
+    const check = checksInOrder(report, 'faults');
+    const gate = machine.gate();
+
+    await check('a full disk is named, with the remedy, by the machine and by the gate', async () => {
+      const full = await machine.failure(
+        // apt runs beside the downloads: either may find it full first.
+        /^(packages|bundle)$/,
+        /^the disk is full \(250M\): .*(No space left|enough free space).*; raise diskGiB and run cdktf deploy, then reboot/,
+      );
+      const failedAt = Date.now();
+      const verdict = await gate;
+      passesOn(verdict, full);
+      assert.ok(verdict.endedAt - failedAt < 10_000, `the gate took ${verdict.endedAt - failedAt} ms more`);
+      return full.message;
+    });
+    await guest.growDisk(4096);
+
+    await check('a bundle whose hash does not match is refused', async () => {
+      front.fault = { damaged: /^(bundles|models)\// };
+      await machine.tryAgain();
+      return (await machine.failure('bundle', REFUSED, /\.tar\.gz/, /cdktf deploy/)).message;
+    });
+    await check('a model damaged in S3 is refused', async () => {
+      front.fault = { damaged: /^models\// };
+      await machine.tryAgain();
+      return (await machine.failure('model', REFUSED, /\.gguf/)).message;
+    });
+    await check('a 403 of S3 names the role, and the object', async () => {
+      front.fault = { denied: /^models\// };
+      await machine.tryAgain();
+      return (await machine.failure('model', /403.*AccessDenied/, /models\//, /role may not read it/))
+        .message;
+    });
+    await check('a wrong clock is named, with the remedy, by a report that S3 takes', async () => {
+      front.fault = { clockAheadMinutes: 200 };
+      await machine.tryAgain();
+      const wrong = await machine.failure(
+        'model',
+        /RequestTimeTooSkewed/,
+        /this machine's clock is 200 minutes behind S3's/,
+        /169\.254\.169\.123/,
+      );
+      const ahead = (Date.parse(wrong.time) - Date.now()) / 60_000;
+      assert.ok(ahead > 195 && ahead < 205, `the report was written at ${wrong.time}`);
+      return wrong.message;
+    });
+    await check('an unreadable secret stops the start and is named', async () => {
+      front.fault = {};
+      await machine.tryAgain();
+      const unreadable = await machine.failure(
+        'services',
+        /bot\.service did not start/,
+        new RegExp(otherSecret),
+        /denied|not authorized|not allowed/i,
+      );
+      return unreadable.message;
+    });
+    await check('a secret that is being deleted is named, with the remedy', async () => {
+      await guest.exec(['sed', '-i', `s/${otherSecret}/${secret}/`, CONFIG]);
+      front.fault = { secretIsGone: true };
+      await machine.tryAgain();
+      return (await machine.failure('services', /marked for deletion/, /restore it/)).message;
+    });
+    await check('too little memory for the model is said with the figures', async () => {
+      front.fault = {};
+      guest.setMemory(600);
+      await machine.tryAgain();
+      return (await machine.failure('services', /bot\.service did not start/, /memory/i, /\d+ MiB are free/))
+        .message;
+    });
+    await check('with every cause gone it comes up, and the gate of a second deploy sees it', async () => {
+      guest.setMemory(DEPLOYED_MEMORY_MIB);
+      await machine.tryAgain();
+      const ready = await machine.comesUp();
+      const verdict = await machine.gate();
+      assert.equal(verdict.status, 0, verdict.output);
+      says(verdict.output, /is ready after/);
+      return ready.message;
+    });
+    await machine.end();
+  },
+};
