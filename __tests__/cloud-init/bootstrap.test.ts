@@ -114,6 +114,7 @@ describe('the cause of a failure', () => {
   test('is the full disk, in the words of tar, of apt, or of nobody', () => {
     const full = /^the disk is full \(\S+[MGT]\): .*; raise diskGiB and run cdktf deploy, then reboot/;
     expect(named('tar: bin/node: Cannot write: No space left on device; x')).toMatch(full);
+    expect(named('tar: bin/node: Wrote only 2560 of 10240 bytes')).toMatch(full);
     expect(named("apt could not install: E: You don't have enough free space in /var; check that")).toMatch(
       full,
     );

@@ -89,8 +89,8 @@ name_the_cause() {
   fi
 }
 
-# In the words of the C library, and of apt.
-is_of_full_disk() { [[ $1 == *'No space left'* || $1 == *'enough free space'* ]]; }
+# In the words of the C library, of tar, and of apt.
+is_of_full_disk() { [[ $1 == *'No space left'* || $1 == *'Wrote only'* || $1 == *'enough free space'* ]]; }
 
 # The way into a machine without SSH. Once apt is free, and in the background: no step waits for it.
 start_session_agent() {
@@ -137,7 +137,7 @@ start_download() {
 
 await_download() {
   # tar says what it lacks first, and last that it has failed.
-  wait "$(cat "$STATE/$1.pid")" || fail "$(grep -am 1 'No space left' "$STATE/$1.error" || tail -n 1 "$STATE/$1.error")"
+  wait "$(cat "$STATE/$1.pid")" || fail "$(grep -aEm 1 'No space left|Wrote only' "$STATE/$1.error" || tail -n 1 "$STATE/$1.error")"
 }
 
 # --- the steps, in order --------------------------------------------------------------------------------------------

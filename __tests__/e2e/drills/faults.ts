@@ -38,7 +38,7 @@ export const faultDrill: MachineDrill = {
       const full = await machine.failure(
         // apt runs beside the downloads: either may find it full first.
         /^(packages|bundle)$/,
-        /^the disk is full \(250M\): .*(No space left|enough free space).*; raise diskGiB and run cdktf deploy, then reboot/,
+        /^the disk is full \(250M\): .*(No space left|Wrote only|enough free space).*; raise diskGiB and run cdktf deploy, then reboot/,
       );
       const failedAt = Date.now();
       const verdict = await gate;
