@@ -9,6 +9,8 @@ import { DrillMachine, passesOn } from './drill-machine';
 /** Room for the package lists, the packages and the compressed bundle, not for what is in it. */
 const TOO_SMALL_MIB = 250;
 const DEPLOYED_MEMORY_MIB = 4096;
+/** Too little for what stacks/props.ts sets, even with what the runtime may lower by itself. */
+const SCARCE_MEMORY_MIB = 400;
 
 const REFUSED = /is not what was deployed: expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}/;
 const CONFIG = '/usr/local/lib/bot/config.yaml';
@@ -96,7 +98,7 @@ export const faultDrill: MachineDrill = {
     });
     await check('too little memory for the model is said with the figures', async () => {
       front.fault = {};
-      guest.setMemory(600);
+      guest.setMemory(SCARCE_MEMORY_MIB);
       await machine.tryAgain();
       return (await machine.failure('services', /bot\.service did not start/, /memory/i, /\d+ MiB are free/))
         .message;
