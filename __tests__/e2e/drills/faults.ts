@@ -14,6 +14,8 @@ const SCARCE_MEMORY_MIB = 400;
 
 const REFUSED = /is not what was deployed: expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}/;
 const CONFIG = '/usr/local/lib/bot/config.yaml';
+const ENVIRONMENT = '/usr/local/lib/bot/bootstrap.env';
+const BOOTSTRAP = '/usr/local/lib/bot/bootstrap.sh';
 
 export const faultDrill: MachineDrill = {
   kind: 'machine',
@@ -111,6 +113,14 @@ export const faultDrill: MachineDrill = {
       assert.equal(verdict.status, 0, verdict.output);
       says(verdict.output, /is ready after/);
       return ready.message;
+    });
+    await check('a disk restored to a deployment without monitoring forgets the agent', async () => {
+      const unit = 'bot-monitoring-agent.service';
+      const look = `systemctl is-enabled ${unit} 2>&1; ls /etc/systemd/system/${unit} 2>&1`;
+      says((await guest.shell(`${look}; true`)).stdout, /^enabled$/m);
+      await guest.exec(['sed', '-i', 's/^MONITORED=yes$/MONITORED=/', ENVIRONMENT]);
+      await guest.exec(['systemd-run', '--quiet', '--wait', '--pipe', BOOTSTRAP], { timeoutMs: 120_000 });
+      says((await guest.shell(`${look}; true`)).stdout, /No such file or directory$/m, /cannot access/);
     });
     await machine.end();
   },
