@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { CERTIFICATE_WARN_DAYS } from '../../runtime/src/certificate-watch';
-import { NAMESPACE } from '../../runtime/src/cloudwatch-metrics';
+import { CERTIFICATE_WARN_DAYS } from '../../runtime/src/server/certificate-watch';
+import { NAMESPACE } from '../../runtime/src/metrics/cloudwatch';
 import { MONITORING, ROTATION_ALARMS } from '../../stacks/cost';
 import { METRIC_NAMESPACE } from '../../stacks/constructs/monitoring/names';
 import { type Attributes, synthesise } from './synthesised';
@@ -82,7 +82,7 @@ describe('the alarms', () => {
 
   it('looks at metrics that somebody publishes, with their dimension', () => {
     expect(METRIC_NAMESPACE).toBe(NAMESPACE);
-    const runtime = readFileSync(join(__dirname, '../../runtime/src/cloudwatch-metrics.ts'), 'utf8');
+    const runtime = readFileSync(join(__dirname, '../../runtime/src/metrics/cloudwatch.ts'), 'utf8');
     const published = [...(/const UNITS = \{([^}]+)\}/.exec(runtime)?.[1]?.matchAll(/(\w+):/g) ?? [])].map(
       ([, name]) => name,
     );

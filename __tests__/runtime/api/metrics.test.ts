@@ -1,6 +1,6 @@
 import { get } from 'node:http';
 
-import type { RequestFigures } from '../../../runtime/src/cloudwatch-metrics';
+import type { RequestFigures } from '../../../runtime/src/metrics/cloudwatch';
 import { ScriptedEngine } from '../support/scripted-engine';
 import { startTestService, stopTestServices, until } from '../support/test-service';
 

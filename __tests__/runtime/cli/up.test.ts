@@ -12,7 +12,7 @@ import {
   saysConsolePortTaken,
 } from '../../../runtime/src/cli/up/ports';
 import { createRunFolder } from '../../../runtime/src/cli/up/run-folder';
-import { listen } from '../../../runtime/src/server-listen';
+import { listen } from '../../../runtime/src/server/listen';
 import { temporaryFolder } from '../../support/temporary-folder';
 
 describe('the ports of bot up', () => {

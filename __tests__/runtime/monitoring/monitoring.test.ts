@@ -6,7 +6,7 @@ import { load } from 'js-yaml';
 
 import { API_ERRORS } from '../../../runtime/src/errors/catalog';
 import { modelsOf } from '../../../runtime/src/config/models';
-import { createMetrics } from '../../../runtime/src/metrics';
+import { createMetrics } from '../../../runtime/src/metrics/metrics';
 import { ServedModels } from '../../../runtime/src/serving/served-models';
 import { run, testWith } from '../../cloud-init/support/tools';
 import { temporaryFolder } from '../../support/temporary-folder';

@@ -51,7 +51,10 @@ describe('the access policy', () => {
     writeFileSync(file(), WORDS);
     const policy = await open();
     expect((await policy.input.screen('Ada is bad')).blockedBy).toBe('bad');
-    expect(await policy.output.screen('Ada is bad')).toMatchObject({ text: '*** is bad', blockedBy: undefined });
+    expect(await policy.output.screen('Ada is bad')).toMatchObject({
+      text: '*** is bad',
+      blockedBy: undefined,
+    });
   });
 
   test('is taken over within a second when its file changes; the line tells no word', async () => {

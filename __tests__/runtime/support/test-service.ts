@@ -2,13 +2,13 @@
 import { ApiKeys } from '../../../runtime/src/access/api-keys';
 import { TokenRegister, type TokenRegisterOptions } from '../../../runtime/src/access/token-register';
 import { openCaches, type ResponseCaches } from '../../../runtime/src/cache/open';
-import type { RequestFigures } from '../../../runtime/src/cloudwatch-metrics';
+import type { RequestFigures } from '../../../runtime/src/metrics/cloudwatch';
 import { modelsOf } from '../../../runtime/src/config/models';
 import { configSchema, type BotConfig } from '../../../runtime/src/config/schema';
 import { createLogger, type Logger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
 import { PolicyStore } from '../../../runtime/src/policy/store';
-import { startServer, type RunningServer } from '../../../runtime/src/server';
+import { startServer, type RunningServer } from '../../../runtime/src/server/server';
 import type { ModelSwitch } from '../../../runtime/src/serving/model-switch';
 import { ServedModels } from '../../../runtime/src/serving/served-models';
 import { ScriptedEngine } from './scripted-engine';

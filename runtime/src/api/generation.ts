@@ -7,7 +7,7 @@ import {
   type Usage,
 } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
-import type { Metrics } from '../metrics.js';
+import type { Metrics } from '../metrics/metrics.js';
 import type { StopReason, Ticket } from './admission.js';
 import type { RequestContext } from './request-context.js';
 

@@ -4,9 +4,9 @@ import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 
 import type { Identity } from '../access/identity.js';
-import type { RequestFigures } from '../cloudwatch-metrics.js';
+import type { RequestFigures } from '../metrics/cloudwatch.js';
 import type { LogLevel, Logger } from '../log/logger.js';
-import type { Metrics } from '../metrics.js';
+import type { Metrics } from '../metrics/metrics.js';
 
 /** What is learnt about a request on its way; ends in the log line. */
 export interface RequestContext {

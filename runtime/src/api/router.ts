@@ -7,7 +7,7 @@ import type { BotConfig } from '../config/schema.js';
 import { ENGINE_RETRY_SECONDS } from '../errors/from-engine.js';
 import type { Logger } from '../log/logger.js';
 import type { LogRing } from '../log/sinks.js';
-import type { Metrics } from '../metrics.js';
+import type { Metrics } from '../metrics/metrics.js';
 import type { PolicyStore } from '../policy/store.js';
 import type { ModelSwitch } from '../serving/model-switch.js';
 import type { ServedModels } from '../serving/served-models.js';

@@ -7,7 +7,7 @@ import type { Response } from 'express';
 import type { Identity } from '../access/identity.js';
 import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
 import type { Logger } from '../log/logger.js';
-import type { Metrics } from '../metrics.js';
+import type { Metrics } from '../metrics/metrics.js';
 import type { PolicyStore } from '../policy/store.js';
 import type { ServedModel } from '../serving/served-models.js';
 import type { Ticket } from './admission.js';

@@ -4,7 +4,7 @@ import { keySource } from '../access/key-source.js';
 import { modelsOf } from '../config/models.js';
 import type { BotConfig } from '../config/schema.js';
 import { mebibytes } from '../engine/memory.js';
-import { portOwner } from '../server-port-owner.js';
+import { portOwner } from '../server/port-owner.js';
 import type { Examined, Finding } from './finding.js';
 import { isThere } from './backup.js';
 import { serviceEnvironment } from './installation.js';

@@ -14,7 +14,7 @@ export function registerServe(program: Command): void {
     .action(async (options: { config?: string }) => {
       const file = configFile(options.config, process.env);
       const config = loadConfig(file, process.env);
-      const { runService } = await import('../../server-run.js');
+      const { runService } = await import('../../server/run.js');
       process.exitCode = await runService({
         config,
         configFile: file,

@@ -1,7 +1,7 @@
 /** Which ports `bot up` can have on this machine. */
 import { createServer } from 'node:net';
 
-import { portOwner } from '../../server-port-owner.js';
+import { portOwner } from '../../server/port-owner.js';
 
 /** Where the service listens on an instance, too, behind nginx. */
 export const DEFAULT_PORT = 8000;

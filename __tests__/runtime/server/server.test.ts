@@ -2,10 +2,10 @@ import { createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { listen } from '../../runtime/src/server-listen';
-import { portOwner } from '../../runtime/src/server-port-owner';
-import { neverEnds, says, ScriptedEngine } from './support/scripted-engine';
-import { eventsOf, startTestService, stopTestServices, until } from './support/test-service';
+import { listen } from '../../../runtime/src/server/listen';
+import { portOwner } from '../../../runtime/src/server/port-owner';
+import { neverEnds, says, ScriptedEngine } from '../support/scripted-engine';
+import { eventsOf, startTestService, stopTestServices, until } from '../support/test-service';
 
 stopTestServices();
 

@@ -1,18 +1,18 @@
 /** The HTTP service around its models: opens the ports, says whether it is ready, drains. */
-import { ApiKeys } from './access/api-keys.js';
-import { bearerAuth } from './access/bearer-auth.js';
-import { FailedLogins } from './access/failed-logins.js';
-import type { TokenRegister } from './access/token-register.js';
-import { createApiApp, createConsoleApp } from './api/apps.js';
-import type { ApiParts } from './api/router.js';
-import type { BotConfig } from './config/schema.js';
-import type { Logger } from './log/logger.js';
-import type { LogRing } from './log/sinks.js';
-import { createMetrics, type Metrics } from './metrics.js';
-import type { PolicyStore } from './policy/store.js';
-import { listen, type Listener } from './server-listen.js';
-import type { ModelSwitch } from './serving/model-switch.js';
-import type { ServedModels } from './serving/served-models.js';
+import { ApiKeys } from '../access/api-keys.js';
+import { bearerAuth } from '../access/bearer-auth.js';
+import { FailedLogins } from '../access/failed-logins.js';
+import type { TokenRegister } from '../access/token-register.js';
+import { createApiApp, createConsoleApp } from '../api/apps.js';
+import type { ApiParts } from '../api/router.js';
+import type { BotConfig } from '../config/schema.js';
+import type { Logger } from '../log/logger.js';
+import type { LogRing } from '../log/sinks.js';
+import { createMetrics, type Metrics } from '../metrics/metrics.js';
+import type { PolicyStore } from '../policy/store.js';
+import { listen, type Listener } from './listen.js';
+import type { ModelSwitch } from '../serving/model-switch.js';
+import type { ServedModels } from '../serving/served-models.js';
 
 export interface ServerOptions {
   readonly config: BotConfig;

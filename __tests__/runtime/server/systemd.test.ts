@@ -2,9 +2,9 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { connectServiceManager, watchdogInterval } from '../../runtime/src/systemd';
-import { temporaryFolder } from '../support/temporary-folder';
-import { until } from './support/test-service';
+import { connectServiceManager, watchdogInterval } from '../../../runtime/src/server/systemd';
+import { temporaryFolder } from '../../support/temporary-folder';
+import { until } from '../support/test-service';
 
 const folder = temporaryFolder();
 let problems: string[];

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer, type Server } from 'node:tls';
 
-import { CertificateWatch } from '../../runtime/src/certificate-watch';
-import { temporaryFolder } from '../support/temporary-folder';
+import { CertificateWatch } from '../../../runtime/src/server/certificate-watch';
+import { temporaryFolder } from '../../support/temporary-folder';
 
 const DAY_MS = 86_400_000;
 

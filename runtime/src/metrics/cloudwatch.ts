@@ -3,7 +3,7 @@
  * CloudWatch Logs gets metrics without a request of its own. Single values and not sums, because percentiles need them.
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
-import type { LogSink } from './log/logger.js';
+import type { LogSink } from '../log/logger.js';
 
 export const NAMESPACE = 'Botstack';
 

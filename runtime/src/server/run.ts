@@ -1,30 +1,30 @@
 /** The life of `bot serve`: start in the order in which things can go wrong, run, drain, end. */
 import { join } from 'node:path';
 
-import { ApiKeys } from './access/api-keys.js';
-import { keySource } from './access/key-source.js';
-import { REGISTER_FILE, TokenRegister } from './access/token-register.js';
+import { ApiKeys } from '../access/api-keys.js';
+import { keySource } from '../access/key-source.js';
+import { REGISTER_FILE, TokenRegister } from '../access/token-register.js';
 import { CertificateWatch } from './certificate-watch.js';
-import { CloudWatchMetrics, type RequestFigures } from './cloudwatch-metrics.js';
-import type { Environment } from './config/environment.js';
-import { openCaches } from './cache/open.js';
-import { checkPaths, ConfigError, stateDirectory } from './config/load.js';
-import { modelsOf } from './config/models.js';
-import type { BotConfig } from './config/schema.js';
-import type { EngineStatus } from './engine/engine.js';
-import { createLogger, type Logger } from './log/logger.js';
-import { PolicyError } from './policy/read.js';
-import { POLICY_FILE, PolicyStore } from './policy/store.js';
-import { createLogRing, openFileSink, stdoutSink, type FileSink } from './log/sinks.js';
-import { openCopy } from './state-copy/open.js';
+import { CloudWatchMetrics, type RequestFigures } from '../metrics/cloudwatch.js';
+import type { Environment } from '../config/environment.js';
+import { openCaches } from '../cache/open.js';
+import { checkPaths, ConfigError, stateDirectory } from '../config/load.js';
+import { modelsOf } from '../config/models.js';
+import type { BotConfig } from '../config/schema.js';
+import type { EngineStatus } from '../engine/engine.js';
+import { createLogger, type Logger } from '../log/logger.js';
+import { PolicyError } from '../policy/read.js';
+import { POLICY_FILE, PolicyStore } from '../policy/store.js';
+import { createLogRing, openFileSink, stdoutSink, type FileSink } from '../log/sinks.js';
+import { openCopy } from '../state-copy/open.js';
 import { startServer, type RunningServer } from './server.js';
-import { onEndOrders, type EndOrder } from './server-signals.js';
-import { availableMemory } from './engine/memory.js';
-import { SwitchableEngine } from './engine/switchable-engine.js';
-import { engineFactory, type EngineFactory } from './serving/engine-factory.js';
-import { ModelSwitch } from './serving/model-switch.js';
-import { ServedModels } from './serving/served-models.js';
-import { startModels } from './serving/start-models.js';
+import { onEndOrders, type EndOrder } from './signals.js';
+import { availableMemory } from '../engine/memory.js';
+import { SwitchableEngine } from '../engine/switchable-engine.js';
+import { engineFactory, type EngineFactory } from '../serving/engine-factory.js';
+import { ModelSwitch } from '../serving/model-switch.js';
+import { ServedModels } from '../serving/served-models.js';
+import { startModels } from '../serving/start-models.js';
 import { connectServiceManager, type ServiceManager } from './systemd.js';
 
 /** How long running answers may take to end once the service is told to stop. */

@@ -1,5 +1,5 @@
-import { CloudWatchMetrics, type RequestFigures } from '../../runtime/src/cloudwatch-metrics';
-import { createLogRing } from '../../runtime/src/log/sinks';
+import { CloudWatchMetrics, type RequestFigures } from '../../../runtime/src/metrics/cloudwatch';
+import { createLogRing } from '../../../runtime/src/log/sinks';
 
 interface Line {
   readonly _aws: {
@@ -38,16 +38,16 @@ const ANSWER: RequestFigures = {
 describe('CloudWatchMetrics', () => {
   it('says how long the certificate is valid once that is known', () => {
     const ring = createLogRing();
-    let daysLeft: number | undefined;
+    const certificate: { daysLeft?: number } = {};
     const sink = { write: ring.write.bind(ring), close: () => undefined };
     const metrics = new CloudWatchMetrics({
       deployment: 'team',
       sink,
       isReady: () => true,
-      certificateDaysLeft: () => daysLeft,
+      certificateDaysLeft: () => certificate.daysLeft,
     });
     metrics.flush();
-    daysLeft = 12;
+    certificate.daysLeft = 12;
     metrics.close();
     const [before, after] = ring.lines().map((line) => JSON.parse(line) as Line);
     expect(before).not.toHaveProperty('CertificateDaysLeft');

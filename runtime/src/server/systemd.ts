@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 
-import type { Environment } from './config/environment.js';
+import type { Environment } from '../config/environment.js';
 
 export interface ServiceManager {
   /** READY=1, once the model has answered. */

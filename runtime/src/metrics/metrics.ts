@@ -1,11 +1,11 @@
 /** What Prometheus reads at /metrics. Names and meaning follow vLLM's, so that dashboards carry over. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-import type { RequestFigures } from './cloudwatch-metrics.js';
-import type { EngineStatus } from './engine/engine.js';
-import { registerHostMetrics } from './host-metrics.js';
-import { registerPromptCacheMetrics } from './prompt-cache-metrics.js';
-import type { ServedModels } from './serving/served-models.js';
+import type { RequestFigures } from './cloudwatch.js';
+import type { EngineStatus } from '../engine/engine.js';
+import { registerHostMetrics } from './host.js';
+import { registerPromptCacheMetrics } from './prompt-cache.js';
+import type { ServedModels } from '../serving/served-models.js';
 
 const PREFIX = 'botstack_';
 

@@ -2,7 +2,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { portOwner } from './server-port-owner.js';
+import { portOwner } from './port-owner.js';
 
 /** Only this machine: nginx and tunnels stand in front. */
 const HOST = '127.0.0.1';

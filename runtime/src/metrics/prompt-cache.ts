@@ -1,7 +1,7 @@
 /** What the engines' prompt caches hold, and how often they helped, at /metrics. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-import type { Engine, PromptCacheFigures } from './engine/engine.js';
+import type { Engine, PromptCacheFigures } from '../engine/engine.js';
 
 type Source = () => Iterable<Pick<Engine, 'model' | 'status'>>;
 

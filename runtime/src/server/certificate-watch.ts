@@ -1,7 +1,7 @@
 /** How long the endpoint's certificate is still valid: the one that clients are shown, whoever put it there. */
 import { connect } from 'node:tls';
 
-import type { LogLevel } from './log/logger.js';
+import type { LogLevel } from '../log/logger.js';
 
 const DAY_MS = 86_400_000;
 /** A certificate is renewed 30 days before its end, so below this half of the tries have failed. */
