@@ -28,7 +28,7 @@ export function isIpv6Cidr(text: string, bounds: { readonly min: number; readonl
   if (address === undefined || length === undefined || rest.length > 0) {
     return false;
   }
-  if (!isIPv6(address) || address.includes('%') || !/^\d{1,3}$/.test(length)) {
+  if (!isIPv6(address) || address.includes('%') || !/^\d{1,3}$/.test(length) || isMappedIpv4(address)) {
     return false;
   }
   const prefix = Number(length);
@@ -38,10 +38,26 @@ export function isIpv6Cidr(text: string, bounds: { readonly min: number; readonl
   return toBigInt(address) % 2n ** BigInt(128 - prefix) === 0n;
 }
 
+/** A URL writes it in short and in hexadecimal groups alone, whatever form it had. */
+function shortIpv6(address: string): string {
+  return new URL(`http://[${address}]/`).hostname.slice(1, -1);
+}
+
+/** An IPv4 address in the writing of IPv6: no packet has it, and AWS refuses it. */
+function isMappedIpv4(address: string): boolean {
+  return shortIpv6(address).startsWith('::ffff:');
+}
+
+/** The range as AWS writes it, to which two writings of the same one are a repetition. */
+export function canonicalCidr(cidr: string): string {
+  const [address = '', prefix] = cidr.split('/');
+  return `${isIpv6(address) ? shortIpv6(address) : address}/${Number(prefix)}`;
+}
+
 function toBigInt(address: string): bigint {
-  // A URL writes it in hexadecimal groups alone, whatever form it had.
-  const groups = new URL(`http://[${address}]/`).hostname.slice(1, -1);
-  const [head = '', tail] = groups.split('::').map((part) => part.split(':').filter((group) => group !== ''));
+  const [head = '', tail] = shortIpv6(address)
+    .split('::')
+    .map((part) => part.split(':').filter((group) => group !== ''));
   const [before, after] = [[...head], [...(tail ?? [])]];
   const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0');
   return [...before, ...zeros, ...after].reduce((sum, group) => sum * 65_536n + BigInt(`0x${group}`), 0n);

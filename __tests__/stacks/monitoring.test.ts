@@ -97,6 +97,11 @@ describe('the alarms', () => {
     }
   });
 
+  it('tells addresses apart that differ in a sign alone', () => {
+    const alike = synthesise({ alarmEmails: ['a.b@example.com', 'a-b@example.com'] });
+    expect(alike.all('aws_sns_topic_subscription')).toHaveLength(2);
+  });
+
   it('mails to everybody named', () => {
     expect(
       stack.all('aws_sns_topic_subscription').map(({ protocol, endpoint }) => [protocol, endpoint]),

@@ -86,6 +86,14 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
     "alarmEmails[1] should be an e-mail address such as ops@example.com, got 'a@b'",
   ],
   [
+    { alarmEmails: ['${x}@example.com'] },
+    "alarmEmails[0] should be an e-mail address such as ops@example.com, got '${x}@example.com'",
+  ],
+  [
+    { allowedCidrs: ['::ffff:203.0.113.7/128'] },
+    "allowedCidrs[0] should be a range such as 203.0.113.0/24 or 2001:db8::/32, or 'my-address', got '::ffff:203.0.113.7/128'",
+  ],
+  [
     { alarmEmails: 'ops@example.com' },
     "alarmEmails should be a list of e-mail addresses, got 'ops@example.com'",
   ],
@@ -287,6 +295,13 @@ describe('resolveProps', () => {
       allowedCidrs: ['203.0.113.0/24'],
       adminCidrs: ['203.0.113.0/24'],
     });
+  });
+
+  it('takes ranges as AWS writes them, so that two writings of one are not two rules, which AWS refuses', () => {
+    const { allowedCidrs } = resolveProps({
+      allowedCidrs: ['my-address', '2001:DB8::/48', '2001:db8:0:0::/48', '::/0', '11.0.0.0/08', '11.0.0.0/8'],
+    });
+    expect(allowedCidrs).toEqual(['my-address', '2001:db8::/48', '::/0', '11.0.0.0/8']);
   });
 
   it('takes the props that stacks/main.ts comes with', () => {

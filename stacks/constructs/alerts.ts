@@ -44,7 +44,7 @@ export class Alerts extends Construct {
       }),
     });
     for (const email of emails) {
-      new SnsTopicSubscription(this, `mail-${email.replace(/[^A-Za-z0-9]/g, '-')}`, {
+      new SnsTopicSubscription(this, `mail-${email}`, {
         topicArn: topic.arn,
         protocol: 'email',
         endpoint: email,

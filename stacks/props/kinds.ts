@@ -2,7 +2,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 
-import { isIpv4Cidr, isIpv6Cidr } from '../cidr';
+import { canonicalCidr, isIpv4Cidr, isIpv6Cidr } from '../cidr';
 
 /** How a value is shown in a message: as it would be written in main.ts, cut where it is long. */
 export function shown(value: unknown): string {
@@ -82,8 +82,12 @@ export function notAn(allowed: string): { error: (issue: z.core.$ZodRawIssue) =>
   };
 }
 
-/** Each range becomes a rule of its own, named by it. */
-export const withoutRepeats = (ranges: readonly string[]): string[] => [...new Set(ranges)];
+/** Each entry becomes a resource of its own, named by it. */
+export const withoutRepeats = (entries: readonly string[]): string[] => [...new Set(entries)];
+
+/** The same for ranges, which can be written in several ways. */
+export const distinctRanges = (ranges: readonly string[]): string[] =>
+  withoutRepeats(ranges.map((each) => (each.includes('/') ? canonicalCidr(each) : each)));
 
 /** `; did you mean x?` when one of the known names is near. */
 export function suggestion(given: string, known: readonly string[]): string {

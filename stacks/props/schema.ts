@@ -6,6 +6,7 @@ import { GPU_INSTANCE_TYPES, INSTANCE_TYPES, monthlyUsd } from '../catalogue';
 import { REGIONS } from '../regions';
 import { DEFAULT_MODEL, MY_ADDRESS } from './constants';
 import {
+  distinctRanges,
   ipv4Range,
   list,
   matching,
@@ -49,9 +50,9 @@ const adminRange = range(
 /** At most the 63 characters that a certificate's common name holds. */
 const DOMAIN = /^(?=.{4,63}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$/;
 
-/** Stands in a mail's header, so no blanks and no lists; whether it exists is told by the mail that AWS sends to it. */
+/** Stands in a mail's header, so no blanks and no lists, and in Terraform, so no braces; whether it exists is told by the mail that AWS sends to it. */
 const emailAddress = matching(
-  /^[^\s@,;<>"']+@[^\s@,;<>"']+\.[a-z]{2,}$/i,
+  /^[^\s@,;<>"'{}]+@[^\s@,;<>"'{}]+\.[a-z]{2,}$/i,
   'an e-mail address such as ops@example.com',
 );
 
@@ -84,10 +85,10 @@ export const schema = z.strictObject({
   ).default(0.7),
   allowedCidrs: list(allowedRange, 'a list of ranges')
     .min(1, `should name at least one range: nobody could reach the endpoint, got []`)
-    .transform(withoutRepeats)
+    .transform(distinctRanges)
     .default([MY_ADDRESS]),
   console: yesOrNo().default(false),
-  adminCidrs: list(adminRange, 'a list of ranges').transform(withoutRepeats).default([]),
+  adminCidrs: list(adminRange, 'a list of ranges').transform(distinctRanges).default([]),
   domain: matching(DOMAIN, 'a domain name in lower case such as chat.example.com').optional(),
   hostedZone: matching(
     new RegExp(`${DOMAIN.source}|^Z[A-Z0-9]{8,31}$`),
