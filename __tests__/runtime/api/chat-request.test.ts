@@ -276,7 +276,7 @@ describe('parseChatRequest refuses', () => {
       },
       'unsupported_parameter',
       'tools[0].function.parameters.properties.a.uniqueItems',
-      /uniqueItems` is not supported/,
+      /^`tools\[0\].*uniqueItems` is not supported by this service$/,
     ],
     [
       'a required tool without tools',

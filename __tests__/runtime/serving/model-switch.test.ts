@@ -100,6 +100,16 @@ describe('ModelSwitch', () => {
     );
   });
 
+  test('keeps a model that answers in text where the new one makes embeddings', async () => {
+    const embedder = new Local('c');
+    embedder.model = { ...embedder.model, makes: 'embeddings' };
+    const { order, served, running } = make(800 * MIB, () => embedder);
+    await expect(order()).rejects.toThrow('it makes embeddings, and a makes text');
+    expect(served.names).toEqual(['a', 'b', 'far']);
+    expect(embedder.stopped).toBe(true);
+    expect(running[0]?.stopped).toBe(false);
+  });
+
   test('replaces another than the default one by name', async () => {
     const { order, served } = make(800 * MIB);
     await order({ replaces: 'b', name: 'c' });

@@ -75,6 +75,8 @@ export function requireUsableSchema(
     if (!(error instanceof SchemaError)) throw error;
     const param = fieldName(error.path);
     const detail = `\`${param}\` ${error.reason}`;
-    throw /not supported/.test(error.reason) ? unsupported(param, error.reason) : invalid(param, detail);
+    if (!/not supported/.test(error.reason)) throw invalid(param, detail);
+    // The catalogue's sentence says "is not supported" itself, and this place's own says more.
+    throw new ApiError('unsupported_parameter', { message: detail, param });
   }
 }

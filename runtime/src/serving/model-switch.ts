@@ -5,6 +5,7 @@
 import type { ResponseCaches } from '../cache/open.js';
 import type { ModelConfig } from '../config/models.js';
 import { modelIdOf } from '../config/schema.js';
+import type { Engine } from '../engine/engine.js';
 import { mebibytes, residentBytes, type availableMemory } from '../engine/memory.js';
 import { SwitchableEngine } from '../engine/switchable-engine.js';
 import type { Logger } from '../log/logger.js';
@@ -150,7 +151,11 @@ export class ModelSwitch {
     say(`the memory holds both: ${next.path} is loaded beside the model that runs`);
     const cache = await caches.of(next);
     const memory = { reservedBytes: reserved, returningBytes: returning };
-    const { ended } = await engine.replaceBeside(await factory.local(next), { memory, prove, limitMs });
+    const { ended } = await engine.replaceBeside(await factory.local(next), {
+      memory,
+      prove: proofOfKind(engine),
+      limitMs,
+    });
     Object.assign(served, { config: next, cache });
     say('it answered; new requests go to it, and what runs ends on the old one');
     await ended;
@@ -166,7 +171,7 @@ export class ModelSwitch {
     );
     const cache = await caches.of(next);
     await engine.replaceInPlace(await factory.local(next), {
-      prove,
+      prove: proofOfKind(engine),
       limitMs,
       again: () => {
         say(`${next.path} does not answer; ${old} is loaded again`);
@@ -176,4 +181,14 @@ export class ModelSwitch {
     Object.assign(served, { config: next, cache });
     say(`switched: ${next.id} is ${next.path} now`);
   }
+}
+
+/** Requests for the old model have to be answered by the new one: it has to make what that made. */
+function proofOfKind({ model }: Engine): (next: Engine) => Promise<void> {
+  const before = model.makes ?? 'text';
+  return async (next) => {
+    const { makes = 'text' } = next.model;
+    if (makes !== before) throw new Error(`it makes ${makes}, and ${model.id} makes ${before}`);
+    await prove(next);
+  };
 }
