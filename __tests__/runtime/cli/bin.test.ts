@@ -51,3 +51,15 @@ describe('bin/bot and bin/generate_token.sh', () => {
     expect(run('generate_token.sh').stdout).toMatch(/\/bin\/node token$/);
   });
 });
+
+test('bot goes on to its end where nobody reads what it says', () => {
+  const bot = [process.execPath, '--import', 'tsx', join(REPOSITORY, 'runtime', 'src', 'cli', 'bot.ts')].join(
+    ' ',
+  );
+  const { stdout, stderr } = spawnSync(
+    'bash',
+    ['-c', `{ ${bot} doctor --config /nowhere; echo $? >&3; } 3>&1 1> >(exec true)`],
+    { cwd: REPOSITORY, encoding: 'utf8' },
+  );
+  expect({ stdout: stdout.trim(), stderr }).toEqual({ stdout: '1', stderr: '' });
+});

@@ -37,6 +37,9 @@ for (const register of [
 ])
   register(program);
 
+// An upgrade does not stop half way because nobody reads what it says (`| head`, a lost terminal).
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
 try {
   await program.parseAsync();
 } catch (error) {

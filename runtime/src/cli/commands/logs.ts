@@ -44,6 +44,8 @@ async function logs({ follow, level, since, lines, ...where }: LogFlags): Promis
   const filter = { levels: level, since };
   const most = lines ?? (since === undefined ? DEFAULT_LINES : undefined);
   const write = (line: string) => process.stdout.write(`${line}\n`);
+  // Nobody reads any more.
+  process.stdout.on('error', () => process.exit());
   const { end } = await readLog(directory, filter, most, write);
   if (follow === true) await followLog(directory, filter, end, write);
 }
