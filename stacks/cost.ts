@@ -1,5 +1,6 @@
 /** What a deployment costs in a month, item by item; printed at each synth, and the source of README's cost section. */
 import { findInstanceType, monthlyUsd } from './catalogue';
+import { STATE_KEYS } from './constructs/artifacts';
 import { HOURS_PER_MONTH, PRICE_REGION, PRICES, PRICES_AS_OF } from './prices';
 import type { ResolvedProps } from './props';
 
@@ -21,6 +22,8 @@ export const MONITORING = { metrics: 13, alarms: 13, alarmMetrics: 14 };
 const LOG_GB = 0.2;
 /** One for each function of constructs/key-rotation.ts, which cost nothing themselves. */
 export const ROTATION_ALARMS = 2;
+/** How often the machine asks whether the state that it shares has changed: runtime/src/state-copy/shared-object.ts. */
+export const EXCHANGE_SECONDS = 30;
 /** What the disk holds before anybody has used it, in GB: the system, the model, the runtime. */
 const USED_DISK_GB = 4;
 /** Blocks that change in a day (logs, packages), in GB: a guess. */
@@ -32,12 +35,16 @@ export function monthlyCost(props: ResolvedProps, { bundleBytes, modelBytes }: S
     throw new Error(`instanceType ${props.instanceType} is not in the catalogue: resolveProps checks that`);
   }
   const storedGB = (bundleBytes + modelBytes) / 1e9;
+  const exchanges = (STATE_KEYS.length * HOURS_PER_MONTH * 3600) / EXCHANGE_SECONDS;
   const items: CostItem[] = [
     { what: `machine ${instance.name}`, usd: monthlyUsd(instance) },
     { what: `disk of ${props.diskGiB} GiB`, usd: props.diskGiB * PRICES.diskGiBMonth },
     { what: 'public IPv4 address', usd: PRICES.publicAddressHour * HOURS_PER_MONTH },
     { what: 'secret', usd: PRICES.secretMonth },
-    { what: `bucket with ${storedGB.toFixed(1)} GB`, usd: storedGB * PRICES.objectGBMonth },
+    {
+      what: `bucket with ${storedGB.toFixed(1)} GB`,
+      usd: storedGB * PRICES.objectGBMonth + exchanges * PRICES.objectGet,
+    },
   ];
   if (props.monitoring) {
     const { metrics, alarms, alarmMetrics } = MONITORING;

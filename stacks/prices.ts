@@ -20,6 +20,8 @@ export const PRICES = {
   secretMonth: 0.4,
   /** S3 Standard, each GB a month. */
   objectGBMonth: 0.023,
+  /** S3, each GET, whether or not there was something new. */
+  objectGet: 0.0000004,
   /** Standard snapshots, each GB of blocks that changed. */
   snapshotGBMonth: 0.05,
   /** CloudWatch Logs, each GB that comes in (0.03 more for each month that it is kept). */

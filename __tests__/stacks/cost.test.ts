@@ -1,8 +1,16 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { EXCHANGE_INTERVAL_MS } from '../../runtime/src/state-copy/shared-object';
 import { GPU_INSTANCE_TYPES, INSTANCE_TYPES, type InstanceType, monthlyUsd } from '../../stacks/catalogue';
-import { costLines, dollars, monthlyCost, type StoredSizes, total } from '../../stacks/cost';
+import {
+  costLines,
+  dollars,
+  EXCHANGE_SECONDS,
+  monthlyCost,
+  type StoredSizes,
+  total,
+} from '../../stacks/cost';
 import { PRICES_AS_OF } from '../../stacks/prices';
 import type { BotProps } from '../../stacks/props';
 import { resolveProps } from '../../stacks/props/resolve';
@@ -15,10 +23,18 @@ const cost = (props: BotProps) => total(monthlyCost(resolveProps(props), SIZES))
 
 describe('monthlyCost', () => {
   it('is the sum of what AWS lists for each part', () => {
-    // 730 h x 0.10264 + 50 x 0.08 + 730 h x 0.005 + 0.40 + 0.153 GB x 0.023, and what watches it
-    expect(cost({ monitoring: false, keyRotationDays: 0 })).toBeCloseTo(74.9272 + 4 + 3.65 + 0.4 + 0.0035, 3);
+    // 730 h x 0.10264 + 50 x 0.08 + 730 h x 0.005 + 0.40 + 0.153 GB x 0.023 + 2 objects asked for every 30 s
+    // x 0.0004 a thousand, and what watches it
+    expect(cost({ monitoring: false, keyRotationDays: 0 })).toBeCloseTo(
+      74.9272 + 4 + 3.65 + 0.4 + 0.0035 + 0.0701,
+      3,
+    );
     // 13 metrics x 0.30 + alarms on 14 metrics x 0.10 + 0.2 GB x 0.50, and two alarms
     expect(cost({}) - cost({ monitoring: false, keyRotationDays: 0 })).toBeCloseTo(5.4 + 0.2, 3);
+  });
+
+  it('counts the requests of the interval that the runtime has', () => {
+    expect(EXCHANGE_SECONDS * 1000).toBe(EXCHANGE_INTERVAL_MS);
   });
 
   it('follows the machine and the disk', () => {
