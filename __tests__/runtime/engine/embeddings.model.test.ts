@@ -42,7 +42,7 @@ test('makes the vectors that llama-server makes, of length 1', async () => {
 test('refuses an input that does not fit, and tokens that it does not know', async () => {
   await expect(embed(['fits', 'word '.repeat(300)])).rejects.toMatchObject({
     code: 'context_length_exceeded',
-    details: { promptTokens: 301, contextSize: 256 },
+    message: '`input[1]` has 301 tokens, and this model takes fewer than 256 at once; cut it into parts',
   });
   await expect(embed([[1, 9_999_999]])).rejects.toMatchObject({ code: 'prompt_refused' });
 });

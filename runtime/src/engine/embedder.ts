@@ -53,15 +53,18 @@ export class Embedder {
   }
 
   /** One vector of length 1, as similarities are compared, and how many tokens it took. @throws EmbedFailure */
-  async vector(input: EmbedRequest['inputs'][number]): Promise<{ values: Float32Array; tokens: number }> {
+  async vector(
+    input: EmbedRequest['inputs'][number],
+    index = 0,
+  ): Promise<{ values: Float32Array; tokens: number }> {
     const { context, contextSize, threads } = this.#options;
     const given = this.#tokensOf(input);
     const tokens = context.calculateInputLength(given);
     if (tokens >= contextSize) {
       throw new EmbedFailure(
         'context_length_exceeded',
-        `An input has ${tokens} tokens and this model takes fewer than ${contextSize}; shorten it`,
-        { promptTokens: tokens, contextSize },
+        `\`input[${index}]\` has ${tokens} tokens, and this model takes fewer than ${contextSize} at once; cut it into parts`,
+        { inputTokens: tokens, contextSize },
       );
     }
     threads.stepBegins();
@@ -100,7 +103,7 @@ export class Embedder {
     if (input === undefined) throw new RangeError(`request ${job.id} has no input ${job.next}`);
     if (job.next === 0) this.#emit(job, { type: 'start', promptTokens: 0, cachedTokens: 0 });
     try {
-      const { values, tokens } = await this.vector(input);
+      const { values, tokens } = await this.vector(input, job.next);
       if (!this.#jobs.includes(job)) return;
       job.next++;
       const isLast = job.next === job.inputs.length;
