@@ -104,7 +104,9 @@ describe('/v1/embeddings', () => {
   test('says which input does not fit', async () => {
     const engine = embedder();
     engine.embed = () =>
-      Promise.reject(new EngineError('context_length_exceeded', '`input[0]` has 900 tokens, more than 512', {}));
+      Promise.reject(
+        new EngineError('context_length_exceeded', '`input[0]` has 900 tokens, more than 512', {}),
+      );
     const { call } = await startTestService({ engine });
     const response = await call(PATH, { model: 'test-model', input: 'x' });
     expect([response.status, await response.json()]).toMatchObject([
