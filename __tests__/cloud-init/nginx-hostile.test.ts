@@ -23,6 +23,7 @@ let service: Server;
 let answer: (res: ServerResponse) => void;
 let nginx: ChildProcess | undefined;
 let port: number;
+let tlsPort: number;
 const sockets: Socket[] = [];
 
 beforeEach(async () => {
@@ -47,7 +48,7 @@ afterEach(async () => {
 /** `edit` changes the site's file. */
 async function startNginx(edit = (site: string) => site): Promise<void> {
   port = await freePort();
-  const tls = await freePort();
+  tlsPort = await freePort();
   const inner = (service.address() as AddressInfo).port;
   const [key, cert] = [join(folder(), 'key.pem'), join(folder(), 'cert.pem')];
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
@@ -57,7 +58,7 @@ async function startNginx(edit = (site: string) => site): Promise<void> {
     .replaceAll('/etc/bot/tls', folder())
     .replaceAll('/var/log/nginx', folder())
     .replaceAll('127.0.0.1:8000', `127.0.0.1:${inner}`)
-    .replace('listen 443 ssl', `listen 127.0.0.1:${tls} ssl`)
+    .replace('listen 443 ssl', `listen 127.0.0.1:${tlsPort} ssl`)
     .replace('listen 18789', `listen 127.0.0.1:${port}`)
     .replace('client_header_timeout 10s', `client_header_timeout ${PATIENCE_MS}ms`)
     .replace('client_body_timeout 10s', `client_body_timeout ${PATIENCE_MS}ms`);
@@ -241,3 +242,18 @@ testWith(
     expect((await next.ended).text).toMatch(/^HTTP\/1\.1 200 /);
   },
 );
+
+testWith('sslscan', 'sslscan', 'a scanner finds nothing old and nothing weak in its TLS', async () => {
+  await startNginx();
+  const { output } = run('sslscan', ['--no-colour', '--xml=-', `127.0.0.1:${tlsPort}`]);
+  const found = (pattern: RegExp) => [...output.matchAll(pattern)].map(([, ...parts]) => parts.join(' '));
+  expect(found(/<protocol type="(\w+)" version="([\d.]+)" enabled="1"/g)).toEqual(['tls 1.2', 'tls 1.3']);
+  const ciphers = found(/<cipher status="\w+" sslversion="TLSv([\d.]+)" .*? cipher="([\w-]+)"/g);
+  expect(ciphers.length).toBeGreaterThanOrEqual(4);
+  // Forward secrecy and authenticated encryption, all of them.
+  expect(ciphers.filter((cipher) => !/^1\.3 TLS_|^1\.2 ECDHE-ECDSA-.*(GCM|CHACHA20)/.test(cipher))).toEqual(
+    [],
+  );
+  expect(found(/<heartbleed sslversion="(\S+)" vulnerable="1"/g)).toEqual([]);
+  expect(output).not.toMatch(/<compression supported="1"|<renegotiation supported="1" secure="0"/);
+});

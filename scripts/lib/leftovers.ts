@@ -40,7 +40,7 @@ export async function findLeftovers(
   const gone = await terminated(ec2, found);
   return found
     .filter(({ arn }) => !gone.has(instanceId(arn) ?? ''))
-    .sort((a, b) => a.name.localeCompare(b.name) || a.arn.localeCompare(b.arn));
+    .sort((a, b) => a.name.localeCompare(b.name) || rank(a) - rank(b) || a.arn.localeCompare(b.arn));
 }
 
 function instanceId(arn: string): string | undefined {
@@ -72,7 +72,10 @@ function leftover({ ResourceARN: arn, Tags: tags = [] }: ResourceTagMapping): Le
   return arn === undefined || name === undefined ? [] : [{ arn, name }];
 }
 
-/** What a kind of resource goes on costing, for the kinds that do. By the part of the ARN that names the kind. */
+/**
+ * What a kind of resource goes on costing, for the kinds that do, the dearest first. By the part of the ARN that names the
+ * kind.
+ */
 const BILLED: readonly (readonly [RegExp, string])[] = [
   [/:ec2:.*:instance\//, 'billed by the second while it runs'],
   [/:ec2:.*:volume\//, 'billed by the GiB'],
@@ -84,6 +87,12 @@ const BILLED: readonly (readonly [RegExp, string])[] = [
   [/:cloudwatch:/, 'billed where there are more than the free ones'],
   [/:kms:/, 'billed, 1 USD a month'],
 ];
+
+/** What costs most comes first in the list. */
+function rank({ arn }: Leftover): number {
+  const at = BILLED.findIndex(([pattern]) => pattern.test(arn));
+  return at < 0 ? BILLED.length : at;
+}
 
 export function describeLeftover({ arn }: Leftover): string {
   const billed = BILLED.find(([pattern]) => pattern.test(arn))?.[1];
