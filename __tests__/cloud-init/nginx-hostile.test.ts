@@ -209,7 +209,9 @@ testWith(
   'a source with 32 requests under way gets 429 for the next, until one of them ends',
   async () => {
     // The limit of requests a second comes first otherwise.
-    await startNginx((site) => site.replace('rate=10r/s', 'rate=10000r/s'));
+    await startNginx((site) =>
+      site.replace('rate=10r/s', 'rate=10000r/s').replaceAll('burst=20', 'burst=1000'),
+    );
     const held: ServerResponse[] = [];
     answer = (res) => void held.push(res);
     const request = `${HEAD}Content-Length: 2\r\nConnection: close\r\n\r\n{}`;
