@@ -36,3 +36,26 @@ export function describeConcessions(wanted: ModelSettings, taken: ModelSettings)
     ...(taken.contextSize === wanted.contextSize ? [] : [`context_size ${taken.contextSize}`]),
   ].join(', ');
 }
+
+/** What to do about a model that does not fit. */
+export const MEMORY_REMEDY =
+  'lower engine.context_size or engine.sequences, set engine.kv_cache_type to q8_0, or take a smaller model or a ' +
+  'larger machine';
+
+/**
+ * The first settings, in the order of {@link concessions}, whose need fits; `wanted` is what the model would need without
+ * any. `needOf` is asked no further than that.
+ */
+export async function firstThatFits<Need>(
+  settings: ModelSettings,
+  needOf: (settings: ModelSettings) => Promise<Need>,
+  fits: (need: Need) => boolean,
+): Promise<{ readonly wanted: Need; readonly found?: { settings: ModelSettings; need: Need } }> {
+  const wanted = await needOf(settings);
+  if (fits(wanted)) return { wanted, found: { settings, need: wanted } };
+  for (const lower of concessions(settings).slice(1)) {
+    const need = await needOf(lower);
+    if (fits(need)) return { wanted, found: { settings: lower, need } };
+  }
+  return { wanted };
+}

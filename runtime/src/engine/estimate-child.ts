@@ -2,12 +2,10 @@
  * A process that says what memory models will need, without loading them, and ends. Of its own, because llama.cpp does
  * not belong into the HTTP process.
  */
-import { readGgufFileInfo } from 'node-llama-cpp';
-import { checkGgufFile } from '../models/gguf-file.js';
-import { checkComplete } from './complete-file.js';
 import { concessions } from './concessions.js';
 import type { Estimate } from './estimate-models.js';
 import { estimateMemory, startLlama } from './memory-estimate.js';
+import { readModelFile } from './model-file.js';
 import type { ModelSettings } from './options.js';
 
 async function estimate(models: readonly ModelSettings[]): Promise<readonly Estimate[]> {
@@ -15,12 +13,7 @@ async function estimate(models: readonly ModelSettings[]): Promise<readonly Esti
   const estimates: Estimate[] = [];
   for (const settings of models) {
     try {
-      await checkGgufFile(settings.modelPath);
-      const file = await readGgufFileInfo(settings.modelPath, {
-        sourceType: 'filesystem',
-        logWarnings: false,
-      });
-      await checkComplete(settings.modelPath, file);
+      const file = await readModelFile(settings.modelPath);
       const need = async (shape: ModelSettings) => {
         const { weightsBytes, contextBytes } = await estimateMemory(llama, file, shape);
         return weightsBytes + contextBytes;

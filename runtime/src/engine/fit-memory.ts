@@ -1,6 +1,5 @@
-import { readGgufFileInfo, type GgufFileInfo, type Llama } from 'node-llama-cpp';
-import { checkComplete } from './complete-file.js';
-import { concessions, describeConcessions } from './concessions.js';
+import type { GgufFileInfo, Llama } from 'node-llama-cpp';
+import { describeConcessions, firstThatFits, MEMORY_REMEDY } from './concessions.js';
 import { availableMemory, mebibytes } from './memory.js';
 import { estimateMemory } from './memory-estimate.js';
 import type { MemoryPlan } from './memory-plan.js';
@@ -14,38 +13,36 @@ import { UnusableModel } from './unusable-model.js';
  */
 export async function fitMemory(
   llama: Llama,
+  file: GgufFileInfo,
   wanted: ModelSettings,
   { reservedBytes }: MemoryPlan,
   notes: string[],
 ): Promise<{ readonly settings: ModelSettings; readonly kind: ModelKind }> {
-  const { modelPath } = wanted;
-  const file = await readGgufFileInfo(modelPath, { sourceType: 'filesystem', logWarnings: false });
-  await checkComplete(modelPath, file);
-  const kind = modelKind(modelPath, file);
+  const kind = modelKind(wanted.modelPath, file);
   const available = await availableMemory();
   const freeBytes = available === undefined ? Infinity : Math.max(0, available.bytes - reservedBytes);
   const others = reservedBytes === 0 ? '' : `, without ${mebibytes(reservedBytes)} that are reserved`;
   const free = `only ${mebibytes(freeBytes)} are free (${available?.source ?? 'unknown'}${others})`;
 
-  let firstNeed: Need | undefined;
-  for (const settings of concessions(wanted)) {
-    const need = await estimateNeed(llama, file, settings, kind);
-    firstNeed ??= need;
-    if (need.bytes > freeBytes) continue;
-    if (need.contextSize < settings.contextSize) {
-      notes.push(`context_size is ${need.contextSize}: the model was trained for no more`);
-    }
-    notes.push(`memory: ${need.text}`);
-    const given = describeConcessions(wanted, settings);
-    if (given !== '') notes.push(`${given}: else it would need ${firstNeed.text}, and ${free}`);
-    return { kind, settings: { ...settings, contextSize: need.contextSize } };
-  }
-  const { bytes, text } = firstNeed as Need;
-  throw new UnusableModel(
-    `the model needs ${mebibytes(bytes)} of memory (${text}), but ${free}; lower engine.context_size or ` +
-      'engine.sequences, set engine.kv_cache_type to q8_0, or take a smaller model or a larger machine',
-    { neededBytes: bytes, availableBytes: freeBytes },
+  const { wanted: most, found } = await firstThatFits(
+    wanted,
+    (settings) => estimateNeed(llama, file, settings, kind),
+    ({ bytes }) => bytes <= freeBytes,
   );
+  if (found === undefined) {
+    throw new UnusableModel(
+      `the model needs ${mebibytes(most.bytes)} of memory (${most.text}), but ${free}; ${MEMORY_REMEDY}`,
+      { neededBytes: most.bytes, availableBytes: freeBytes },
+    );
+  }
+  const { settings, need } = found;
+  if (need.contextSize < settings.contextSize) {
+    notes.push(`context_size is ${need.contextSize}: the model was trained for no more`);
+  }
+  notes.push(`memory: ${need.text}`);
+  const given = describeConcessions(wanted, settings);
+  if (given !== '') notes.push(`${given}: else it would need ${most.text}, and ${free}`);
+  return { kind, settings: { ...settings, contextSize: need.contextSize } };
 }
 
 interface Need {

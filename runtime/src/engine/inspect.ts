@@ -1,8 +1,7 @@
 import { stat } from 'node:fs/promises';
-import { GgufFileType, GgufInsights, readGgufFileInfo } from 'node-llama-cpp';
-import { checkGgufFile } from '../models/gguf-file.js';
-import { checkComplete } from './complete-file.js';
+import { GgufFileType, GgufInsights } from 'node-llama-cpp';
 import { estimateMemory, startLlama, type ContextShape } from './memory-estimate.js';
+import { readModelFile } from './model-file.js';
 import { resolveModelSettings } from './options.js';
 
 export interface ModelInspection {
@@ -38,12 +37,10 @@ export async function inspectModel(
   file: string,
   shape: Partial<ContextShape> = {},
 ): Promise<ModelInspection> {
-  await checkGgufFile(file);
+  const info = await readModelFile(file);
   const settings = resolveModelSettings({ ...shape, modelPath: file });
   const llama = await startLlama(1, () => undefined);
   try {
-    const info = await readGgufFileInfo(file, { sourceType: 'filesystem', logWarnings: false });
-    await checkComplete(file, info);
     const insights = await GgufInsights.from(info, llama);
     const { weightsBytes, contextBytes, contextSize } = await estimateMemory(llama, info, settings);
     const { general, tokenizer } = info.metadata;

@@ -2,11 +2,11 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LlamaContext, LlamaContextSequence, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp';
 import { ModelError } from '../models/errors.js';
-import { checkGgufFile } from '../models/gguf-file.js';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { fitMemory } from './fit-memory.js';
 import { ggmlType, startLlama } from './memory-estimate.js';
 import type { MemoryPlan } from './memory-plan.js';
+import { readModelFile } from './model-file.js';
 import type { ModelSettings } from './options.js';
 import { UnusableModel } from './unusable-model.js';
 
@@ -39,9 +39,9 @@ export async function loadModel(
   const complaints: string[] = [];
   const notes: string[] = [];
   try {
-    await checkGgufFile(wanted.modelPath);
+    const file = await readModelFile(wanted.modelPath);
     const llama = await startLlama(wanted.threads, (text) => complaints.push(text));
-    const { kind, settings } = await fitMemory(llama, wanted, memory, notes);
+    const { kind, settings } = await fitMemory(llama, file, wanted, memory, notes);
     const { contextSize } = settings;
     const cores = availableParallelism();
     notes.push(`${settings.threads} threads on ${cores} cores, batches of ${settings.batchSize} tokens`);

@@ -18,6 +18,7 @@ import type {
   FromChild,
   LoadedModel,
   RequestEvent,
+  ToChild,
   VectorEvent,
 } from './protocol.js';
 import { Supervisor, type SupervisorOptions } from './supervisor.js';
@@ -121,38 +122,54 @@ export class SupervisedEngine implements Engine {
     request: GenerateRequest,
     signal: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, undefined> {
-    signal.throwIfAborted();
-    this.#requireReady();
-    const id = this.#nextId++;
     const queue = new EventQueue();
-    this.#requests.set(id, { sink: queue, started: false });
-    this.#supervisor.send({ type: 'generate', id, request });
-    const onAbort = (): void => queue.abort(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const close = this.#order(
+      queue,
+      (id) => ({ type: 'generate', id, request }),
+      signal,
+      (reason) => queue.abort(reason),
+    );
     try {
       yield* queue;
     } finally {
-      signal.removeEventListener('abort', onAbort);
-      // Still in the table: it has not ended. It stays there, and counts, until its sequence is free.
-      if (this.#requests.has(id)) this.#supervisor.send({ type: 'cancel', id });
+      close();
     }
   }
 
   async embed({ inputs }: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
-    signal.throwIfAborted();
-    this.#requireReady();
-    const id = this.#nextId++;
     const list = new VectorList();
-    this.#requests.set(id, { sink: list, started: false });
-    this.#supervisor.send({ type: 'embed', id, inputs });
-    const onAbort = (): void => list.fail(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const close = this.#order(
+      list,
+      (id) => ({ type: 'embed', id, inputs }),
+      signal,
+      (reason) => list.fail(reason),
+    );
     try {
       return await list.whole;
     } finally {
-      signal.removeEventListener('abort', onAbort);
-      if (this.#requests.has(id)) this.#supervisor.send({ type: 'cancel', id });
+      close();
     }
+  }
+
+  /** Sends a request whose events go to `sink`. To be closed when nobody waits for them any more. */
+  #order(
+    sink: EventSink,
+    message: (id: number) => ToChild,
+    signal: AbortSignal,
+    abort: (reason: unknown) => void,
+  ): () => void {
+    signal.throwIfAborted();
+    this.#requireReady();
+    const id = this.#nextId++;
+    this.#requests.set(id, { sink, started: false });
+    this.#supervisor.send(message(id));
+    const onAbort = (): void => abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    return () => {
+      signal.removeEventListener('abort', onAbort);
+      // Still in the table: it has not ended. It stays there, and counts, until its sequence is free.
+      if (this.#requests.has(id)) this.#supervisor.send({ type: 'cancel', id });
+    };
   }
 
   onState(listener: (status: EngineStatus) => void): () => void {

@@ -1,5 +1,5 @@
 /** Whether a model file can be served here: whole, known to llama.cpp, small enough for the memory. */
-import { concessions } from '../engine/concessions.js';
+import { firstThatFits, MEMORY_REMEDY } from '../engine/concessions.js';
 import { inspectModel, type ModelInspection } from '../engine/inspect.js';
 import { availableMemory, mebibytes } from '../engine/memory.js';
 import { resolveModelSettings } from '../engine/options.js';
@@ -28,20 +28,17 @@ export async function checkModel(
   const { context_size: contextSize, sequences, kv_cache_type: kvCacheType } = engine;
   const limit = await memoryLimit(residentBytes);
   const wanted = resolveModelSettings({ modelPath: path, contextSize, sequences, kvCacheType });
-  let first: ModelInspection | undefined;
-  for (const settings of concessions(wanted)) {
-    const found = await inspectModel(path, settings);
-    first ??= found;
-    const fits = limit === undefined || found.totalBytes + SERVICE_BYTES <= limit.bytes;
-    if (fits) return { ...found, limit, problem: undefined };
-  }
-  const found = first as ModelInspection;
+  const { wanted: most, found } = await firstThatFits(
+    wanted,
+    (settings) => inspectModel(path, settings),
+    ({ totalBytes }) => limit === undefined || totalBytes + SERVICE_BYTES <= limit.bytes,
+  );
+  if (found !== undefined) return { ...found.need, limit, problem: undefined };
   const problem =
-    `the model needs ${mebibytes(found.totalBytes + SERVICE_BYTES)} of memory with ${found.sequences} sequences of ` +
-    `${found.contextSize} tokens, the service may have ${mebibytes(limit?.bytes ?? 0)} (${limit?.source ?? 'unknown'}); ` +
-    'lower engine.context_size or engine.sequences, set engine.kv_cache_type to q8_0, or take a smaller model or a ' +
-    'larger machine';
-  return { ...found, limit, problem };
+    `the model needs ${mebibytes(most.totalBytes + SERVICE_BYTES)} of memory with ${most.sequences} sequences of ` +
+    `${most.contextSize} tokens, the service may have ${mebibytes(limit?.bytes ?? 0)} (${limit?.source ?? 'unknown'}); ` +
+    MEMORY_REMEDY;
+  return { ...most, limit, problem };
 }
 
 async function memoryLimit(residentBytes: number): Promise<ModelVerdict['limit']> {
