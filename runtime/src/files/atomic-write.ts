@@ -3,14 +3,20 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /**
- * Written by root (a command with sudo), the file is given to the owner of its folder, so that the service, which is
- * not root, can read and replace it.
+ * Written by root (a command with sudo), the file is given to `owner`: by default that of its folder, so that the
+ * service, which is not root, can read and replace it.
  */
 export async function writeAtomically(
   path: string,
   content: string | Uint8Array,
   mode = 0o600,
+  owner?: Owner,
 ): Promise<void> {
   const temporary = `${path}.${randomBytes(4).toString('hex')}`;
   const folder = dirname(path);
@@ -18,9 +24,11 @@ export async function writeAtomically(
     const file = await open(temporary, 'wx', mode);
     try {
       if (process.getuid?.() === 0) {
-        const { uid, gid } = await stat(folder);
+        const { uid, gid } = owner ?? (await stat(folder));
         await file.chown(uid, gid);
       }
+      // The umask has taken from it.
+      await file.chmod(mode);
       await file.writeFile(content);
       await file.sync();
     } finally {

@@ -3,10 +3,8 @@
  * and goes on with the old one where it does not. Only then the configuration names it. Where no service runs that can
  * switch, it is configured first and the service restarted; where it does not answer then, the old one comes back.
  */
-import { copyFile, lstat, mkdir, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-
-import { CORE_SCHEMA, load } from 'js-yaml';
+import { copyFile, mkdir, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import { modelsOf, type ModelConfig } from '../config/models.js';
 import type { BotConfig } from '../config/schema.js';
@@ -50,7 +48,7 @@ export function switchModel(installation: Installation, options: ModelSwitchOpti
       say(`clients go on to call it ${replaced.name} (model_name); --name changes that`);
     }
     const before = await readFile(configFile, 'utf8');
-    const after = editConfig(before, editOf(before, replaced, { path, name: options.name }));
+    const after = await editConfig(before, editOf(replaced, { path, name: options.name }));
     const order = { path, name: options.name, replaces: options.replaces };
     const model = await orderSwitch(installation, order).catch((error: Error) => {
       throw new Error(`not switched, ${replaced.id} answers as before: ${error.message}`, { cause: error });
@@ -84,18 +82,15 @@ function replacedModel(config: BotConfig, name: string | undefined): ModelConfig
   return found;
 }
 
-/** The top-level keys that change: the default model's own, or the list of the others. */
+/** Of the default model the keys at the top, of another its own in the list. */
 function editOf(
-  text: string,
   { key }: ModelConfig,
   { path, name }: { readonly path: string; readonly name: string | undefined },
 ): ConfigEdit {
-  const change = { model_path: path, ...(name === undefined ? {} : { model_name: name }) };
-  if (key === '') return change;
-  // As written, not as read: values from the environment stay references to it.
-  const { models } = load(text, { schema: CORE_SCHEMA }) as { models: readonly object[] };
+  const index = /^models\[(\d+)\]\.$/.exec(key)?.[1];
   return {
-    models: models.map((model, index) => (key === `models[${index}].` ? { ...model, ...change } : model)),
+    within: index === undefined ? [] : ['models', Number(index)],
+    set: { model_path: path, ...(name === undefined ? {} : { model_name: name }) },
   };
 }
 
@@ -187,8 +182,9 @@ async function restartAndProve(
   }
 }
 
-/** Replaces the configuration as a whole, with the mode it had. */
+/** Replaces the configuration as a whole; it stays whose it was, with the mode it had, where a link points to. */
 async function writeSame(file: string, text: string): Promise<void> {
-  const target = join(await realpath(dirname(file)), basename(file));
-  await writeAtomically(target, text, (await lstat(target)).mode & 0o777);
+  const target = await realpath(file);
+  const { mode, uid, gid } = await stat(target);
+  await writeAtomically(target, text, mode & 0o777, { uid, gid });
 }

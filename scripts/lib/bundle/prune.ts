@@ -27,6 +27,8 @@ const DEAD_PARTS: Readonly<Record<string, readonly string[]>> = {
   'node-llama-cpp': ['llama/gitRelease.bundle', 'templates'],
   // TypeScript sources.
   zod: ['src'],
+  // The same once more, as modules for a browser.
+  yaml: ['browser'],
 };
 
 export function pruneModules(nodeModules: string): void {
