@@ -58,19 +58,23 @@ describe('upgrade.sh', () => {
 
 describe('model_loader', () => {
   const load = (...args: readonly string[]) => service.run('model_loader', ...args, ...service.flags);
+  const loadWithoutManager = (...args: readonly string[]) =>
+    service.run('model_loader', ...args, '--root', service.root);
 
   test('switches to another file, which it puts among the models, and keeps the rest of the configuration', () => {
     const file = service.path('other.gguf');
     cpSync(testModel().path, file);
     const process = service.read('pid');
-    const { status, output } = load('--path', file, '--format', 'gguf', '--sha256', testModel().sha256);
+    const before = service.read('etc/bot/config.yaml');
+    // The service runs, so nobody has to restart it.
+    const { status, output } = loadWithoutManager('--path', file, '--sha256', testModel().sha256);
     expect(output).toMatch(/the memory holds both.*\n.*new requests go to it/);
     expect(output).toMatch(/with model other answered with \d+ tokens/);
     expect(status).toBe(0);
     expect(service.read('pid')).toBe(process);
-    const config = service.read('etc/bot/config.yaml');
-    expect(config).toContain(`model_path: ${JSON.stringify(service.path('opt/bot/models/other.gguf'))}`);
-    expect(config).toContain('# a comment that stays');
+    expect(service.read('etc/bot/config.yaml')).toBe(
+      before.replace(/^model_path: .*$/m, `model_path: ${service.path('opt/bot/models/other.gguf')}`),
+    );
   }, 60_000);
 
   test('goes on with the old one where the new one cannot be loaded', () => {
@@ -94,6 +98,7 @@ describe('model_loader', () => {
     expect(load('--path', file).output).toMatch(/cut short: \d+ of its \d+ tensors lie beyond its end/);
     writeFileSync(file, 'version https://git-lfs');
     expect(load('--path', file)).toMatchObject({ status: 1 });
+    expect(loadWithoutManager('--path', file).output).toMatch(/is not a GGUF model/);
     expect(load('--path', file, '--format', 'onnx')).toMatchObject({ status: 2 });
     expect(service.read('etc/bot/config.yaml')).toBe(before);
   });

@@ -1,5 +1,6 @@
 /** One installation of the service: where it lies, how it is configured, who restarts it. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parseEnv } from 'node:util';
 
 import { loadConfig } from '../config/load.js';
@@ -42,6 +43,11 @@ export function installedConfig({
 export async function exclusively<T>({ layout, say }: Installation, work: () => Promise<T>): Promise<T> {
   const onSignal = (signal: NodeJS.Signals) => say(`${signal}: this is finished first, or taken back`);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  if (!existsSync(dirname(layout.lock))) {
+    throw new Error(
+      `there is no installation below ${layout.root}: ${dirname(layout.lock)} is missing; correct --root`,
+    );
+  }
   for (const signal of signals) process.on(signal, onSignal);
   try {
     return await withFileLock(layout.lock, work);

@@ -54,6 +54,7 @@ export function switchModel(installation: Installation, options: ModelSwitchOpti
       throw new Error(`not switched, ${replaced.id} answers as before: ${error.message}`, { cause: error });
     });
     if (model === undefined) {
+      installation.manager.check();
       await writeSame(configFile, after);
       await restartAndProve(installation, before, path, replaced);
       return;

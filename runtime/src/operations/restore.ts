@@ -27,6 +27,7 @@ interface Exchange {
 /** @throws Error with the cause; the state is what it was before then, or the message says where it lies */
 export function restore(installation: Installation, options: RestoreOptions): Promise<void> {
   return exclusively(installation, async () => {
+    installation.manager.check();
     const { layout, say } = installation;
     await mkdir(layout.backups, { recursive: true, mode: 0o700 });
     const staging = await mkdtemp(join(layout.backups, '.restore-'));

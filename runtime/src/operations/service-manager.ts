@@ -2,6 +2,8 @@
 import { lastLine, runCommand } from './run-command.js';
 
 export interface ServiceManager {
+  /** Asked before anything is changed that needs a restart. @throws Error where the service cannot be restarted */
+  check(): void;
   /** Ends the service when its running answers are done. Resolves also when it did not run. @throws Error */
   stop(): Promise<void>;
   /** Starts it anew. May return before it answers. @throws Error with the service's own last words where known */
@@ -13,6 +15,7 @@ export interface ServiceManager {
 const UNIT = 'bot.service';
 
 export const systemd: ServiceManager = {
+  check: () => undefined,
   async stop() {
     const { status, output } = await runCommand(['systemctl', 'stop', UNIT]);
     if (status !== 0) throw new Error(`${UNIT} does not stop: ${lastLine(output)}`);
@@ -42,10 +45,25 @@ export function serviceCommand(command: string): ServiceManager {
     if (status !== 0) throw new Error(`\`${command} ${verb}\` failed: ${lastLine(output)}`);
   };
   return {
+    check: () => undefined,
     stop: () => tell('stop'),
     restart: () => tell('restart'),
     settingsChanged: () => Promise.resolve(),
   };
+}
+
+/** Of an installation below another folder, where nobody has said what restarts it. */
+export const unknownManager: ServiceManager = {
+  check: refuse,
+  stop: async () => refuse(),
+  restart: async () => refuse(),
+  settingsChanged: async () => refuse(),
+};
+
+function refuse(): never {
+  throw new Error(
+    '--root needs --service-command too, to restart the service: systemd knows only the service of this machine',
+  );
 }
 
 /** What the service said last at level ERR, or as a configuration error, since this Unix time. */

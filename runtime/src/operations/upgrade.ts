@@ -28,6 +28,7 @@ export interface UpgradeOptions {
 /** @throws Error with the cause; the old release runs and answers then, or the message says that it does not */
 export function upgrade(installation: Installation, options: UpgradeOptions): Promise<void> {
   return exclusively(installation, async () => {
+    installation.manager.check();
     const { layout, say } = installation;
     const old = await currentRelease(layout);
     const next = await prepared(installation, options);

@@ -28,13 +28,11 @@ export function withOperationOptions(command: Command): Command {
 }
 
 export async function installationOf(options: OperationOptions): Promise<Installation> {
-  const { serviceCommand, systemd } = await import('../../operations/service-manager.js');
-  if (options.root !== undefined && options.serviceCommand === undefined) {
-    throw new Error('--root needs --service-command too: systemd knows only the service of this machine');
-  }
+  const { serviceCommand, systemd, unknownManager } = await import('../../operations/service-manager.js');
+  const usual = options.root === undefined ? systemd : unknownManager;
   return {
     ...(await installedAt(options)),
-    manager: options.serviceCommand === undefined ? systemd : serviceCommand(options.serviceCommand),
+    manager: options.serviceCommand === undefined ? usual : serviceCommand(options.serviceCommand),
     say: (line) => process.stdout.write(`${line}\n`),
   };
 }
