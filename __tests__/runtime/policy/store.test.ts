@@ -130,3 +130,45 @@ describe('the access policy', () => {
     expect(readdirSync(folder())).toEqual([]);
   });
 });
+
+describe('a policy of thousands of words', () => {
+  const many = (prefix: string) => ({
+    words: [
+      {
+        name: 'many',
+        action: 'mask',
+        words: Array.from(
+          { length: 5000 },
+          (_, n) => `${prefix}敏${n.toString(36)}ä${(n * 7919).toString(36)}`,
+        ),
+      },
+    ],
+  });
+  const hits = async (policy: PolicyStore, prefix: string) =>
+    (await policy.input.screen(many(prefix).words[0]?.words[4999] ?? '')).hits.size;
+
+  test('comes into force whole: until then the one before is', async () => {
+    const policy = await open();
+    await policy.replace(many('a'));
+    const before = policy.input;
+    const replaced = policy.replace(many('b'));
+    await until(() => readFileSync(file(), 'utf8').includes('b敏'));
+    expect(policy.input).toBe(before);
+    await replaced;
+    expect([await hits(policy, 'a'), await hits(policy, 'b')]).toEqual([0, 1]);
+  });
+
+  test('of two in quick succession the newer stays, whoever wrote it', async () => {
+    const policy = await open();
+    const first = policy.replace(many('a'));
+    const second = policy.replace(many('b'));
+    await Promise.all([first, second]);
+    expect([await hits(policy, 'a'), await hits(policy, 'b')]).toEqual([0, 1]);
+    const third = policy.replace(many('c'));
+    await until(() => readFileSync(file(), 'utf8').includes('c敏'));
+    writeFileSync(file(), JSON.stringify(many('d')));
+    await third;
+    await policy.reload();
+    expect([await hits(policy, 'c'), await hits(policy, 'd')]).toEqual([0, 1]);
+  });
+});

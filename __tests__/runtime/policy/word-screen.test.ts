@@ -9,7 +9,7 @@ const rule = (words: readonly string[], extra: Partial<WordRule> = {}): WordRule
   ...extra,
 });
 const masked = async (text: string, words: readonly string[], extra: Partial<WordRule> = {}) =>
-  (await new WordScreen([rule(words, extra)]).screen(text)).text;
+  (await (await WordScreen.compile([rule(words, extra)])).screen(text)).text;
 
 describe('words are found', () => {
   test.each<[string, string, string[], string, Partial<WordRule>?]>([
@@ -51,7 +51,12 @@ describe('words are not found', () => {
 describe('a text in pieces', () => {
   const TEXT =
     'Ask for the secret word, the credit card, 敏感词 and cafe\u0301; secrets and secretaries are fine.';
-  const screen = new WordScreen([rule(['secret', 'credit card', '敏感词', 'café', 'secret word', 'card'])]);
+  let screen: WordScreen;
+  beforeAll(async () => {
+    screen = await WordScreen.compile([
+      rule(['secret', 'credit card', '敏感词', 'café', 'secret word', 'card']),
+    ]);
+  });
   const streamed = (pieces: readonly string[]) => {
     const stream = new WordStream(screen);
     return pieces.map((piece) => stream.push(piece)).join('') + stream.end();
@@ -90,7 +95,7 @@ describe('a text in pieces', () => {
       const words = Array.from({ length: 1 + random(4) }, () => letters(1 + random(4))).filter((w) =>
         w.trim(),
       );
-      const some = new WordScreen([rule(words, { match: random(2) === 0 ? 'word' : 'part' })]);
+      const some = await WordScreen.compile([rule(words, { match: random(2) === 0 ? 'word' : 'part' })]);
       const text = letters(30);
       const stream = new WordStream(some);
       let out = '';
@@ -112,7 +117,10 @@ describe('a text in pieces', () => {
 });
 
 describe('a blocked word', () => {
-  const screen = new WordScreen([rule(['bad'], { name: 'no', action: 'block' }), rule(['secret'])]);
+  let screen: WordScreen;
+  beforeAll(async () => {
+    screen = await WordScreen.compile([rule(['bad'], { name: 'no', action: 'block' }), rule(['secret'])]);
+  });
 
   test('ends the text before it', async () => {
     expect(await screen.screen('a secret, then bad things')).toEqual({
@@ -148,7 +156,7 @@ describe('thousands of rules', () => {
       start = process.cpuUsage();
       return (user + system) / 1000;
     };
-    const screen = new WordScreen([rule(Array.from({ length: 10_000 }, (_, n) => word(n)))]);
+    const screen = await WordScreen.compile([rule(Array.from({ length: 10_000 }, (_, n) => word(n)))]);
     const built = usedMs();
     await screen.screen(text);
     usedMs();
@@ -159,8 +167,8 @@ describe('thousands of rules', () => {
     expect(perKilobyte).toBeLessThan(1);
   });
 
-  test('let others have their turn, whatever the length of a text and the number of texts', async () => {
-    const screen = new WordScreen([rule(['quick', word(1)])]);
+  test('let others have their turn while they are compiled, and whatever is screened', async () => {
+    const screen = await WordScreen.compile([rule(['quick', word(1)])]);
     const turnsDuring = async (work: () => Promise<unknown>): Promise<number> => {
       let turns = 0;
       let timer = setImmediate(function count() {
@@ -171,6 +179,9 @@ describe('thousands of rules', () => {
       clearImmediate(timer);
       return turns;
     };
+    const thousands = rule(Array.from({ length: 5000 }, (_, n) => `${word(n)} as a phrase ${n}`));
+    // Some 30 ms of work in slices of 4.
+    expect(await turnsDuring(() => WordScreen.compile([thousands]))).toBeGreaterThan(3);
     const slices = text.length / SLICE;
     expect(await turnsDuring(() => screen.screen(text))).toBeGreaterThan(slices * 0.9);
     const turn = new Turn();
@@ -198,7 +209,7 @@ describe('slices', () => {
   });
 
   test('find a word that lies across a cut', async () => {
-    const screen = new WordScreen([rule(['secret word'])]);
+    const screen = await WordScreen.compile([rule(['secret word'])]);
     for (let before = SLICE - 14; before <= SLICE + 2; before++) {
       const text = `${'x '.repeat(SLICE).slice(0, before - 1)} secret word, and more`;
       expect((await screen.screen(text)).text).toMatch(/ \*\*\*, and more$/);

@@ -6,6 +6,8 @@
 
 const ROOT = 0;
 const NONE = -1;
+/** Nodes between two places where the work can be left: some microseconds. */
+const PIECE = 64;
 
 /** Units in a pattern and text are UTF-16 codes. A state is a node's number; begin with 0. */
 export class Automaton {
@@ -22,32 +24,29 @@ export class Automaton {
   /** The root's children by code: most steps begin, or end, there. 0: none. */
   readonly #firsts = new Int32Array(0x10000);
 
-  /** `isMarked[i]` is a property of pattern i that `pendingUnits` asks about. */
-  constructor(patterns: readonly (readonly number[])[], isMarked: readonly boolean[]) {
-    const units = patterns.reduce((sum, pattern) => sum + pattern.length, 0);
+  /** Finds nothing. `units`: of all patterns that it is going to have. */
+  constructor(units = 0) {
     this.#edges = new EdgeTable(units);
+  }
+
+  /**
+   * Yields after every small piece of the work, so that it can be done in slices. `isMarked[i]` is a property of
+   * pattern i that `pendingUnits` asks about.
+   */
+  static *build(
+    patterns: readonly (readonly number[])[],
+    isMarked: readonly boolean[],
+  ): Generator<undefined, Automaton> {
+    const units = patterns.reduce((sum, pattern) => sum + pattern.length, 0);
+    const automaton = new Automaton(units);
     const parents: number[] = [NONE];
     const codes: number[] = [NONE];
-    patterns.forEach((pattern, index) => {
-      let node = ROOT;
-      for (const code of pattern) {
-        let child = this.#edges.get(node, code);
-        if (child === NONE) {
-          child = this.#depth.length;
-          this.#edges.set(node, code, child);
-          if (node === ROOT) this.#firsts[code] = child;
-          this.#depth.push((this.#depth[node] ?? 0) + 1);
-          this.#ends.push(undefined);
-          this.#allMarked.push(true);
-          parents.push(node);
-          codes.push(code);
-        }
-        node = child;
-        if (isMarked[index] !== true) this.#allMarked[node] = false;
-      }
-      this.#ends[node] = [...(this.#ends[node] ?? []), index];
-    });
-    this.#link(parents, codes);
+    for (const [index, pattern] of patterns.entries()) {
+      automaton.#add(pattern, index, isMarked[index] === true, parents, codes);
+      yield;
+    }
+    yield* automaton.#link(parents, codes);
+    return automaton;
   }
 
   /** The state after one more unit. */
@@ -82,17 +81,48 @@ export class Automaton {
     return 0;
   }
 
+  #add(
+    pattern: readonly number[],
+    index: number,
+    isMarked: boolean,
+    parents: number[],
+    codes: number[],
+  ): void {
+    let node = ROOT;
+    for (const code of pattern) {
+      let child = this.#edges.get(node, code);
+      if (child === NONE) {
+        child = this.#depth.length;
+        this.#edges.set(node, code, child);
+        if (node === ROOT) this.#firsts[code] = child;
+        this.#depth.push((this.#depth[node] ?? 0) + 1);
+        this.#ends.push(undefined);
+        this.#allMarked.push(true);
+        parents.push(node);
+        codes.push(code);
+      }
+      node = child;
+      if (!isMarked) this.#allMarked[node] = false;
+    }
+    this.#ends[node] = [...(this.#ends[node] ?? []), index];
+  }
+
   /** By increasing depth, so that what a node refers to is known before it. */
-  #link(parents: readonly number[], codes: readonly number[]): void {
-    const order = Array.from(this.#depth.keys()).sort(
-      (a, b) => (this.#depth[a] ?? 0) - (this.#depth[b] ?? 0),
-    );
-    for (const node of order) {
-      if (node === ROOT) continue;
-      const parent = parents[node] ?? ROOT;
-      const fail = parent === ROOT ? ROOT : this.step(this.#fail[parent] ?? ROOT, codes[node] ?? 0);
-      this.#fail[node] = fail;
-      this.#nextEnd[node] = this.#ends[fail] === undefined ? (this.#nextEnd[fail] ?? NONE) : fail;
+  *#link(parents: readonly number[], codes: readonly number[]): Generator<undefined, void> {
+    const byDepth: number[][] = [];
+    for (const [node, depth] of this.#depth.entries()) {
+      (byDepth[depth] ??= []).push(node);
+      if (node % PIECE === 0) yield;
+    }
+    for (const nodes of byDepth) {
+      for (const [index, node] of nodes.entries()) {
+        if (index % PIECE === 0) yield;
+        if (node === ROOT) continue;
+        const parent = parents[node] ?? ROOT;
+        const fail = parent === ROOT ? ROOT : this.step(this.#fail[parent] ?? ROOT, codes[node] ?? 0);
+        this.#fail[node] = fail;
+        this.#nextEnd[node] = this.#ends[fail] === undefined ? (this.#nextEnd[fail] ?? NONE) : fail;
+      }
     }
   }
 }

@@ -24,6 +24,7 @@ interface Folded {
 }
 
 const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u;
+const VISIBLE = /[^\p{Default_Ignorable_Code_Point}\s]/u;
 const MARK = /^\p{M}$/u;
 const SPACE = /^\s$/u;
 const LETTER = /^[\p{L}\p{N}_]$/u;
@@ -35,6 +36,11 @@ const FIRST_MARK = 0x300;
 /** Bounds the memory of the table; a text that uses more characters is folded without it. */
 const TABLE_SIZE = 20_000;
 const table = new Map<string, Folded>();
+
+/** Whether something is left of it that could be looked for. */
+export function isVisible(word: string): boolean {
+  return VISIBLE.test(word);
+}
 
 /** Folds a piece of a text. One folder for each text, as a run of spaces may go on in the next piece. */
 export function createFolder(take: TakeUnit) {

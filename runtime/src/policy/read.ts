@@ -16,15 +16,18 @@ export class PolicyError extends Error {
 
 /** @throws PolicyError with every problem found */
 export function parsePolicy(text: string, maxRequestSeconds: number): Policy {
-  let value: unknown;
+  return checkPolicy(parseText(text), maxRequestSeconds);
+}
+
+/** @throws PolicyError where it is not YAML */
+export function parseText(text: string): unknown {
   try {
-    value = parseYaml(text, { schema: CORE_SCHEMA }) ?? {};
+    return parseYaml(text, { schema: CORE_SCHEMA }) ?? {};
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     const { line, column } = error.mark;
     throw new PolicyError([`line ${line + 1}, column ${column + 1}: not valid YAML (${error.reason})`]);
   }
-  return checkPolicy(value, maxRequestSeconds);
 }
 
 /** @throws PolicyError with every problem found */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { userSchema } from '../access/token-order.js';
 import { integer, oneOf, text } from '../config/fields.js';
-import { foldWord } from './word-screen.js';
+import { isVisible } from './fold.js';
 
 /** Bounds the memory and the time that a policy can take: some 30 MB and 0.5 s. */
 const MAX_WORDS = 50_000;
@@ -29,7 +29,7 @@ const wordRule = z.strictObject({
     .min(1, { error: WORDS })
     .superRefine((words, context) => {
       words.forEach((word, index) => {
-        if (foldWord(word).codes.length > 0) return;
+        if (isVisible(word)) return;
         context.addIssue({ code: 'custom', path: [index], message: 'a word with visible characters' });
       });
     }),

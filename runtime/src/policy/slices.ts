@@ -1,4 +1,7 @@
-/** Long texts in slices, with a turn of the event loop between them: nobody waits while somebody's book is screened. */
+/**
+ * Long work in slices, with a turn of the event loop between them: nobody waits while somebody's book is screened, or
+ * thousands of rules are compiled.
+ */
 import { setImmediate } from 'node:timers/promises';
 
 /** Characters that are screened in one go: a tenth to half of a millisecond. */
@@ -27,6 +30,21 @@ export class Turn {
     this.#left -= characters;
     if (this.#left > 0) return;
     this.#left = SLICE;
+    await setImmediate();
+  }
+}
+
+/** Milliseconds that work of unknown length takes in one go. */
+const SLICE_MS = 4;
+
+/** Does what `work` does between its yields, each of which must be short. */
+export async function inSlices<Result>(work: Generator<undefined, Result>): Promise<Result> {
+  for (;;) {
+    const until = performance.now() + SLICE_MS;
+    do {
+      const step = work.next();
+      if (step.done === true) return step.value;
+    } while (performance.now() < until);
     await setImmediate();
   }
 }

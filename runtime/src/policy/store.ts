@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
 import { writeAtomically } from '../files/atomic-write.js';
 import { withFileLock } from '../files/file-lock.js';
@@ -11,7 +12,7 @@ import { followFile } from '../files/follow-file.js';
 import type { LogLevel } from '../log/logger.js';
 import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-object.js';
 import { type LocalPolicy, PolicyCopy } from './policy-copy.js';
-import { checkPolicy, parsePolicy, renderPolicy, revisionOf } from './read.js';
+import { checkPolicy, parsePolicy, parseText, renderPolicy, revisionOf } from './read.js';
 import type { Policy } from './schema.js';
 import { WordScreen } from './word-screen.js';
 
@@ -69,7 +70,12 @@ export class PolicyStore {
   private constructor(options: PolicyStoreOptions) {
     this.#options = options;
     this.file = options.directory === undefined ? undefined : join(options.directory, POLICY_FILE);
-    this.#inForce = compile('', options.maxRequestSeconds);
+    this.#inForce = {
+      policy: parsePolicy('', options.maxRequestSeconds),
+      revision: revisionOf(''),
+      input: WordScreen.EMPTY,
+      output: WordScreen.EMPTY,
+    };
     this.#copy =
       this.file === undefined || options.copy === undefined ? undefined : new PolicyCopy(options.copy);
   }
@@ -83,7 +89,7 @@ export class PolicyStore {
     await store.#meetCopy();
     store.#text = await store.#readText();
     try {
-      store.#inForce = compile(store.#text, options.maxRequestSeconds);
+      store.#inForce = await compile(store.#text, options.maxRequestSeconds);
     } catch (error) {
       if (options.mayBeBroken !== true) throw error;
     }
@@ -157,9 +163,9 @@ export class PolicyStore {
     await withFileLock(file, async () => {
       if (revision !== undefined && revisionOf(await this.#readText()) !== revision)
         throw new PolicyChanged();
-      const text = renderPolicy(policy);
-      await writeAtomically(file, text, 0o640);
-      this.#take(text);
+      await writeAtomically(file, renderPolicy(policy), 0o640);
+      // One after the other, and as the file is then: of two changes the newer stays.
+      await this.reload();
     });
     await this.#exchange();
   }
@@ -207,6 +213,7 @@ export class PolicyStore {
 
   /** A broken file is nobody's policy, so it stays here. */
   #isValid(text: string): boolean {
+    if (text === this.#text && this.#problem === undefined) return true;
     try {
       parsePolicy(text, this.#options.maxRequestSeconds);
       return true;
@@ -224,7 +231,7 @@ export class PolicyStore {
   async #reload(): Promise<void> {
     try {
       const text = await this.#readText();
-      if (text !== this.#text) this.#take(text);
+      if (text !== this.#text) await this.#take(text);
     } catch (error) {
       this.#problem = error instanceof Error ? error.message : String(error);
       this.#options.log(
@@ -234,9 +241,9 @@ export class PolicyStore {
     }
   }
 
-  #take(text: string): void {
+  async #take(text: string): Promise<void> {
     this.#text = text;
-    this.#inForce = compile(text, this.#options.maxRequestSeconds);
+    this.#inForce = await compile(text, this.#options.maxRequestSeconds);
     this.#problem = undefined;
     const { sessions, words } = this.#inForce.policy;
     const count = words.reduce((sum, rule) => sum + rule.words.length, 0);
@@ -264,10 +271,20 @@ export class PolicyStore {
   }
 }
 
-/** @throws PolicyError */
-function compile(text: string, maxRequestSeconds: number): InForce {
-  const policy = parsePolicy(text, maxRequestSeconds);
-  const screenOf = (side: 'input' | 'output') =>
-    new WordScreen(policy.words.filter((rule) => rule.on.includes(side)));
-  return { policy, revision: revisionOf(text), input: screenOf('input'), output: screenOf('output') };
+/**
+ * The requests that are answered meanwhile do not notice: they have their turn between parts of some milliseconds each;
+ * only the YAML of thousands of words is read in one go.
+ *
+ * @throws PolicyError
+ */
+async function compile(text: string, maxRequestSeconds: number): Promise<InForce> {
+  const value = parseText(text);
+  await setImmediate();
+  const policy = checkPolicy(value, maxRequestSeconds);
+  await setImmediate();
+  const { words } = policy;
+  const input = await WordScreen.compile(words.filter(({ on }) => on.includes('input')));
+  const isSame = words.every(({ on }) => on.includes('input') && on.includes('output'));
+  const output = isSame ? input : await WordScreen.compile(words.filter(({ on }) => on.includes('output')));
+  return { policy, revision: revisionOf(text), input, output };
 }

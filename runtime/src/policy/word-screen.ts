@@ -1,7 +1,7 @@
 /** Looks for sensitive words in a text, whole or in pieces, and masks them or says that it must be blocked. */
 import { Automaton } from './automaton.js';
 import { createFolder, Kind } from './fold.js';
-import { slicesOf, Turn } from './slices.js';
+import { inSlices, slicesOf, Turn } from './slices.js';
 
 /** What a masked word is replaced by: of one length, so that it does not tell the word's. */
 export const MASK = '***';
@@ -39,21 +39,37 @@ interface Match {
 
 /** Compiled rules. Immutable, shared by all requests. */
 export class WordScreen {
-  readonly automaton: Automaton;
-  readonly patterns: readonly Pattern[];
+  /** Of no rules. */
+  static readonly EMPTY = new WordScreen([], new Automaton());
 
-  constructor(rules: readonly WordRule[]) {
-    const folded = rules.flatMap((rule) => rule.words.map((word) => ({ rule, ...foldWord(word) })));
-    this.patterns = folded.map(({ rule, codes, kinds }) => ({
-      rule,
-      length: codes.length,
-      closedBefore: rule.match === 'word' && kinds[0] === Kind.Letter,
-      closedAfter: rule.match === 'word' && kinds.at(-1) !== Kind.Other,
-    }));
-    this.automaton = new Automaton(
-      folded.map(({ codes }) => codes),
-      this.patterns.map((pattern) => pattern.closedBefore),
-    );
+  private constructor(
+    readonly patterns: readonly Pattern[],
+    readonly automaton: Automaton,
+  ) {}
+
+  /** Thousands of words take tens of milliseconds, so others get their turn in between. */
+  static compile(rules: readonly WordRule[]): Promise<WordScreen> {
+    return inSlices(WordScreen.#compile(rules));
+  }
+
+  static *#compile(rules: readonly WordRule[]): Generator<undefined, WordScreen> {
+    const patterns: Pattern[] = [];
+    const codesOf: (readonly number[])[] = [];
+    for (const rule of rules) {
+      for (const word of rule.words) {
+        const { codes, kinds } = foldWord(word);
+        codesOf.push(codes);
+        patterns.push({
+          rule,
+          length: codes.length,
+          closedBefore: rule.match === 'word' && kinds[0] === Kind.Letter,
+          closedAfter: rule.match === 'word' && kinds.at(-1) !== Kind.Other,
+        });
+        yield;
+      }
+    }
+    const closed = patterns.map(({ closedBefore }) => closedBefore);
+    return new WordScreen(patterns, yield* Automaton.build(codesOf, closed));
   }
 
   get isEmpty(): boolean {
