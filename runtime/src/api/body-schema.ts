@@ -4,7 +4,12 @@ import type { BodyRules } from './sampling-fields.js';
 /** More sets of rules than a service has at a time: models come and go. */
 const MOST_KEPT = 32;
 
-export function bodySchema<Schema>(make: (rules: BodyRules) => Schema): (rules: BodyRules) => Schema {
+type SomeRules = Pick<BodyRules, 'models' | 'modelRequired'> & Partial<BodyRules>;
+
+/** `Rules`: those that the schema depends on. A body without tokens to generate has no context to keep to. */
+export function bodySchema<Schema, Rules extends SomeRules = BodyRules>(
+  make: (rules: Rules) => Schema,
+): (rules: Rules) => Schema {
   const kept = new Map<string, Schema>();
   return (rules) => {
     // Model names hold no such character.

@@ -7,6 +7,7 @@ import type { Embeddings, EmbedRequest } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import { toApiError } from '../errors/from-engine.js';
 import type { ServedModel, ServedModels } from '../serving/served-models.js';
+import { bodySchema } from './body-schema.js';
 import { ClientLeft, stopError } from './generation.js';
 import { readBody, requireModel, unsupported } from './read-body.js';
 import { contextOf, type RequestContext } from './request-context.js';
@@ -26,7 +27,7 @@ const inputTokens = z
 const listOf = <Input extends z.ZodType>(input: Input) =>
   z.array(input, { error: INPUT }).min(1, { error: INPUT }).max(MOST_INPUTS, { error: INPUT });
 
-export function embeddingsBody(rules: Pick<BodyRules, 'models' | 'modelRequired'>) {
+export const embeddingsBody = bodySchema((rules: Pick<BodyRules, 'models' | 'modelRequired'>) => {
   return z.strictObject({
     model: modelField(rules),
     input: z.union([inputText, listOf(inputText), inputTokens, listOf(inputTokens)], { error: INPUT }),
@@ -34,7 +35,7 @@ export function embeddingsBody(rules: Pick<BodyRules, 'models' | 'modelRequired'
     dimensions: integer(1, MOST_DIMENSIONS).nullish(),
     user: text(512).nullish(),
   });
-}
+});
 type EmbeddingsBody = z.output<ReturnType<typeof embeddingsBody>>;
 
 export interface EmbeddingsOptions extends StartOptions {
