@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * The chat service on this machine, with one command:  npm run up [-- --model SOURCE] [-- --port NUMBER]
+ * The chat service on this machine, with one command:
+ *
+ *   npm run up [-- [--model SOURCE] [--port NUMBER] [--console-port NUMBER]]
  *
  * Installs what is missing, then is `bot up` in this same process: one program less between a Ctrl-C and its drain.
  */

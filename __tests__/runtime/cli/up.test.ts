@@ -8,12 +8,13 @@ import { curlLine } from '../../../runtime/src/cli/up/greeting';
 import {
   chooseConsolePort,
   parsePort,
-  requirePort,
+  requirePorts,
   saysConsolePortTaken,
 } from '../../../runtime/src/cli/up/ports';
 import { createRunFolder } from '../../../runtime/src/cli/up/run-folder';
 import { listen } from '../../../runtime/src/server/listen';
 import { temporaryFolder } from '../../support/temporary-folder';
+import { freePort } from '../support/spawned-service';
 
 describe('the ports of bot up', () => {
   let taken: Server;
@@ -26,19 +27,28 @@ describe('the ports of bot up', () => {
   });
   afterEach(() => new Promise((resolve) => taken.close(resolve)));
 
-  it('names the program that holds a port, and a way out', async () => {
-    const owner = process.platform === 'linux' ? ` by .+ \\(process ${process.pid}\\)` : '';
-    await expect(requirePort(port)).rejects.toThrow(
-      new RegExp(
-        `^port ${port} is in use${owner}: stop that program, or choose another port: npm run up -- --port`,
-      ),
-    );
+  it.each(['--port', '--console-port'])(
+    'names the program that holds what %s asks for, and a way out',
+    async (option) => {
+      const owner = process.platform === 'linux' ? ` by .+ \\(process ${process.pid}\\)` : '';
+      const required =
+        option === '--port' ? requirePorts(port, undefined) : requirePorts(await freePort(), port);
+      await expect(required).rejects.toThrow(
+        new RegExp(
+          `^port ${port} is in use${owner}: stop that program, or choose another port: npm run up -- ${option} \\d+$`,
+        ),
+      );
+    },
+  );
+
+  it('takes free ports as they are', async () => {
+    await new Promise((resolve) => taken.close(resolve));
+    await expect(requirePorts(port, await freePort())).resolves.toBeUndefined();
+    await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
   });
 
-  it('takes a free port as it is', async () => {
-    await new Promise((resolve) => taken.close(resolve));
-    await expect(requirePort(port)).resolves.toBeUndefined();
-    await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+  it('refuses one port for the service and its console', async () => {
+    await expect(requirePorts(port, port)).rejects.toThrow(`cannot both have port ${port}`);
   });
 
   it('gives the console another port than the service', async () => {

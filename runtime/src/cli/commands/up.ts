@@ -30,6 +30,11 @@ export function registerUp(program: Command): void {
       DEFAULT_MODEL_SOURCE,
     )
     .option('--port <number>', 'port of the service, on 127.0.0.1', checkedPort, DEFAULT_PORT)
+    .option(
+      '--console-port <number>',
+      'port of the web console, on 127.0.0.1 (default: 8080, or a free one where that is taken)',
+      checkedPort,
+    )
     .addHelpText('after', '\nExample:\n  npm run up -- --model ~/models/my-model.gguf --port 9000')
     .action(up);
 }
@@ -40,14 +45,15 @@ function checkedPort(text: string): number {
   return port;
 }
 
-async function up(options: { model: string; port: number }): Promise<void> {
-  const { requirePort } = await import('../up/ports.js');
+async function up(options: { model: string; port: number; consolePort?: number }): Promise<void> {
+  const { requirePorts } = await import('../up/ports.js');
   const { terminalProgress } = await import('../../models/progress.js');
   const { pullModel } = await import('../../models/store.js');
 
   const started = performance.now();
   const stopping = stopSignal();
-  await requirePort(options.port);
+  const { port, consolePort } = options;
+  await requirePorts(port, consolePort);
   const progress = terminalProgress();
   const model = await pullModel(options.model, {
     lockFile: DEFAULT_LOCK_FILE,
@@ -57,7 +63,13 @@ async function up(options: { model: string; port: number }): Promise<void> {
   });
 
   for (let attempt = 1; ; attempt++) {
-    const code = await runInFolder({ port: options.port, modelPath: model.path, stopping, started });
+    const code = await runInFolder({
+      port,
+      wantedConsolePort: consolePort,
+      modelPath: model.path,
+      stopping,
+      started,
+    });
     if (code !== 'console port taken') {
       process.exitCode = code;
       return;
@@ -68,6 +80,8 @@ async function up(options: { model: string; port: number }): Promise<void> {
 
 interface Run {
   readonly port: number;
+  /** Undefined: any. */
+  readonly wantedConsolePort: number | undefined;
   readonly modelPath: string;
   readonly stopping: AbortSignal;
   /** When the command began, on the clock of `performance`. */
@@ -80,7 +94,7 @@ type Ending = number | 'console port taken';
 async function runInFolder(run: Run): Promise<Ending> {
   const { chooseConsolePort } = await import('../up/ports.js');
   const { createRunFolder } = await import('../up/run-folder.js');
-  const consolePort = await chooseConsolePort(run.port);
+  const consolePort = run.wantedConsolePort ?? (await chooseConsolePort(run.port));
   const folder = createRunFolder({ port: run.port, consolePort, modelPath: run.modelPath }, process.env);
   // For every way out that runs no `finally`. A kill -9 is the lifeline's case.
   process.once('exit', folder.remove);
@@ -132,7 +146,9 @@ async function runService(run: ServiceRun): Promise<Ending> {
     process.stderr.write('stopped\n');
     return EXIT.OK;
   }
-  if (!ready && service.lastLines.some(saysConsolePortTaken)) return 'console port taken';
+  if (!ready && run.wantedConsolePort === undefined && service.lastLines.some(saysConsolePortTaken)) {
+    return 'console port taken';
+  }
   process.stderr.write(`the service ended by itself (exit ${code}). Its last lines:\n`);
   for (const line of service.lastLines) process.stderr.write(`  ${line}\n`);
   return code === 0 ? EXIT.FAILURE : code;

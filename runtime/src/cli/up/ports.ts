@@ -7,23 +7,36 @@ import { portOwner } from '../../server/port-owner.js';
 export const DEFAULT_PORT = 8000;
 const DEFAULT_CONSOLE_PORT = 8080;
 
-/** `--port` as a number, or undefined where it is not one from 1 to 65535. */
+/** A port as a number, or undefined where it is not one from 1 to 65535. */
 export function parsePort(text: string): number | undefined {
   const port = Number(text);
   return /^\d{1,5}$/.test(text) && port >= 1 && port <= 65535 ? port : undefined;
 }
 
-/** @throws Error that names the port's holder and the remedy */
-export async function requirePort(port: number): Promise<void> {
+/**
+ * `consolePort`: where the console has to be; undefined leaves that to chooseConsolePort.
+ *
+ * @throws Error that names the port's holder and the remedy
+ */
+export async function requirePorts(port: number, consolePort: number | undefined): Promise<void> {
+  if (port === consolePort) {
+    throw new Error(`the service and its console cannot both have port ${port}: change --console-port`);
+  }
+  await requirePort(port, '--port');
+  if (consolePort !== undefined) await requirePort(consolePort, '--console-port');
+}
+
+async function requirePort(port: number, option: '--port' | '--console-port'): Promise<void> {
   const problem = await tryPort(port);
   if (problem === undefined) return;
   if (problem === 'EACCES') {
-    throw new Error(`port ${port} is reserved for root: choose one above 1023 with --port`);
+    throw new Error(`port ${port} is reserved for root: choose one above 1023 with ${option}`);
   }
   const owner = portOwner(port);
+  const other = port === 65535 ? DEFAULT_PORT : port + 1;
   throw new Error(
     `port ${port} is in use${owner === undefined ? '' : ` by ${owner}`}: ` +
-      `stop that program, or choose another port: npm run up -- --port ${port === 65535 ? DEFAULT_PORT : port + 1}`,
+      `stop that program, or choose another port: npm run up -- ${option} ${other}`,
   );
 }
 
