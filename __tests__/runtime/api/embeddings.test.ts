@@ -101,6 +101,18 @@ describe('/v1/embeddings', () => {
     }
   });
 
+  test('a model that is being loaded is not said to be of the wrong kind', async () => {
+    const engine = new ScriptedEngine();
+    engine.state = 'loading';
+    engine.embed = () => Promise.reject(new EngineError('engine_unavailable', 'the engine is loading'));
+    const { call } = await startTestService({ engine });
+    const response = await call(PATH, { model: 'test-model', input: 'x' });
+    expect([response.status, await response.json()]).toMatchObject([
+      503,
+      { error: { code: 'engine_unavailable' } },
+    ]);
+  });
+
   test('says which input does not fit', async () => {
     const engine = embedder();
     engine.embed = () =>

@@ -66,7 +66,9 @@ async function readRequest(
   { policy, log }: EmbeddingsOptions,
 ): Promise<Omit<EmbedRequest, 'id'>> {
   const { makes = 'text', dimensions: own } = engine.model;
-  if (makes === 'text') throw new ApiError('embeddings_unsupported', { param: 'model' });
+  // What a model makes is known once it is loaded; until then it says that it is not ready.
+  if (makes === 'text' && engine.status().state === 'ready')
+    throw new ApiError('embeddings_unsupported', { param: 'model' });
   const dimensions = body.dimensions ?? undefined;
   // A model that was not trained for it is only made worse by cutting its vectors.
   if (own !== undefined && dimensions !== undefined && dimensions !== own) {

@@ -58,7 +58,7 @@ export class Embedder {
     index = 0,
   ): Promise<{ values: Float32Array; tokens: number }> {
     const { context, contextSize, threads } = this.#options;
-    const given = this.#tokensOf(input);
+    const given = this.#framed(this.#tokensOf(input));
     const tokens = context.calculateInputLength(given);
     if (tokens >= contextSize) {
       throw new EmbedFailure(
@@ -76,6 +76,22 @@ export class Embedder {
       this.#started = undefined;
       threads.stepEnds();
     }
+  }
+
+  /** Of nothing but spaces some tokenizers make nothing; between the marks of beginning and end it has its vector. */
+  #framed(tokens: Token[]): Token[] {
+    if (tokens.length > 0) return tokens;
+    const { context } = this.#options;
+    const { bos, eos } = context.model.tokens;
+    const frame = context.calculateInputLength([]);
+    const mark = [bos, eos].find(
+      (token) => token !== null && context.calculateInputLength([token]) === frame,
+    );
+    if (mark != null) return [mark];
+    throw new EmbedFailure(
+      'prompt_refused',
+      'An input has no tokens of this model: it is empty, or only spaces',
+    );
   }
 
   #tokensOf(input: EmbedRequest['inputs'][number]): Token[] {
