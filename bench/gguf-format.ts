@@ -1,4 +1,4 @@
-/** As much of the GGUF format (version 3) as it takes to copy a tokenizer and to write a new header. */
+/** As much of the GGUF format (version 3) as it takes to copy a tokenizer. */
 
 /** The number that stands before a value and tells its type. */
 const enum ValueType {
@@ -96,49 +96,4 @@ export class GgufReader {
     this.#at += length;
     return this.#bytes.toString('utf8', this.#at - length, this.#at);
   }
-}
-
-/** Entries of a header, one function a type. */
-export const kv = {
-  string: (key: string, value: string): Buffer =>
-    Buffer.concat([string(key), uint32(ValueType.string), string(value)]),
-  uint32: (key: string, value: number): Buffer =>
-    Buffer.concat([string(key), uint32(ValueType.uint32), uint32(value)]),
-  float32: (key: string, value: number): Buffer => {
-    const bytes = Buffer.alloc(4);
-    bytes.writeFloatLE(value);
-    return Buffer.concat([string(key), uint32(ValueType.float32), bytes]);
-  },
-};
-
-/** A tensor's line in the header; `offset` counts from the start of the tensor data. */
-export function tensorInfo(
-  name: string,
-  dimensions: readonly number[],
-  type: number,
-  offset: number,
-): Buffer {
-  return Buffer.concat([
-    string(name),
-    uint32(dimensions.length),
-    ...dimensions.map((size) => uint64(size)),
-    uint32(type),
-    uint64(offset),
-  ]);
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
-function uint64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
-}
-
-function string(value: string): Buffer {
-  return Buffer.concat([uint64(Buffer.byteLength(value)), Buffer.from(value)]);
 }

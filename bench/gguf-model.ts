@@ -8,7 +8,8 @@
 import { createCipheriv } from 'node:crypto';
 import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 
-import { GgufReader, kv, tensorInfo, type RawEntry } from './gguf-format.js';
+import { alignUp, ggufStart, kv, tensorInfo, type TensorShape } from '../runtime/src/models/gguf-header.js';
+import { GgufReader, type RawEntry } from './gguf-format.js';
 
 /** Llama-3.2-1B, except for the vocabulary, which is that of the tokenizer that is copied. */
 const SHAPE = {
@@ -32,16 +33,10 @@ const BLOCK_BYTES = 18;
 /** 2^-8 as a half: weights get a standard deviation of 0.018, near 1/sqrt(width), so that activations stay in range. */
 const SCALE_HALF = 0x1c00;
 
-/** GGUF's default alignment of tensor data. */
-const ALIGNMENT = 32;
-
 /** ggml's token type for control tokens, the ones that end an answer among them. */
 const CONTROL_TOKEN = 3;
 
-interface Tensor {
-  readonly name: string;
-  /** Fastest dimension first, as ggml has it. */
-  readonly dimensions: readonly number[];
+interface Tensor extends TensorShape {
   readonly type: typeof F32 | typeof Q4_0;
 }
 
@@ -74,16 +69,14 @@ export function writeRandomModel(path: string, tokenizerFrom: string): void {
   const partial = `${path}.partial`;
   const file = openSync(partial, 'w');
   try {
-    writeSync(file, Buffer.from('GGUF'));
-    writeSync(file, counts(tensors.length, entries.length));
-    let written = 24;
+    let written = writeSync(file, ggufStart(tensors.length, entries.length));
     for (const entry of entries) written += writeSync(file, entry);
     let offset = 0;
     for (const tensor of tensors) {
-      written += writeSync(file, tensorInfo(tensor.name, tensor.dimensions, tensor.type, offset));
-      offset += align(byteSize(tensor));
+      written += writeSync(file, tensorInfo(tensor, offset));
+      offset += alignUp(byteSize(tensor));
     }
-    writeSync(file, Buffer.alloc(align(written) - written));
+    writeSync(file, Buffer.alloc(alignUp(written) - written));
     const noise = new Noise();
     for (const tensor of tensors) {
       const data = tensor.type === F32 ? ones(weights(tensor)) : noise.q4(byteSize(tensor));
@@ -124,8 +117,6 @@ const weights = (tensor: Tensor): number => tensor.dimensions.reduce((product, s
 const byteSize = (tensor: Tensor): number =>
   tensor.type === F32 ? weights(tensor) * 4 : (weights(tensor) / BLOCK_WEIGHTS) * BLOCK_BYTES;
 
-const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
-
 function ones(count: number): Buffer {
   return Buffer.from(new Float32Array(count).fill(1).buffer);
 }
@@ -156,14 +147,6 @@ function silenceControlTokens(embedding: Buffer, tokenTypes: readonly number[]):
   });
 }
 
-function counts(tensors: number, entries: number): Buffer {
-  const bytes = Buffer.alloc(20);
-  bytes.writeUInt32LE(3, 0); // version
-  bytes.writeBigUInt64LE(BigInt(tensors), 4);
-  bytes.writeBigUInt64LE(BigInt(entries), 12);
-  return bytes;
-}
-
 function find(entries: readonly RawEntry[], key: string): RawEntry {
   const entry = entries.find((candidate) => candidate.key === key);
   if (!entry)
@@ -184,5 +167,5 @@ function readStart(path: string): Buffer {
 
 function writeAll(file: number, data: Buffer): void {
   for (let at = 0; at < data.length;) at += writeSync(file, data, at);
-  writeSync(file, Buffer.alloc(align(data.length) - data.length));
+  writeSync(file, Buffer.alloc(alignUp(data.length) - data.length));
 }

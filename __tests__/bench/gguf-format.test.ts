@@ -1,4 +1,5 @@
-import { GgufReader, kv } from '../../bench/gguf-format';
+import { GgufReader } from '../../bench/gguf-format';
+import { kv } from '../../runtime/src/models/gguf-header';
 
 /** A header with a string, an array of strings, an array of integers and a number. */
 function header(entries: Buffer[]): Buffer {

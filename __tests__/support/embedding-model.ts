@@ -1,7 +1,8 @@
 /** A real model that makes embeddings: the test model's weights, under a header that names a pooling type. */
 import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 
-import { GgufReader, kv } from '../../bench/gguf-format';
+import { GgufReader } from '../../bench/gguf-format';
+import { kv } from '../../runtime/src/models/gguf-header';
 import { testModel } from './test-model';
 
 /** llama.cpp's number for "the mean of all tokens". */

@@ -68,6 +68,8 @@ const engine = z.strictObject({
   /** Tokens evaluated in one step while prompts are read. */
   batch_size: integer(32, 4096).optional(),
   flash_attention: flag().optional(),
+  /** Weights in Q4_1 are evaluated in a form that is faster on x86. */
+  repack: flag().optional(),
   /** q8_0 halves the memory of f16, at a third of the reading speed. */
   kv_cache_type: oneOf(['f16', 'q8_0']).optional(),
   /** MiB of memory for conversations that lost their sequence to another; 0 switches it off. */

@@ -2,6 +2,7 @@ import { getLlama, GgmlType, GgufInsights, LlamaLogLevel } from 'node-llama-cpp'
 import type { GgufFileInfo, Llama } from 'node-llama-cpp';
 import { modelKind } from './model-kind.js';
 import type { KvCacheType, ModelSettings } from './options.js';
+import { repackingBytes } from './repack/repack-model.js';
 
 export interface MemoryEstimate {
   readonly weightsBytes: number;
@@ -14,7 +15,7 @@ export interface MemoryEstimate {
 /** What the estimate depends on. */
 export type ContextShape = Pick<
   ModelSettings,
-  'contextSize' | 'sequences' | 'batchSize' | 'flashAttention' | 'kvCacheType'
+  'contextSize' | 'sequences' | 'batchSize' | 'flashAttention' | 'kvCacheType' | 'repack'
 >;
 
 /**
@@ -42,7 +43,8 @@ export async function estimateMemory(
     kvCacheValueType: ggmlType(shape.kvCacheType),
     useMmap: false,
   });
-  return { weightsBytes: weights.cpuRam, contextBytes: context.cpuRam, contextSize };
+  const repacking = shape.repack && !embeds ? repackingBytes(file) : 0;
+  return { weightsBytes: weights.cpuRam + repacking, contextBytes: context.cpuRam, contextSize };
 }
 
 /** CPU only, and only with the binary that was installed: nothing is built or downloaded on a server. */

@@ -22,6 +22,8 @@ export interface LocalEngineOptions {
   readonly batchSize?: number;
   /** Reads prompts about a fifth faster. @default true */
   readonly flashAttention?: boolean;
+  /** Weights in Q4_1 in a form that is evaluated faster, where there is one. @default true */
+  readonly repack?: boolean;
   /** `q8_0` halves the context's memory and costs a third of the speed of reading prompts. @default 'f16' where it fits */
   readonly kvCacheType?: KvCacheType;
   /**
@@ -44,6 +46,7 @@ export interface ModelSettings {
   readonly threads: number;
   readonly batchSize: number;
   readonly flashAttention: boolean;
+  readonly repack: boolean;
   readonly kvCacheType: KvCacheType;
   /** `undefined`: from the memory that is free. */
   readonly promptCacheMiB: number | undefined;
@@ -64,6 +67,7 @@ export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): 
     threads: options.threads ?? availableParallelism(),
     batchSize: options.batchSize ?? 256,
     flashAttention: options.flashAttention ?? true,
+    repack: options.repack ?? true,
     kvCacheType: options.kvCacheType ?? 'f16',
     promptCacheMiB: options.promptCacheMiB,
     // The rest is for answers, the page cache and other programs.

@@ -25,9 +25,9 @@ export async function checkModel(
   engine: BotConfig['engine'],
   residentBytes: number,
 ): Promise<ModelVerdict> {
-  const { context_size: contextSize, sequences, kv_cache_type: kvCacheType } = engine;
+  const { context_size: contextSize, sequences, kv_cache_type: kvCacheType, repack } = engine;
   const limit = await memoryLimit(residentBytes);
-  const wanted = resolveModelSettings({ modelPath: path, contextSize, sequences, kvCacheType });
+  const wanted = resolveModelSettings({ modelPath: path, contextSize, sequences, kvCacheType, repack });
   const { wanted: most, found } = await firstThatFits(
     wanted,
     (settings) => inspectModel(path, settings),

@@ -30,6 +30,7 @@ export function engineFactory(localModels: number, log: Logger): EngineFactory {
       threads: engine.threads,
       batchSize: engine.batch_size,
       flashAttention: engine.flash_attention,
+      repack: engine.repack,
       kvCacheType: engine.kv_cache_type,
       promptCacheMiB: engine.prompt_cache_mib,
       promptCacheShare: PROMPT_CACHE_SHARE / Math.max(1, localModels),
