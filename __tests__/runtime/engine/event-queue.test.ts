@@ -10,7 +10,7 @@ const end: GenerateEvent = {
 
 async function collect(queue: EventQueue): Promise<GenerateEvent[]> {
   const events: GenerateEvent[] = [];
-  for await (const event of queue) events.push(event);
+  for await (const event of queue.events(() => undefined)) events.push(event);
   return events;
 }
 
@@ -40,7 +40,7 @@ describe('EventQueue', () => {
     const seen: GenerateEvent[] = [];
     await expect(
       (async () => {
-        for await (const event of queue) seen.push(event);
+        for await (const event of queue.events(() => undefined)) seen.push(event);
       })(),
     ).rejects.toThrow('gone');
     expect(seen).toEqual([text('a')]);

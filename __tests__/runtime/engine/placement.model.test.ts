@@ -89,11 +89,13 @@ describe('prefixes', () => {
 describe('where a conversation runs', () => {
   /** Begins an answer that holds its sequence until it is released. */
   async function hold(prompt: string): Promise<() => Promise<void>> {
-    const events = engine.generate(request('', { input: { prompt }, maxTokens: 900 }), never);
+    const events = engine
+      .generate(request('', { input: { prompt }, maxTokens: 900 }), never)
+      [Symbol.asyncIterator]();
     while ((await events.next()).value?.type !== 'text');
     return async () => {
       const { running } = engine.status();
-      await events.return();
+      await events.return?.();
       await until(() => engine.status().running < running);
     };
   }

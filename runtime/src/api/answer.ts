@@ -8,7 +8,8 @@ import type { ApiError } from '../errors/api-error.js';
 export interface StreamPiece {
   /** The event's name, where the API names them. */
   readonly event?: string;
-  readonly data: object | '[DONE]';
+  /** A string is sent as it is: `[DONE]`, or JSON that was written already. */
+  readonly data: object | string;
 }
 
 /** Writes one answer in the format of one route: piece by piece, or whole at the end. */

@@ -1,5 +1,5 @@
 /** OpenAI's shapes of a chat answer, whole and in pieces. */
-import type { ChosenLogprob, GenerateEvent, TokenLogprob, Usage } from '../engine/engine.js';
+import type { ChosenLogprob, GenerateEvent, TextEvent, TokenLogprob, Usage } from '../engine/engine.js';
 import type { ApiError } from '../errors/api-error.js';
 import { AnswerParts, newId, unixTime, warningOf, type AnswerWriter, type StreamPiece } from './answer.js';
 
@@ -15,6 +15,8 @@ export class ChatAnswer implements AnswerWriter {
   readonly #id = newId('chatcmpl-');
   readonly #created = unixTime();
   readonly #parts = new AnswerParts();
+  /** What stands around the text in each of its chunks, written once: only the text changes. */
+  #around: readonly [head: string, tail: string] | undefined;
 
   constructor(options: ChatAnswerOptions) {
     this.#options = options;
@@ -26,7 +28,7 @@ export class ChatAnswer implements AnswerWriter {
       case 'start':
         return [this.#chunk({ role: 'assistant', content: '' })];
       case 'text':
-        return [this.#chunk({ content: event.text }, this.#logprobs(event.logprobs))];
+        return [this.#textChunk(event)];
       case 'tool-call': {
         const { id, name } = this.#parts.call(event.index);
         const call = { index: event.index, id, type: 'function', function: { name, arguments: '' } };
@@ -88,6 +90,20 @@ export class ChatAnswer implements AnswerWriter {
         ...(this.#options.includeUsage ? { usage: null } : {}),
       },
     };
+  }
+
+  #textChunk({ text, logprobs }: TextEvent): StreamPiece {
+    if (this.#options.logprobs) return this.#chunk({ content: text }, this.#logprobs(logprobs));
+    this.#around ??= this.#aroundText();
+    return { data: this.#around[0] + JSON.stringify(text) + this.#around[1] };
+  }
+
+  #aroundText(): readonly [head: string, tail: string] {
+    const chunk = JSON.stringify(this.#chunk({ content: '' }).data);
+    const content = '"content":';
+    // The last one: a model's name may hold anything, and nothing behind the text is a client's or an operator's.
+    const at = chunk.lastIndexOf(content) + content.length;
+    return [chunk.slice(0, at), chunk.slice(at + '""'.length)];
   }
 
   #logprobs(given: readonly ChosenLogprob[] = []): object | null {

@@ -1,4 +1,6 @@
 /** Runs one prompt on the engine: keeps to the time limit, and records counts and times. */
+import type { Histogram } from 'prom-client';
+
 import {
   EngineError,
   type Engine,
@@ -97,6 +99,8 @@ class GenerationRecord {
   readonly #context: RequestContext;
   readonly #metrics: Metrics;
   readonly #labels: { readonly model: string };
+  /** Observed at each token: its labels are looked up once. */
+  readonly #tokenLatency: Histogram.Internal<'model'>;
   #startedAt: number | undefined;
   #lastTextAt: number | undefined;
   #firstTextAt: number | undefined;
@@ -109,6 +113,7 @@ class GenerationRecord {
     this.#context = context;
     this.#metrics = metrics;
     this.#labels = { model };
+    this.#tokenLatency = metrics.interTokenLatency.labels(this.#labels);
   }
 
   get started(): boolean {
@@ -189,8 +194,7 @@ class GenerationRecord {
       this.#metrics.timeToFirstToken.observe(this.#labels, this.#firstTextSeconds);
     } else {
       const perToken = (now - this.#lastTextAt) / 1000 / Math.max(1, tokens);
-      for (let token = 0; token < tokens; token++)
-        this.#metrics.interTokenLatency.observe(this.#labels, perToken);
+      for (let token = 0; token < tokens; token++) this.#tokenLatency.observe(perToken);
     }
     this.#lastTextAt = now;
     this.#usage = { ...this.#usage, completionTokens: this.#usage.completionTokens + tokens };

@@ -5,7 +5,9 @@
 import type { Response } from 'express';
 
 import type { Identity } from '../access/identity.js';
+import type { ResponseCache } from '../cache/response-cache.js';
 import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
+import { lazily } from '../engine/lazily.js';
 import type { Logger } from '../log/logger.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { PolicyStore } from '../policy/store.js';
@@ -28,7 +30,7 @@ export interface StartedGeneration {
   /** Aborted when work on the request should end. */
   readonly signal: AbortSignal;
   /** Nothing happens before the first is asked for. @throws EngineError, ApiError, ClientLeft */
-  readonly events: AsyncGenerator<GenerateEvent, void>;
+  readonly events: AsyncIterable<GenerateEvent>;
 }
 
 export function startGeneration(
@@ -38,16 +40,16 @@ export function startGeneration(
 ): StartedGeneration {
   const controller = untilClientLeaves(res);
   const context = contextOf(res);
-  const events = screened({ id: context.id, ...request }, controller, res, options);
+  const events = lazily(() => screened({ id: context.id, ...request }, controller, res, options));
   return { signal: controller.signal, events };
 }
 
-async function* screened(
+async function screened(
   request: GenerateRequest,
   controller: AbortController,
   res: Response,
   options: OfModel,
-): AsyncGenerator<GenerateEvent, void> {
+): Promise<AsyncIterable<GenerateEvent>> {
   const { policy, log } = options;
   const report = hitReport(contextOf(res), log);
   // They name tokens, also those of a word that is masked in the text.
@@ -55,31 +57,45 @@ async function* screened(
     throw unsupported('logprobs', 'its access policy filters what the model writes');
   }
   const input = await screenInput(request.input, policy.input, report);
-  yield* screenOutput(cached({ ...request, input }, controller, res, options), policy.output, report);
+  const events = await cached({ ...request, input }, controller, res, options);
+  return policy.output.isEmpty ? events : screenOutput(events, policy.output, report);
 }
 
 /** The answer from the cache, else from the engine, and then into the cache. */
-async function* cached(
+async function cached(
   request: GenerateRequest,
   controller: AbortController,
   res: Response,
   options: OfModel,
-): AsyncGenerator<GenerateEvent, void> {
+): Promise<AsyncIterable<GenerateEvent>> {
   const { served, metrics } = options;
   const { cache } = served;
   const context = contextOf(res);
   const key = cache?.keyOf(request);
-  if (cache === undefined || key === undefined) return yield* admitted(request, controller, context, options);
+  if (cache === undefined || key === undefined) return admitted(request, controller, context, options);
 
   const kept = await cache.get(key);
   const result = kept === undefined ? 'miss' : 'hit';
   metrics.cacheLookups.inc({ result });
   context.notes.push(`cache=${result}`);
   if (!res.headersSent) res.set('X-Cache', result);
-  if (kept !== undefined) return yield* kept.map(asRead);
+  if (kept !== undefined) return fromCache(kept);
+  const events = admitted(request, controller, context, options);
+  return intoCache(events, key, cache, served);
+}
 
+async function* fromCache(kept: readonly GenerateEvent[]): AsyncGenerator<GenerateEvent, void> {
+  for (const event of kept) yield asRead(event);
+}
+
+async function* intoCache(
+  answer: AsyncIterable<GenerateEvent>,
+  key: string,
+  cache: ResponseCache,
+  served: ServedModel,
+): AsyncGenerator<GenerateEvent, void> {
   const events: GenerateEvent[] = [];
-  for await (const event of admitted(request, controller, context, options)) {
+  for await (const event of answer) {
     events.push(event);
     // Not what time, and not the request, has cut off. Before the last event: after it, nobody may ask for more.
     // Nor what another model may have said: it was switched meanwhile.
@@ -96,15 +112,15 @@ function asRead(event: GenerateEvent): GenerateEvent {
   return { ...event, usage: { ...event.usage, cachedTokens: event.usage.promptTokens } };
 }
 
-async function* admitted(
+function admitted(
   request: GenerateRequest,
   controller: AbortController,
   context: RequestContext,
   options: OfModel,
-): AsyncGenerator<GenerateEvent, void> {
+): AsyncIterable<GenerateEvent> {
   const { ticket, seconds } = enter(controller, context, options);
   const { metrics, served } = options;
-  yield* runGeneration(request, ticket, context, {
+  return runGeneration(request, ticket, context, {
     engine: served.engine,
     metrics,
     maxRequestSeconds: seconds,

@@ -90,7 +90,6 @@ export async function* screenOutput(
   screen: WordScreen,
   report: HitReport,
 ): AsyncGenerator<GenerateEvent, void> {
-  if (screen.isEmpty) return yield* events;
   const output = new ScreenedOutput(screen);
   const turn = new Turn();
   let told = false;

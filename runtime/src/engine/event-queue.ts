@@ -35,18 +35,23 @@ export class EventQueue {
     this.fail(error);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<GenerateEvent, void, undefined> {
-    for (;;) {
-      const event = this.#events.shift();
-      if (event !== undefined) {
-        yield event;
-      } else if (this.#failure !== undefined) {
-        throw this.#failure.error;
-      } else if (this.#ended) {
-        return;
-      } else {
-        await new Promise<void>((resolve) => (this.#wake = resolve));
+  /** `onLeave` is called once, when the loop over the events ends, in whatever way. */
+  async *events(onLeave: () => void): AsyncGenerator<GenerateEvent, void, undefined> {
+    try {
+      for (;;) {
+        const event = this.#events.shift();
+        if (event !== undefined) {
+          yield event;
+        } else if (this.#failure !== undefined) {
+          throw this.#failure.error;
+        } else if (this.#ended) {
+          return;
+        } else {
+          await new Promise<void>((resolve) => (this.#wake = resolve));
+        }
       }
+    } finally {
+      onLeave();
     }
   }
 

@@ -11,6 +11,7 @@ import type {
 } from './engine.js';
 import type { MemoryPlan } from './memory-plan.js';
 import { EventQueue } from './event-queue.js';
+import { lazily } from './lazily.js';
 import { resolveModelId, resolveModelSettings, type LocalEngineOptions } from './options.js';
 import type {
   EngineStats,
@@ -118,22 +119,17 @@ export class SupervisedEngine implements Engine {
     });
   }
 
-  async *generate(
-    request: GenerateRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<GenerateEvent, void, undefined> {
-    const queue = new EventQueue();
-    const close = this.#order(
-      queue,
-      (id) => ({ type: 'generate', id, request }),
-      signal,
-      (reason) => queue.abort(reason),
-    );
-    try {
-      yield* queue;
-    } finally {
-      close();
-    }
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {
+    return lazily(() => {
+      const queue = new EventQueue();
+      const close = this.#order(
+        queue,
+        (id) => ({ type: 'generate', id, request }),
+        signal,
+        (reason) => queue.abort(reason),
+      );
+      return queue.events(close);
+    });
   }
 
   async embed({ inputs }: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
