@@ -18,7 +18,7 @@ export interface LocalEngineOptions {
   readonly sequences?: number;
   /** Threads that evaluate. More than there are whole cores is slower, not faster. @default the cores there are */
   readonly threads?: number;
-  /** Most tokens in one evaluation. 128 to 256 reads prompts fastest on two cores; more only costs memory. @default 256 */
+  /** Most tokens in one evaluation. 128 reads prompts as fast as 256 on two cores; more only costs memory. @default 128 */
   readonly batchSize?: number;
   /** Reads prompts about a fifth faster. @default true */
   readonly flashAttention?: boolean;
@@ -65,7 +65,7 @@ export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): 
     contextSize: options.contextSize ?? DEFAULT_CONTEXT_SIZE,
     sequences: options.sequences ?? DEFAULT_SEQUENCES,
     threads: options.threads ?? availableParallelism(),
-    batchSize: options.batchSize ?? 256,
+    batchSize: options.batchSize ?? 128,
     flashAttention: options.flashAttention ?? true,
     repack: options.repack ?? true,
     kvCacheType: options.kvCacheType ?? 'f16',
