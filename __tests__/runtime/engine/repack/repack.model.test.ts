@@ -1,5 +1,5 @@
 /** The real model in Q4_1, as it is and repacked: the same answers, up to what rounding does. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 import type { ChosenLogprob } from '../../../../runtime/src/engine/engine';
@@ -67,6 +67,23 @@ it('serves the model as it is where it cannot be written anew', async () => {
     expect(firsts).toHaveLength(PROMPTS.length);
   } finally {
     tmpdir.mockRestore();
+  }
+});
+
+it('refuses a file that lacks its last byte, as without', async () => {
+  const scratch = mkdtempSync(join(os.tmpdir(), 'repack-'));
+  const modelPath = join(scratch, 'cut.gguf');
+  copyFileSync(testModel().path, modelPath);
+  truncateSync(modelPath, statSync(modelPath).size - 1);
+  const engine = new SupervisedEngine(
+    { modelPath, contextSize: 512, promptCacheMiB: 0, log: () => undefined },
+    CHILD,
+  );
+  try {
+    await expect(engine.start()).rejects.toThrow('is damaged or cut short');
+  } finally {
+    await engine.stop();
+    rmSync(scratch, { recursive: true, force: true });
   }
 });
 

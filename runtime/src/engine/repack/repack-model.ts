@@ -87,7 +87,8 @@ export async function repackModel(path: string, file: GgufFileInfo): Promise<Rep
     for (const { tensor, bytes } of tensors) {
       if (chosen.has(tensor)) await split(tensor, work);
       else await copy(Number(tensor.fileOffset), bytes, work);
-      await model.endTensor();
+      // Not behind the last: padding would make a file whole that was cut short by a few bytes.
+      if (tensor !== tensors.at(-1)?.tensor) await model.endTensor();
     }
     return { modelPath: model.path, adapterPath: adapter.path, close: () => closeAll(scratch) };
   } catch (error) {
