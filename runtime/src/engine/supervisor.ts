@@ -1,5 +1,4 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { tmpdir } from 'node:os';
 import { ALL_FREE } from './memory-plan.js';
 import { loadLimitSeconds } from './load-limit.js';
 import type { ErrorDetails, FromChild, LoadedModel, ToChild } from './protocol.js';
@@ -228,7 +227,8 @@ export class Supervisor {
 export function childEnvironment(): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = {
     NODE_ENV: 'production',
-    TMPDIR: tmpdir(),
+    // For a copy of the weights (see repack/). /tmp is memory on Debian 13 and others: a model would be in it twice.
+    TMPDIR: process.env['TMPDIR'] || '/var/tmp',
     // Evaluation that hops between the pool's threads runs at a third of the speed (see child.ts).
     UV_THREADPOOL_SIZE: '1',
     // Weights and cache on pages of 2 MiB, where glibc and the kernel can: decoding took 11 % (1B) to 18 % (135M)

@@ -1,9 +1,10 @@
 /** The real model in Q4_1, as it is and repacked: the same answers, up to what rounding does. */
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
-import os from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ChosenLogprob } from '../../../../runtime/src/engine/engine';
 import { SupervisedEngine } from '../../../../runtime/src/engine/supervised-engine';
+import { childEnvironment } from '../../../../runtime/src/engine/supervisor';
 import { testModel } from '../../../support/test-model';
 import { CHILD, never, request } from '../support/model-engine';
 
@@ -41,8 +42,8 @@ async function nextTokens(repack: boolean) {
 }
 
 it('repacks the test model, answers as without, and leaves no file', async () => {
-  const scratch = mkdtempSync(join(os.tmpdir(), 'repack-'));
-  const tmpdir = jest.spyOn(os, 'tmpdir').mockReturnValue(scratch);
+  const scratch = mkdtempSync(join(tmpdir(), 'repack-'));
+  const restore = temporaryFolder(scratch);
   try {
     const [repacked, asItIs] = [await nextTokens(true), await nextTokens(false)];
     expect(repacked.notes).toContain('210 matrices in Q4_1 are evaluated as Q4_0 and their difference');
@@ -54,24 +55,24 @@ it('repacks the test model, answers as without, and leaves no file', async () =>
     expect(mean(divergences)).toBeGreaterThan(0);
     expect(readdirSync(scratch)).toEqual([]);
   } finally {
-    tmpdir.mockRestore();
+    restore();
     rmSync(scratch, { recursive: true, force: true });
   }
 });
 
 it('serves the model as it is where it cannot be written anew', async () => {
-  const tmpdir = jest.spyOn(os, 'tmpdir').mockReturnValue('/nonexistent');
+  const restore = temporaryFolder('/nonexistent');
   try {
     const { notes, firsts } = await nextTokens(true);
     expect(notes).toMatch(/210 matrices stay in Q4_1, which is slower: .*ENOENT/);
     expect(firsts).toHaveLength(PROMPTS.length);
   } finally {
-    tmpdir.mockRestore();
+    restore();
   }
 });
 
 it('refuses a file that lacks its last byte, as without', async () => {
-  const scratch = mkdtempSync(join(os.tmpdir(), 'repack-'));
+  const scratch = mkdtempSync(join(tmpdir(), 'repack-'));
   const modelPath = join(scratch, 'cut.gguf');
   copyFileSync(testModel().path, modelPath);
   truncateSync(modelPath, statSync(modelPath).size - 1);
@@ -86,6 +87,25 @@ it('refuses a file that lacks its last byte, as without', async () => {
     rmSync(scratch, { recursive: true, force: true });
   }
 });
+
+it('writes to a disk where nobody has chosen a folder: /tmp may be memory', () => {
+  const restore = temporaryFolder(undefined);
+  try {
+    expect(childEnvironment()['TMPDIR']).toBe('/var/tmp');
+  } finally {
+    restore();
+  }
+});
+
+function temporaryFolder(path: string | undefined): () => void {
+  const before = process.env['TMPDIR'];
+  const set = (value: string | undefined) => {
+    if (value === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = value;
+  };
+  set(path);
+  return () => set(before);
+}
 
 /** Kullback-Leibler divergence over the likeliest 20 of `from`, in nats. */
 function divergence(from: ChosenLogprob, to: ChosenLogprob): number {
