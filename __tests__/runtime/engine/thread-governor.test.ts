@@ -64,6 +64,14 @@ describe('ThreadGovernor', () => {
     expect(machine.governor.threads).toBe(1);
   });
 
+  it('lets a thread go after one step that took as long as many', () => {
+    const machine = new Machine();
+    machine.steps(20);
+    machine.othersWant = 2;
+    machine.steps(1, 2000);
+    expect(machine.governor.threads).toBe(1);
+  });
+
   it('keeps its threads beside a program that needs a little', () => {
     const machine = new Machine();
     machine.othersWant = 0.3;
@@ -129,6 +137,27 @@ describe('ThreadGovernor', () => {
 
   it('uses all threads where idle time is not known', () => {
     const governor = new ThreadGovernor({ most: 2, setThreads: () => undefined, idleMs: () => undefined });
+    expect(governor.threads).toBe(2);
+  });
+
+  it('reads prompts with all threads where answers are written faster with one', () => {
+    const machine = new Machine();
+    let inUse = 2;
+    const governor = new ThreadGovernor({
+      most: 2,
+      setThreads: (threads) => (inUse = threads),
+      now: () => machine.now,
+      cpuMs: () => machine.cpu,
+      idleMs: () => machine.idle,
+    });
+    const step = (decoding: number): number => {
+      governor.stepBegins(decoding);
+      machine.pass(decoding > 0 && inUse === 2 ? 24 : 12, inUse);
+      governor.stepEnds();
+      return inUse;
+    };
+    for (let i = 0; i < 60; i++) step(1);
+    expect([step(1), step(0), step(1)]).toEqual([1, 2, 1]);
     expect(governor.threads).toBe(2);
   });
 });

@@ -169,7 +169,7 @@ export class Scheduler {
     );
     const othersDecode = lanes.some((lane) => lane.promptTokensLeft === 0);
     this.#options.batching.expect(step.shares.size);
-    this.#options.threads.stepBegins();
+    this.#options.threads.stepBegins(step.kind === 'decode' ? step.shares.size : 0);
     const started = (this.#stepStarted = performance.now());
     await Promise.all([...step.shares].map(([id, share]) => this.#advance(id, share)));
     this.#stepStarted = undefined;

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { DecodeThreads } from './decode-threads.js';
+import { IdleMeter } from './idle-meter.js';
 
 export interface ThreadGovernorOptions {
   /** Threads to evaluate with when the machine is ours. */
@@ -38,12 +39,16 @@ const LONGEST_TRY_MS = 64_000;
  * time, which is then less than threads times elapsed time.
  */
 export class ThreadGovernor {
-  readonly #options: Required<ThreadGovernorOptions>;
+  readonly #options: Required<Omit<ThreadGovernorOptions, 'idleMs'>> & Pick<ThreadGovernorOptions, 'idleMs'>;
+  readonly #decode: DecodeThreads;
   #threads: number;
+  /** What is set: `#threads`, or fewer for a step in which sequences decode. */
+  #inUse: number;
+  #decoding = 0;
   #usedMs = 0;
   #wantedMs = 0;
   #stepStart = { now: 0, cpuMs: 0 };
-  #idleStart: { readonly now: number; readonly idleMs: number | undefined };
+  readonly #idle: IdleMeter;
   #holdMs = FIRST_HOLD_MS;
   #tryMs = FIRST_TRY_MS;
   #changedAt: number;
@@ -51,17 +56,23 @@ export class ThreadGovernor {
   #raisedAt = -Infinity;
 
   constructor(options: ThreadGovernorOptions) {
-    this.#options = { cpuMs: processCpuMs, idleMs: machineIdleMs, now: () => performance.now(), ...options };
-    this.#threads = options.most;
+    this.#options = { cpuMs: processCpuMs, now: () => performance.now(), ...options };
+    this.#threads = this.#inUse = options.most;
+    const { most, now, idleMs } = this.#options;
+    this.#decode = new DecodeThreads({ most, now, idle: new IdleMeter(now, idleMs) });
     this.#changedAt = this.#options.now();
-    this.#idleStart = { now: this.#options.now(), idleMs: this.#options.idleMs() };
+    this.#idle = new IdleMeter(now, idleMs);
   }
 
+  /** Most that a step gets now. */
   get threads(): number {
     return this.#threads;
   }
 
-  stepBegins(): void {
+  /** @param decoding how many sequences decode; 0 while a prompt is read, which is always faster with more threads */
+  stepBegins(decoding = 0): void {
+    this.#decoding = decoding;
+    this.#use(decoding === 0 ? this.#threads : this.#decode.choose(decoding, this.#threads));
     this.#stepStart = { now: this.#options.now(), cpuMs: this.#options.cpuMs() };
   }
 
@@ -69,11 +80,14 @@ export class ThreadGovernor {
     const now = this.#options.now();
     const elapsed = now - this.#stepStart.now;
     this.#usedMs += this.#options.cpuMs() - this.#stepStart.cpuMs;
-    this.#wantedMs += elapsed * this.#threads;
+    this.#wantedMs += elapsed * this.#inUse;
+    if (this.#decoding > 0) this.#decode.record(this.#decoding, this.#inUse, elapsed);
     if (this.#wantedMs < WINDOW_MS * this.#threads) return;
     const got = this.#usedMs / this.#wantedMs;
+    // One step that takes seconds is as good as many windows.
+    const windows = Math.floor(this.#wantedMs / (WINDOW_MS * this.#threads));
     this.#usedMs = this.#wantedMs = 0;
-    this.#strikes = got < CONTENDED ? this.#strikes + 1 : 0;
+    this.#strikes = got < CONTENDED ? this.#strikes + windows : 0;
     const soon = now - this.#raisedAt < 2 * this.#holdMs;
     if (this.#threads > 1 && this.#strikes >= (soon ? 1 : STRIKES)) this.#lower(got, soon);
     else if (this.#threads < this.#options.most) this.#raiseIfPossible(now);
@@ -87,22 +101,14 @@ export class ThreadGovernor {
   }
 
   #raiseIfPossible(now: number): void {
-    if (now - this.#idleStart.now < this.#holdMs) return;
-    const spare = this.#spareProcessors() ?? 1;
+    if (this.#idle.elapsedMs < this.#holdMs) return;
+    const spare = this.#idle.spare() ?? 1;
     if (spare < SPARE && now - this.#changedAt < this.#tryMs) {
-      this.#markIdle();
+      this.#idle.mark();
       return;
     }
     this.#raisedAt = now;
     this.#set(clamp(this.#threads + Math.max(1, Math.floor(spare)), 1, this.#options.most));
-  }
-
-  /** Processors that were idle since the last change, as a number: 0.5 is one for half the time. */
-  #spareProcessors(): number | undefined {
-    const idleMs = this.#options.idleMs();
-    const elapsed = this.#options.now() - this.#idleStart.now;
-    if (idleMs === undefined || this.#idleStart.idleMs === undefined || elapsed <= 0) return undefined;
-    return (idleMs - this.#idleStart.idleMs) / elapsed;
   }
 
   #set(threads: number): void {
@@ -110,28 +116,20 @@ export class ThreadGovernor {
     this.#strikes = 0;
     this.#changedAt = this.#options.now();
     this.#usedMs = this.#wantedMs = 0;
-    this.#options.setThreads(threads);
-    this.#markIdle();
+    this.#use(threads);
+    this.#idle.mark();
   }
 
-  #markIdle(): void {
-    this.#idleStart = { now: this.#options.now(), idleMs: this.#options.idleMs() };
+  #use(threads: number): void {
+    if (threads === this.#inUse) return;
+    this.#inUse = threads;
+    this.#options.setThreads(threads);
   }
 }
 
 function processCpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
-}
-
-/** The fourth figure of /proc/stat, in ticks of 10 ms. Read at once: an asynchronous read waits behind evaluations. */
-function machineIdleMs(): number | undefined {
-  try {
-    const idle = /^cpu\s+\d+ \d+ \d+ (\d+)/.exec(readFileSync('/proc/stat', 'utf8'))?.[1];
-    return idle === undefined ? undefined : Number(idle) * 10;
-  } catch {
-    return undefined;
-  }
 }
 
 function clamp(value: number, least: number, most: number): number {
