@@ -57,6 +57,23 @@ test('adds a key that is not there, also behind a last line without its end', as
 });
 
 test.each([
+  ['a byte order mark', '\uFEFFmodel_path: /a.gguf # c\n', '\uFEFFmodel_path: /b.gguf # c\nmodel_name: x\n'],
+  [
+    'line ends of Windows',
+    'model_path: /a.gguf # c\r\nb: 1\r\n',
+    'model_path: /b.gguf # c\r\nmodel_name: x\r\nb: 1\r\n',
+  ],
+  [
+    'these and a value over several lines, with a comment',
+    'model_path: >- # c\r\n  /a.gguf\r\nb: 1\r\n',
+    'model_path: /b.gguf # c\r\nb: 1\r\nmodel_name: x\r\n',
+  ],
+])('keeps %s', async (_, before, after) => {
+  const set = { model_path: '/b.gguf', model_name: 'x' };
+  expect(await editConfig(before, { within: WHOLE, set })).toBe(after);
+});
+
+test.each([
   '/b: c.gguf',
   '/b #c.gguf',
   'true',

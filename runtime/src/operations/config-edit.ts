@@ -22,10 +22,13 @@ export interface ConfigEdit {
  */
 export async function editConfig(text: string, edit: ConfigEdit): Promise<string> {
   const yaml = await import('yaml');
-  const wanted = intended(text, edit);
+  // The parser's positions count from behind a byte order mark.
+  const mark = text.startsWith('\uFEFF') ? '\uFEFF' : '';
+  const body = text.slice(mark.length);
+  const wanted = intended(body, edit);
   for (const attempt of [inPlace, anew]) {
-    const edited = attempt(yaml, text, edit);
-    if (edited !== undefined && means(edited, wanted)) return edited;
+    const edited = attempt(yaml, body, edit);
+    if (edited !== undefined && means(edited, wanted)) return mark + edited;
   }
   const keys = Object.entries(edit.set).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
   const place = edit.within.length === 0 ? '' : ` of ${edit.within.join('.')}`;
@@ -62,23 +65,31 @@ function inserted(
   if (map.flow === true) return `${text.slice(0, end)}, ${key}: ${JSON.stringify(value)}${text.slice(end)}`;
   const from = pair.key.range[0];
   const indent = ' '.repeat(from - (text.lastIndexOf('\n', from - 1) + 1));
-  const lineEnd = text.indexOf('\n', end);
-  const at = lineEnd === -1 ? text.length : lineEnd;
-  return `${text.slice(0, at)}\n${indent}${key}: ${scalar(yaml, value)}${text.slice(at)}`;
+  const lineEnd = text.slice(end).search(/\r?\n/);
+  const at = lineEnd === -1 ? text.length : end + lineEnd;
+  return `${text.slice(0, at)}${newLine(text)}${indent}${key}: ${scalar(yaml, value)}${text.slice(at)}`;
 }
 
 function anew(yaml: Yaml, text: string, { within, set }: ConfigEdit): string | undefined {
   const document = yaml.parseDocument(text);
   for (const [key, value] of Object.entries(set)) {
     // A new node: the old one keeps the form of its value, over several lines.
-    document.setIn([...within, key], document.createNode(value));
+    const node = document.createNode(value);
+    const old = document.getIn([...within, key], true);
+    if (yaml.isScalar(old)) node.comment = old.comment;
+    document.setIn([...within, key], node);
   }
   try {
-    return document.toString({ lineWidth: 0 });
+    return document.toString({ lineWidth: 0 }).replaceAll(/\r?\n/g, newLine(text));
   } catch {
     // What refers to the old value refers to nothing now.
     return undefined;
   }
+}
+
+/** As in the rest of the file. */
+function newLine(text: string): string {
+  return text.includes('\r\n') ? '\r\n' : '\n';
 }
 
 function mapAt(
