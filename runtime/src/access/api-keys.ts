@@ -3,7 +3,7 @@
  * interval and when somebody presents a key that is not known yet, and the previous key stays valid while Secrets
  * Manager keeps it as AWSPREVIOUS.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 
 /** A key as text stays in this process's memory; comparisons use its digest, which has one length for all keys. */
 export interface ApiKey {
@@ -130,5 +130,5 @@ function toKeys(values: readonly string[]): readonly ApiKey[] {
 }
 
 function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return hash('sha256', text, 'buffer');
 }

@@ -1,5 +1,5 @@
 /** What every kind of answer is made of: the engine's events, put together. */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import type { ChosenLogprob, FinishReason, GenerateEvent, Usage } from '../engine/engine.js';
 import type { ApiError } from '../errors/api-error.js';
@@ -71,7 +71,8 @@ export function warningOf({ warning }: Extract<GenerateEvent, { type: 'end' }>):
 }
 
 export function newId(prefix: string): string {
-  return prefix + randomBytes(12).toString('hex');
+  // Node keeps a supply of UUIDs' random bytes: fetching twelve from OpenSSL each time costs four times as much.
+  return prefix + randomUUID().replaceAll('-', '').slice(8);
 }
 
 export function unixTime(): number {
