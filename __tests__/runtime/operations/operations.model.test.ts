@@ -87,6 +87,8 @@ describe('model_loader', () => {
     expect(output).toMatch(/error: not switched, other answers as before: .*attn_q\.weight/);
     expect(status).toBe(1);
     expect(service.read('etc/bot/config.yaml')).toBe(before);
+    // A good file of the same name may come after it.
+    expect(existsSync(service.path('opt/bot/models/broken.gguf'))).toBe(false);
     expect(service.run('bot', 'status', '--root', service.root).output).toMatch(/ready +yes\nmodel +other/);
   }, 60_000);
 

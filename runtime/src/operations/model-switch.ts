@@ -18,7 +18,7 @@ import { editConfig, type ConfigEdit } from './config-edit.js';
 import { exclusively, installedConfig, type Installation } from './installation.js';
 import { proveAnswer } from './service-client.js';
 import { findService } from './service-process.js';
-import { orderSwitch } from './switch-order.js';
+import { orderSwitch, SwitchRefused } from './switch-order.js';
 
 /** Stays free on the disk, in bytes. */
 const RESERVE = 256 * 1024 * 1024;
@@ -39,7 +39,7 @@ export function switchModel(installation: Installation, options: ModelSwitchOpti
     const { configFile, say } = installation;
     const replaced = replacedModel(installedConfig(installation), options.replaces);
     await checkFile(installation, replaced, options);
-    const path = await amongModels(installation, options.path);
+    const { path, isCopy } = await amongModels(installation, options.path);
     if (path === replaced.path && options.name === undefined) {
       say(`${path} is the configured model already`);
       return;
@@ -50,7 +50,9 @@ export function switchModel(installation: Installation, options: ModelSwitchOpti
     const before = await readFile(configFile, 'utf8');
     const after = await editConfig(before, editOf(replaced, { path, name: options.name }));
     const order = { path, name: options.name, replaces: options.replaces };
-    const model = await orderSwitch(installation, order).catch((error: Error) => {
+    const model = await orderSwitch(installation, order).catch(async (error: Error) => {
+      // It would stand in the way of a good file of the same name.
+      if (isCopy && error instanceof SwitchRefused) await rm(path, { force: true });
       throw new Error(`not switched, ${replaced.id} answers as before: ${error.message}`, { cause: error });
     });
     if (model === undefined) {
@@ -119,13 +121,17 @@ async function checkFile(
 }
 
 /** The service sees neither /home nor /tmp, and a model must not vanish under it: it is copied to the others. */
-async function amongModels({ layout, say }: Installation, file: string): Promise<string> {
+async function amongModels(
+  { layout, say }: Installation,
+  file: string,
+): Promise<{ readonly path: string; readonly isCopy: boolean }> {
   const source = await realpath(file);
   await mkdir(layout.models, { recursive: true });
   const target = join(await realpath(layout.models), basename(source));
-  if (source === target) return join(layout.models, basename(source));
+  const path = join(layout.models, basename(source));
+  if (source === target) return { path, isCopy: false };
   if (await isThere(target)) {
-    if ((await sha256Of(target)) === (await sha256Of(source))) return join(layout.models, basename(source));
+    if ((await sha256Of(target)) === (await sha256Of(source))) return { path, isCopy: false };
     throw new Error(
       `${target} is another model of the same name; rename ${file}, or remove that one if nobody uses it`,
     );
@@ -151,7 +157,7 @@ async function amongModels({ layout, say }: Installation, file: string): Promise
   } finally {
     await rm(partial, { force: true });
   }
-  return join(layout.models, basename(source));
+  return { path, isCopy: true };
 }
 
 async function restartAndProve(

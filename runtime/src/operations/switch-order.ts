@@ -9,6 +9,9 @@ import { isReady } from './service-client.js';
 /** The service sends signs of life more often. */
 const SILENCE_MS = 60_000;
 
+/** The service's own word: it has not changed models, and does not want the new file. */
+export class SwitchRefused extends Error {}
+
 /**
  * @returns the new model's name; undefined where no service runs that can switch: an older one, or none
  * @throws Error with the service's reason; the old model answers as before then
@@ -39,10 +42,12 @@ export async function orderSwitch(
     });
     if (response.status === 404) return undefined;
     if (!response.ok)
-      throw new Error(`the service refuses the order (${response.status}): ${await reason(response)}`);
+      throw new SwitchRefused(
+        `the service refuses the order (${response.status}): ${await reason(response)}`,
+      );
     for await (const line of linesOf(response)) {
       timer.refresh();
-      if ('error' in line) throw new Error(line.error);
+      if ('error' in line) throw new SwitchRefused(line.error);
       if ('model' in line) return line.model;
       if ('step' in line) installation.say(line.step);
     }
