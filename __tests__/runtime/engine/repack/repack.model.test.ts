@@ -1,5 +1,5 @@
 /** The real model in Q4_1, as it is and repacked: the same answers, up to what rounding does. */
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ChosenLogprob } from '../../../../runtime/src/engine/engine';
@@ -71,11 +71,22 @@ it('serves the model as it is where it cannot be written anew', async () => {
   }
 });
 
-it('refuses a file that lacks its last byte, as without', async () => {
+it.each([
+  ['lacks its last byte', (bytes: Buffer) => bytes.subarray(0, -1)],
+  [
+    'has a tensor in a wrong place',
+    (bytes: Buffer) => {
+      const name = 'blk.3.ffn_up.weight';
+      // Behind the name: the number of dimensions, two of them, the type, the place.
+      const at = bytes.indexOf(name) + name.length + 4 + 2 * 8 + 4;
+      bytes.writeBigUInt64LE(bytes.readBigUInt64LE(at) + 7n, at);
+      return bytes;
+    },
+  ],
+])('refuses a file that %s, as without', async (_, damaged) => {
   const scratch = mkdtempSync(join(tmpdir(), 'repack-'));
-  const modelPath = join(scratch, 'cut.gguf');
-  copyFileSync(testModel().path, modelPath);
-  truncateSync(modelPath, statSync(modelPath).size - 1);
+  const modelPath = join(scratch, 'damaged.gguf');
+  writeFileSync(modelPath, damaged(readFileSync(testModel().path)));
   const engine = new SupervisedEngine(
     { modelPath, contextSize: 512, promptCacheMiB: 0, log: () => undefined },
     CHILD,

@@ -76,6 +76,7 @@ export async function repackModel(path: string, file: GgufFileInfo): Promise<Rep
     );
     scratch.push(adapter);
     const tensors = wholeTensors(file, (await source.stat()).size);
+    for (const { tensor, bytes } of tensors) if (chosen.has(tensor)) requirePlace(tensor, bytes);
     const model = await ScratchGguf.create(
       await readBytes(source, 0, new Uint8Array(file.metadataSize)),
       tensors.map(({ tensor, bytes }) => (chosen.has(tensor) ? asQ40(tensor) : asItIs(tensor, bytes))),
@@ -153,6 +154,13 @@ function wholeTensors(
     const end = Number(inOrder[index + 1]?.fileOffset ?? size);
     return { tensor, bytes: end - Number(tensor.fileOffset) };
   });
+}
+
+/** llama.cpp refuses a file with tensors that overlap: written anew, they would not. */
+function requirePlace(tensor: GgufTensorInfo, bytes: number): void {
+  const [columns, rows] = shapeOf(tensor);
+  if (bytes < (columns / BLOCK_WEIGHTS) * rows * Q4_1_BYTES)
+    throw new Error(`${tensor.name} overlaps another`);
 }
 
 function asItIs({ name, dimensions, ggmlType }: GgufTensorInfo, bytes: number): ScratchTensor {
