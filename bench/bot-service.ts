@@ -49,7 +49,7 @@ export async function startBotService(
   writeFileSync(configFile, dump(config));
   return startServer({
     name: 'botstack',
-    command: [process.execPath, BOT, 'serve', '--config', configFile],
+    command: [join(REPOSITORY, 'runtime', 'bin', 'bot'), 'serve', '--config', configFile],
     env: { BENCH_API_KEY: apiKey },
     port,
     headers: { authorization: `Bearer ${apiKey}` },

@@ -30,7 +30,7 @@ export interface OwnRow {
 
 const TIMEOUT_MS = 60_000;
 /** V8 has compiled what is hot by then, in both processes. */
-const WARM_UP = 200;
+const WARM_UP = 1000;
 const HITS = 1000;
 const OVERHEADS = 300;
 

@@ -22,6 +22,9 @@ export interface ServiceOptions {
   readonly port: number;
 }
 
+/** As in runtime/bin/bot, which starts the service on a server. */
+const YOUNG_GENERATION = '--max-semi-space-size=2';
+
 export class ServiceProcess {
   /** Resolves when the process has ended, to its exit code; a signal counts as 1. */
   readonly ended: Promise<number>;
@@ -35,7 +38,7 @@ export class ServiceProcess {
     this.#port = options.port;
     this.#child = spawn(
       process.execPath,
-      ['--import', options.lifeline, options.bot, 'serve', '--config', options.configFile],
+      [YOUNG_GENERATION, '--import', options.lifeline, options.bot, 'serve', '--config', options.configFile],
       {
         env: { ...process.env, [KEY_VARIABLE]: options.apiKey, BOT_UP_FOLDER: options.folder },
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
