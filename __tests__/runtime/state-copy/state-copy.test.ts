@@ -233,6 +233,20 @@ const DAY_SECONDS = 86_400;
         await until(() => old.policy.sessions.per_token === 4);
       });
 
+      test('takes over what changed elsewhere alone, whatever the time of its own file', async () => {
+        const old = await policyOf('old', { exchangeIntervalMs: 50 });
+        const next = await policyOf('next', { exchangeIntervalMs: 50 });
+        await old.replace(change(3));
+        // A clock that is fast; S3's own times have no fractions of a second, which looks the same.
+        const soon = Date.now() / 1000 + 3600;
+        utimesSync(join(machine('old'), POLICY_FILE), soon, soon);
+        for (const store of [old, next]) store.follow();
+        await until(() => next.policy.sessions.per_token === 3);
+        await next.replace(change(4));
+        await until(() => old.policy.sessions.per_token === 4);
+        expect(next.policy.sessions).toEqual({ per_token: 4 });
+      });
+
       test('is newer than a file of an older snapshot, and older than one that was edited since', async () => {
         await (await policyOf('one')).replace(change(3));
         const file = join(machine('two'), POLICY_FILE);

@@ -7,8 +7,28 @@ const RETRY_MS = 30;
 /** Longer than a crashed owner's lock lives. */
 const PATIENCE_MS = 10_000;
 
-/** Runs `work` while no other process holds the lock of `path`. @throws Error when it cannot be had in 10 s */
+/** Of each path, the end of those in this process that wait for it. */
+const lastInLine = new Map<string, Promise<unknown>>();
+
+/**
+ * Runs `work` while nobody else holds the lock of `path`; within this process, in the order of the calls.
+ * @throws Error when another process does not give it back in 10 s
+ */
 export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const before = lastInLine.get(path);
+  const turn = (async () => {
+    await before?.catch(() => undefined);
+    return holdingLock(path, work);
+  })();
+  lastInLine.set(path, turn);
+  try {
+    return await turn;
+  } finally {
+    if (lastInLine.get(path) === turn) lastInLine.delete(path);
+  }
+}
+
+async function holdingLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   // Loaded only where something is changed, which is rare.
   const { default: lockfile } = await import('proper-lockfile');
   const deadline = Date.now() + PATIENCE_MS;

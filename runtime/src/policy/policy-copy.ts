@@ -17,6 +17,8 @@ export class PolicyCopy {
   /** The version that was read or written last. */
   #agreed: { readonly tag: string; readonly text: string; readonly writtenAt: number } | undefined;
   #wasThere = false;
+  /** What the file and the copy both were when they met last. Only where both have changed since do times decide. */
+  #common: string | undefined;
 
   constructor(object: SharedObject) {
     this.#object = object;
@@ -39,9 +41,11 @@ export class PolicyCopy {
         // A new machine; or the two agree.
         const isNews = text === undefined && kept.text !== '' && kept.text !== REMOVED;
         this.#wasThere = local !== undefined || isNews;
+        if (!isNews) this.#common = text;
         return isNews ? kept.text : undefined;
       }
-      if (kept.text !== '' && !isRemoved && kept.writtenAt > (local?.writtenAt ?? 0)) {
+      const isTheirs = text === this.#common || kept.writtenAt > (local?.writtenAt ?? 0);
+      if (kept.text !== '' && !isRemoved && isTheirs) {
         this.#wasThere = true;
         return kept.text;
       }
@@ -49,7 +53,10 @@ export class PolicyCopy {
       this.#wasThere = local !== undefined;
       // The file's own time, and not this moment's: the file system's clock is some milliseconds slow.
       this.#agreed = tag === undefined ? undefined : { tag, text, writtenAt: local?.writtenAt ?? 0 };
-      if (tag !== undefined) return undefined;
+      if (tag !== undefined) {
+        this.#common = text;
+        return undefined;
+      }
     }
     throw new CopyError(`cannot write ${this.#object.name}: others change it again and again`);
   }
