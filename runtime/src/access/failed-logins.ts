@@ -16,19 +16,15 @@ export class FailedLogins {
     blockDuration: LOCK_SECONDS,
   });
   readonly #salt = randomBytes(16);
-  /** performance.now() when the limiter has forgotten all it knows: until then, and only then, it is asked. */
-  #quietFrom = 0;
 
   /** Seconds until this address may try again; 0 when it may now. */
   async lockedFor(address: string): Promise<number> {
-    if (performance.now() >= this.#quietFrom) return 0;
     const state = await this.#limiter.get(this.#bucket(address));
     if (state === null || state.consumedPoints <= ALLOWED_FAILURES) return 0;
     return Math.max(1, Math.ceil(state.msBeforeNext / 1000));
   }
 
   async record(address: string): Promise<void> {
-    this.#quietFrom = performance.now() + (LOCK_SECONDS + WINDOW_SECONDS) * 1000;
     try {
       await this.#limiter.consume(this.#bucket(address));
     } catch (error) {

@@ -1,5 +1,5 @@
 /** What every kind of answer is made of: the engine's events, put together. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { ChosenLogprob, FinishReason, GenerateEvent, Usage } from '../engine/engine.js';
 import type { ApiError } from '../errors/api-error.js';
@@ -71,8 +71,7 @@ export function warningOf({ warning }: Extract<GenerateEvent, { type: 'end' }>):
 }
 
 export function newId(prefix: string): string {
-  // Node keeps a supply of UUIDs' random bytes: fetching twelve from OpenSSL each time costs four times as much.
-  return prefix + randomUUID().replaceAll('-', '').slice(8);
+  return prefix + randomBytes(12).toString('hex');
 }
 
 export function unixTime(): number {

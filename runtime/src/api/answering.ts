@@ -77,16 +77,8 @@ async function sendWhole(
     const { engineMs } = contextOf(res);
     // For whoever asks where the time goes; of a stream, the headers are gone by then.
     if (engineMs !== undefined) res.set('Server-Timing', `engine;dur=${engineMs.toFixed(1)}`);
-    sendJson(res, { ...writer.whole(), ...warningOf(event) });
+    res.json({ ...writer.whole(), ...warningOf(event) });
   }
-}
-
-/** What res.json() does for an answer to a POST, without all that it asks of a setting and of a cache. */
-function sendJson(res: Response, body: object): void {
-  const text = JSON.stringify(body);
-  res.setHeader('Content-Type', 'application/json; charset=utf-8');
-  res.setHeader('Content-Length', Buffer.byteLength(text));
-  res.end(text);
 }
 
 async function sendStream(

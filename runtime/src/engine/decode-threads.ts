@@ -1,4 +1,4 @@
-import type { IdleMeter } from './idle-meter.js';
+import { SPARE, type IdleMeter } from './idle-meter.js';
 
 export interface DecodeThreadsOptions {
   readonly most: number;
@@ -15,8 +15,6 @@ const BETTER = 0.9;
 const WORSE = 1.3;
 /** A step that takes this many times the usual ends the trial: on a busy machine, two threads can take seconds. */
 const HOPELESS = 2;
-/** A thread more is tried only where a processor was idle for this part of the time. */
-const SPARE = 0.6;
 /** Between two trials; doubles with each that changed nothing, so that on a calm machine they cost a thousandth. */
 const FIRST_INTERVAL_MS = 1000;
 const LONGEST_INTERVAL_MS = 32_000;
@@ -112,6 +110,7 @@ export class DecodeThreads {
 
   #beginTrial(known: Known): void {
     const threads = this.#other(known);
+    // A thread more is tried only where a processor was idle.
     const spare = this.#idle.spare() ?? 1;
     this.#idle.mark();
     if (threads > known.threads && spare < SPARE) known.lastTrial = this.#now();
@@ -127,10 +126,11 @@ export class DecodeThreads {
 
   #judge(known: Known, { threads, stepMs }: { readonly threads: number; readonly stepMs: number[] }): void {
     const before = median(known.recentMs);
-    const isBetter = stepMs.length === TRIAL_STEPS && median(stepMs) < BETTER * before;
+    const tried = median(stepMs);
+    const isBetter = stepMs.length === TRIAL_STEPS && tried < BETTER * before;
     known.trial = undefined;
     known.lastTrial = this.#now();
-    known.usualMs = isBetter ? median(stepMs) : before;
+    known.usualMs = isBetter ? tried : before;
     known.intervalMs = isBetter ? FIRST_INTERVAL_MS : Math.min(LONGEST_INTERVAL_MS, 2 * known.intervalMs);
     if (!isBetter) return;
     known.threads = threads;

@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
 
+/** A processor idle for this part of the time can be used. */
+export const SPARE = 0.6;
+
 /** Processors that are idle, whoever runs on the others. */
 export class IdleMeter {
   readonly #idleMs: () => number | undefined;

@@ -1,5 +1,5 @@
 import { DecodeThreads } from './decode-threads.js';
-import { IdleMeter } from './idle-meter.js';
+import { IdleMeter, SPARE } from './idle-meter.js';
 
 export interface ThreadGovernorOptions {
   /** Threads to evaluate with when the machine is ours. */
@@ -16,8 +16,6 @@ export interface ThreadGovernorOptions {
 const WINDOW_MS = 100;
 /** Threads that got less of a processor than this were waiting for one: at 0.5, two do a quarter of their work. */
 const CONTENDED = 0.7;
-/** A processor idle for this part of the time can be used. */
-const SPARE = 0.6;
 /** Windows in a row that show contention before a thread is let go: something short is over by then. */
 const STRIKES = 2;
 /** How often it is asked whether a processor is idle; doubles each time that adding a thread was a mistake. */

@@ -48,7 +48,7 @@ export class Q41Splitter {
   /**
    * @param source whole rows
    * @returns the same rows of W' in Q4_0, and of C in Q8_0: an offset is off by at most a 254th of the largest of its
-   * row's block, a tenth of what rounding the vector to 8 bits costs already, as llama.cpp does for both types.
+   * row's block. llama.cpp rounds the vectors to 8 bits too, for both types.
    */
   split(source: Uint8Array, columns: number): { readonly weights: Uint8Array; readonly offsets: Uint8Array } {
     const blocks = columns / BLOCK_WEIGHTS;
