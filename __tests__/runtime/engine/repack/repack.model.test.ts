@@ -72,7 +72,11 @@ it('serves the model as it is where it cannot be written anew', async () => {
 });
 
 it.each([
-  ['lacks its last byte', (bytes: Buffer) => bytes.subarray(0, -1)],
+  [
+    'lacks its last byte',
+    (bytes: Buffer) => bytes.subarray(0, -1),
+    'is cut short: 1 of its 98362432 bytes are missing',
+  ],
   [
     'has a tensor in a wrong place',
     (bytes: Buffer) => {
@@ -82,8 +86,9 @@ it.each([
       bytes.writeBigUInt64LE(bytes.readBigUInt64LE(at) + 7n, at);
       return bytes;
     },
+    'is damaged or cut short',
   ],
-])('refuses a file that %s, as without', async (_, damaged) => {
+])('refuses a file that %s, as without', async (_, damaged, message) => {
   const scratch = mkdtempSync(join(tmpdir(), 'repack-'));
   const modelPath = join(scratch, 'damaged.gguf');
   writeFileSync(modelPath, damaged(readFileSync(testModel().path)));
@@ -92,7 +97,7 @@ it.each([
     CHILD,
   );
   try {
-    await expect(engine.start()).rejects.toThrow('is damaged or cut short');
+    await expect(engine.start()).rejects.toThrow(message);
   } finally {
     await engine.stop();
     rmSync(scratch, { recursive: true, force: true });

@@ -2,6 +2,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { arch, platform } from 'node:process';
 import { GgmlType, type GgufFileInfo, type GgufTensorInfo } from 'node-llama-cpp';
 import { ggufStart, kv } from '../../models/gguf-header.js';
+import { tensorBytes } from '../../models/gguf-tensors.js';
 import {
   adapterRank,
   BLOCK_WEIGHTS,
@@ -158,9 +159,7 @@ function wholeTensors(
 
 /** llama.cpp refuses a file with tensors that overlap: written anew, they would not. */
 function requirePlace(tensor: GgufTensorInfo, bytes: number): void {
-  const [columns, rows] = shapeOf(tensor);
-  if (bytes < (columns / BLOCK_WEIGHTS) * rows * Q4_1_BYTES)
-    throw new Error(`${tensor.name} overlaps another`);
+  if (bytes < (tensorBytes(tensor) ?? 0)) throw new Error(`${tensor.name} overlaps another`);
 }
 
 function asItIs({ name, dimensions, ggmlType }: GgufTensorInfo, bytes: number): ScratchTensor {
