@@ -41,6 +41,34 @@ describe('the ports of bot up', () => {
     },
   );
 
+  it.each(['--port', '--console-port'])(
+    'suggests a free port for %s, and not the one that is asked for beside it',
+    async (option) => {
+      const neighbour = createServer();
+      // Where somebody else has it, it is as well taken.
+      await new Promise<void>((resolve) =>
+        neighbour.once('error', () => resolve()).listen(port + 1, '127.0.0.1', resolve),
+      );
+      const suggested = async (other: number) => {
+        const required = option === '--port' ? requirePorts(port, other) : requirePorts(other, port);
+        const { message } = await required.then(
+          () => new Error('none'),
+          (error: Error) => error,
+        );
+        return Number(new RegExp(`npm run up -- ${option} (\\d+)$`).exec(message)?.[1]);
+      };
+      try {
+        const first = await suggested(await freePort());
+        await expect(requirePorts(first, undefined)).resolves.toBeUndefined();
+        const second = await suggested(first);
+        expect(second).not.toBe(first);
+        await expect(requirePorts(second, first)).resolves.toBeUndefined();
+      } finally {
+        await new Promise((resolve) => neighbour.close(resolve));
+      }
+    },
+  );
+
   it('takes free ports as they are', async () => {
     await new Promise((resolve) => taken.close(resolve));
     await expect(requirePorts(port, await freePort())).resolves.toBeUndefined();

@@ -22,22 +22,33 @@ export async function requirePorts(port: number, consolePort: number | undefined
   if (port === consolePort) {
     throw new Error(`the service and its console cannot both have port ${port}: change --console-port`);
   }
-  await requirePort(port, '--port');
-  if (consolePort !== undefined) await requirePort(consolePort, '--console-port');
+  await requirePort(port, '--port', consolePort);
+  if (consolePort !== undefined) await requirePort(consolePort, '--console-port', port);
 }
 
-async function requirePort(port: number, option: '--port' | '--console-port'): Promise<void> {
+async function requirePort(
+  port: number,
+  option: '--port' | '--console-port',
+  other: number | undefined,
+): Promise<void> {
   const problem = await tryPort(port);
   if (problem === undefined) return;
   if (problem === 'EACCES') {
     throw new Error(`port ${port} is reserved for root: choose one above 1023 with ${option}`);
   }
   const owner = portOwner(port);
-  const other = port === 65535 ? DEFAULT_PORT : port + 1;
   throw new Error(
     `port ${port} is in use${owner === undefined ? '' : ` by ${owner}`}: ` +
-      `stop that program, or choose another port: npm run up -- ${option} ${other}`,
+      `stop that program, or choose another port: npm run up -- ${option} ${await freePortAfter(port, other)}`,
   );
+}
+
+/** The next one is the easiest to remember; where a whole row is taken, any. */
+async function freePortAfter(port: number, other: number | undefined): Promise<number> {
+  for (let next = port + 1; next <= Math.min(port + 20, 65535); next++) {
+    if (next !== other && (await tryPort(next)) === undefined) return next;
+  }
+  return freePort();
 }
 
 /** The console's usual port, or any free one where that is taken: nobody types it, it is printed. */
