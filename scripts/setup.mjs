@@ -17,7 +17,7 @@ import { build, isBuilt } from './lib/build.mjs';
 import { cachedDefaultModel, DEFAULT_MODEL } from './lib/default-model.mjs';
 import { exclusive } from './lib/exclusive.mjs';
 import { isInstalled, npmInstall, packagesOf } from './lib/npm.mjs';
-import { backEndPackage, checkNode } from './lib/platform.mjs';
+import { checkNode, machinePackages } from './lib/platform.mjs';
 import { Interrupted, interruptible } from './lib/interrupt.mjs';
 import { run } from './lib/run.mjs';
 import { SetupError, step } from './lib/say.mjs';
@@ -70,7 +70,7 @@ function rootPackages() {
 }
 
 /**
- * Without the optional packages: those are all builds of the engine, 700 MB, of which one is needed (next step).
+ * Without the optional packages: those are builds for all machines, 700 MB, of which one of each is needed (next step).
  *
  * @returns {Step}
  */
@@ -84,18 +84,23 @@ function runtimePackages() {
 
 /** @returns {Step} */
 function engine() {
-  const name = backEndPackage();
-  const path = `node_modules/${name}`;
-  const wanted = packagesOf(join(RUNTIME, 'package-lock.json'))?.[path]?.version;
-  if (!wanted) {
+  const pinned = packagesOf(join(RUNTIME, 'package-lock.json'));
+  const wanted = machinePackages().map((name) => {
+    const version = pinned?.[`node_modules/${name}`]?.version;
+    if (version) return { name, version };
     throw new SetupError(`runtime/package-lock.json does not list ${name}`, 'run npm install in runtime/');
-  }
+  });
   return {
-    name: `engine for this machine (${name} ${wanted})`,
-    done: () =>
-      packagesOf(join(RUNTIME, 'node_modules', '.package-lock.json'))?.[path]?.version === wanted &&
-      existsSync(join(RUNTIME, path, 'package.json')),
-    // --no-save: the lock file already pins it, by version and by integrity, as one of the optional packages.
+    name: `engine for this machine (${wanted.map(({ name, version }) => `${name} ${version}`).join(', ')})`,
+    done: () => {
+      const installed = packagesOf(join(RUNTIME, 'node_modules', '.package-lock.json'));
+      return wanted.every(
+        ({ name, version }) =>
+          installed?.[`node_modules/${name}`]?.version === version &&
+          existsSync(join(RUNTIME, 'node_modules', name, 'package.json')),
+      );
+    },
+    // --no-save: the lock file already pins them, by version and by integrity, as optional packages.
     work: () =>
       npmInstall(
         [
@@ -105,7 +110,7 @@ function engine() {
           '--ignore-scripts',
           '--no-audit',
           '--no-fund',
-          `${name}@${wanted}`,
+          ...wanted.map(({ name, version }) => `${name}@${version}`),
         ],
         RUNTIME,
       ),

@@ -47,9 +47,11 @@ it('gives the same bytes from the same inputs, in any folder, for a machine of a
   const machine = (file: string) => readFileSync(join(unpacked, file)).readUInt16LE(18);
   const AARCH64 = 183;
   expect(machine('bin/node')).toBe(AARCH64);
-  expect(machine('app/node_modules/@node-llama-cpp/linux-arm64/bins/linux-arm64/llama-addon.node')).toBe(
-    AARCH64,
-  );
+  for (const library of [
+    '@node-llama-cpp/linux-arm64/bins/linux-arm64/llama-addon.node',
+    '@koromix/koffi-linux-arm64/linux_arm64/koffi.node',
+  ])
+    expect(machine(join('app/node_modules', library))).toBe(AARCH64);
   expect(JSON.parse(readFileSync(join(unpacked, 'VERSION'), 'utf8'))).toMatchObject({
     platform: 'linux-arm64',
   });

@@ -11,7 +11,7 @@ const folder = temporaryFolder();
 
 describe('what the set-up needs', () => {
   const check = (call: string) =>
-    runEsModule(`const { checkNode, backEndPackage } = await import(scripts + 'lib/platform.mjs');
+    runEsModule(`const { checkNode, machinePackages } = await import(scripts + 'lib/platform.mjs');
       try { console.log(${call}); } catch (error) { console.log(error.message); }`).stdout;
 
   it('refuses a Node that is too old, naming the one it needs', () => {
@@ -24,9 +24,13 @@ describe('what the set-up needs', () => {
   });
 
   it('knows the engine of each machine, and says which machines there are', () => {
-    expect(check(`backEndPackage('linux', 'x64')`)).toBe('@node-llama-cpp/linux-x64\n');
-    expect(check(`backEndPackage('darwin', 'arm64')`)).toBe('@node-llama-cpp/mac-arm64-metal\n');
-    expect(check(`backEndPackage('aix', 'ppc64')`)).toMatch(
+    expect(check(`machinePackages('linux', 'x64').join()`)).toBe(
+      '@node-llama-cpp/linux-x64,@koromix/koffi-linux-x64\n',
+    );
+    expect(check(`machinePackages('darwin', 'arm64').join()`)).toBe(
+      '@node-llama-cpp/mac-arm64-metal,@koromix/koffi-darwin-arm64\n',
+    );
+    expect(check(`machinePackages('aix', 'ppc64')`)).toMatch(
       /no prebuilt engine for aix on ppc64\n {2}use one of: linux-x64/,
     );
   });

@@ -26,12 +26,12 @@ export function checkNode(version = process.versions.node) {
 }
 
 /**
- * The package that carries llama.cpp for this machine.
+ * The packages that carry compiled code for this machine: llama.cpp, and what calls the C library.
  *
  * @param {string} [platform]
  * @param {string} [arch]
  */
-export function backEndPackage(platform = process.platform, arch = process.arch) {
+export function machinePackages(platform = process.platform, arch = process.arch) {
   const name = BACK_ENDS[/** @type {keyof typeof BACK_ENDS} */ (`${platform}-${arch}`)];
   if (!name) {
     throw new SetupError(
@@ -39,5 +39,5 @@ export function backEndPackage(platform = process.platform, arch = process.arch)
       `use one of: ${Object.keys(BACK_ENDS).join(', ')}`,
     );
   }
-  return `@node-llama-cpp/${name}`;
+  return [`@node-llama-cpp/${name}`, `@koromix/koffi-${platform}-${arch}`];
 }

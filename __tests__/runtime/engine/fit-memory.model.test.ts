@@ -1,5 +1,5 @@
 /** Settings that follow the memory, with the real model: the memory that is there is said to be reserved but for a rest. */
-import { availableMemory } from '../../../runtime/src/engine/memory';
+import { availableMemory, residentBytes } from '../../../runtime/src/engine/memory';
 import type { LocalEngineOptions } from '../../../runtime/src/engine/options';
 import { SupervisedEngine } from '../../../runtime/src/engine/supervised-engine';
 import { testModel } from '../../support/test-model';
@@ -43,6 +43,9 @@ it('gives up what nobody has set until the model fits, says so, and answers', as
       if (event.type === 'text') text += event.text;
     }
     expect(text).toMatch(/\p{L}{2,}/u);
+    // Of the context, only what conversations have filled is in memory.
+    expect(said).toMatch(/^\d+ MiB of the context are taken as conversations grow$/m);
+    expect((await residentBytes(engine.pid)) / MIB).toBeLessThan(Number(weights) + Number(context) / 2);
   } finally {
     await engine.stop();
   }

@@ -2,6 +2,7 @@ import { modelsOf } from '../../../runtime/src/config/models';
 import { EngineError } from '../../../runtime/src/engine/engine';
 import type { MemoryPlan } from '../../../runtime/src/engine/memory-plan';
 import type { Estimate } from '../../../runtime/src/engine/estimate-models';
+import { SwitchableEngine } from '../../../runtime/src/engine/switchable-engine';
 import { createLogger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
 import { ServedModels } from '../../../runtime/src/serving/served-models';
@@ -29,7 +30,10 @@ function make(models: readonly object[], estimates: readonly Estimate[] = []) {
   });
   const configs = modelsOf(testConfig({ model_path: '/a.gguf', models }));
   const served = new ServedModels(
-    configs.map((config, index) => ({ config, engine: engines[index]! })),
+    configs.map((config, index) => {
+      const engine = Object.assign(engines[index]!, { pid: undefined });
+      return { config, engine: config.path === undefined ? engine : new SwitchableEngine(engine) };
+    }),
     1,
   );
   const ring = createLogRing();
@@ -42,14 +46,14 @@ function make(models: readonly object[], estimates: readonly Estimate[] = []) {
 }
 
 describe('startModels', () => {
-  test('loads one after the other, and leaves each the memory that the next ones need', async () => {
+  test('loads one after the other, without the memory that the others will take', async () => {
     const bytes = [1, 2, 4].map((count) => need(count * 1024));
     const { start, starts } = make(LOCAL, bytes);
     await start();
     expect(starts).toEqual([
       { engine: 0, memory: { reservedBytes: 6 * 1024, returningBytes: 0 } },
-      { engine: 1, memory: { reservedBytes: 4 * 1024, returningBytes: 0 } },
-      { engine: 2, memory: { reservedBytes: 0, returningBytes: 0 } },
+      { engine: 1, memory: { reservedBytes: (1 + 4) * 1024, returningBytes: 0 } },
+      { engine: 2, memory: { reservedBytes: (1 + 2) * 1024, returningBytes: 0 } },
     ]);
   });
 

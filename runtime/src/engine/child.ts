@@ -65,12 +65,15 @@ async function load(settings: ModelSettings, memory: MemoryPlan): Promise<void> 
 }
 
 async function startWriting(
-  { model, context, sequences, notes }: LoadedContext,
+  { model, context, sequences, emptyBytes, notes }: LoadedContext,
   { settings, memory, batching, threads }: WritingParts,
 ): Promise<LoadedModel> {
   const prompts = new PromptRenderer(model);
   const planner = new StepPlanner({ batchSize: settings.batchSize });
-  const cacheSize = await promptCacheBytes(settings, memory);
+  const cacheSize = await promptCacheBytes(settings, {
+    ...memory,
+    reservedBytes: memory.reservedBytes + emptyBytes,
+  });
   const work = new Scheduler({
     sequences: sequences.length,
     placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),

@@ -9,7 +9,9 @@ import type {
 } from 'node-llama-cpp';
 import { ModelError } from '../models/errors.js';
 import type { BatchingStrategy } from './batching-strategy.js';
+import { watchForZeroes } from './empty-memory.js';
 import { fitMemory } from './fit-memory.js';
+import { mebibytes } from './memory.js';
 import { ggmlType, startLlama } from './memory-estimate.js';
 import type { MemoryPlan } from './memory-plan.js';
 import { readModelFile } from './model-file.js';
@@ -24,6 +26,8 @@ export interface LoadedContext {
   readonly context: LlamaContext;
   /** All there are, in order of their ids, kept for the life of the process: making them anew costs speed. */
   readonly sequences: readonly LlamaContextSequence[];
+  /** Of the context, what is not in memory yet but will be, as sequences grow. */
+  readonly emptyBytes: number;
   /** Settings chosen and why, for people. */
   readonly notes: readonly string[];
 }
@@ -67,6 +71,7 @@ export async function loadModel(
       const shape = { contextSize, batchSize: contextSize, threads, ignoreMemorySafetyChecks: true };
       return { kind, model, context: await model.createEmbeddingContext(shape), contextSize, notes };
     }
+    const returnZeroes = watchForZeroes();
     const context = await model.createContext({
       contextSize,
       sequences: settings.sequences,
@@ -81,8 +86,9 @@ export async function loadModel(
       // Never a smaller context than was asked for.
       failedCreationRemedy: false,
     });
+    const emptyBytes = await emptied(returnZeroes, notes);
     const sequences = Array.from({ length: settings.sequences }, () => context.getSequence());
-    return { kind, model, context, sequences, notes };
+    return { kind, model, context, sequences, emptyBytes, notes };
   } catch (error) {
     if (error instanceof UnusableModel) throw error;
     if (error instanceof ModelError)
@@ -97,6 +103,18 @@ export async function loadModel(
   }
 }
 
+/** The part of the context that is taken from memory as sequences grow. All of it is there where that cannot be had. */
+async function emptied(returnZeroes: () => Promise<number>, notes: string[]): Promise<number> {
+  try {
+    const bytes = await returnZeroes();
+    if (bytes > 0) notes.push(`${mebibytes(bytes)} of the context are taken as conversations grow`);
+    return bytes;
+  } catch (error) {
+    notes.push(`the whole context is in memory from the start (${messageOf(error)})`);
+    return 0;
+  }
+}
+
 /** In another form where that is faster, and as it is where that cannot be had. */
 async function repack(path: string, file: GgufFileInfo, notes: string[]): Promise<RepackedModel | undefined> {
   const { length } = repackable(file);
@@ -106,16 +124,15 @@ async function repack(path: string, file: GgufFileInfo, notes: string[]): Promis
     notes.push(`${length} matrices in Q4_1 are evaluated as Q4_0 and their difference: the same, faster`);
     return repacked;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    notes.push(`${length} matrices stay in Q4_1, which is slower: they could not be written anew (${why})`);
+    notes.push(
+      `${length} matrices stay in Q4_1, which is slower: they could not be written anew (${messageOf(error)})`,
+    );
     return undefined;
   }
 }
 
 function explainLoadError(path: string, error: unknown, complaints: readonly string[]): string {
-  const causes = [...new Set([...complaints, error instanceof Error ? error.message : String(error)])].join(
-    '; ',
-  );
+  const causes = [...new Set([...complaints, messageOf(error)])].join('; ');
   if (
     /not within the file bounds|corrupted or incomplete|out of range|end of file|failed to read|read error/i.test(
       causes,
@@ -127,4 +144,8 @@ function explainLoadError(path: string, error: unknown, complaints: readonly str
     return `model_path: ${path} has an architecture that this llama.cpp does not know (${causes}); take another model`;
   }
   return `model_path: ${path} cannot be loaded: ${causes}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -11,7 +11,7 @@ import { SwitchableEngine } from '../engine/switchable-engine.js';
 import type { Logger } from '../log/logger.js';
 import type { EngineFactory } from './engine-factory.js';
 import { prove } from './probe.js';
-import type { ServedModel, ServedModels } from './served-models.js';
+import { untouchedBytes, type ServedModel, type ServedModels } from './served-models.js';
 
 /** Stays free while two models are loaded: for what running answers still take. */
 const HEADROOM_BYTES = 128 * 1024 * 1024;
@@ -119,12 +119,10 @@ export class ModelSwitch {
     const newest = estimates.at(-1);
     if (newest === undefined || 'problem' in newest)
       throw new SwitchRefused(newest?.problem ?? 'no estimate');
-    // What those that run have not touched yet of their contexts will be theirs too.
     const untouched = await Promise.all(
-      local.map(async (model, index) => {
+      local.map((model, index) => {
         const estimate = estimates[index];
-        const bytes = estimate !== undefined && 'bytes' in estimate ? estimate.bytes : 0;
-        return Math.max(0, bytes - (await residentBytes((model.engine as SwitchableEngine).pid)));
+        return untouchedBytes(model, estimate !== undefined && 'bytes' in estimate ? estimate.bytes : 0);
       }),
     );
     const claimed = untouched.reduce((sum, bytes) => sum + bytes, 0);

@@ -3,6 +3,8 @@ import { Admission, Sessions } from '../api/admission.js';
 import type { ResponseCache } from '../cache/response-cache.js';
 import type { ModelConfig } from '../config/models.js';
 import type { Engine } from '../engine/engine.js';
+import { residentBytes } from '../engine/memory.js';
+import { SwitchableEngine } from '../engine/switchable-engine.js';
 
 export interface ServedModel {
   /** What it was made of; another after a switch. */
@@ -11,6 +13,14 @@ export interface ServedModel {
   readonly admission: Admission;
   /** Undefined where it is switched off. Another one after a switch: what another model said is no answer. */
   cache: ResponseCache | undefined;
+}
+
+/**
+ * Of `bytes` that a local model needs in all, what it does not have yet and will take as conversations grow: free, as the
+ * system sees it, and not for others.
+ */
+export async function untouchedBytes({ engine }: ServedModel, bytes: number): Promise<number> {
+  return engine instanceof SwitchableEngine ? Math.max(0, bytes - (await residentBytes(engine.pid))) : 0;
 }
 
 export type ModelParts = Pick<ServedModel, 'config' | 'engine'> & Partial<Pick<ServedModel, 'cache'>>;

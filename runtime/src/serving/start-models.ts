@@ -7,7 +7,7 @@ import type { ModelNeed } from '../engine/estimate-models.js';
 import { availableMemory, mebibytes } from '../engine/memory.js';
 import type { Logger } from '../log/logger.js';
 import type { EngineFactory } from './engine-factory.js';
-import type { ServedModel, ServedModels } from './served-models.js';
+import { untouchedBytes, type ServedModel, type ServedModels } from './served-models.js';
 
 /** Between two tries to reach a further model's remote service. Each costs it a token. */
 const REMOTE_RETRY_MS = 60_000;
@@ -37,7 +37,7 @@ export async function startModels(
   }
   if (models.default.config.remote !== undefined) await models.default.engine.start();
   for (const [index, { engine, config }] of local.entries()) {
-    const reservedBytes = needs === undefined ? 0 : await reservedFor(index, needs);
+    const reservedBytes = needs === undefined ? 0 : await reservedFor(index, needs, local);
     try {
       await engine.start({ reservedBytes, returningBytes: 0 });
     } catch (error) {
@@ -72,9 +72,18 @@ async function checkTogether(
 }
 
 /** What of the memory that is free now is not the model's whose turn it is. */
-async function reservedFor(index: number, { needs, fit }: Needs): Promise<number> {
+async function reservedFor(
+  index: number,
+  { needs, fit }: Needs,
+  local: readonly ServedModel[],
+): Promise<number> {
   const later = needs.slice(index + 1);
-  if (fit) return sum(later.map(({ bytes }) => bytes));
+  if (fit) {
+    const before = needs
+      .slice(0, index)
+      .map(({ bytes }, at) => untouchedBytes(local[at] as ServedModel, bytes));
+    return sum([...later.map(({ bytes }) => bytes), ...(await Promise.all(before))]);
+  }
   if (index === 0) return sum(later.map(({ leastBytes }) => leastBytes));
   // The default model took what the others can do without; those before this one do not hold all that is theirs yet.
   const free = (await availableMemory())?.bytes ?? Infinity;

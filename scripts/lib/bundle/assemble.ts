@@ -36,32 +36,32 @@ export async function assemble({ root, folder, platform, step }: Assembly): Prom
   const app = join(folder, 'app');
   mkdirSync(app, { recursive: true });
 
-  const engine = pinnedInLock(join(runtime, 'package-lock.json'), `@node-llama-cpp/${platform}`);
+  const pinned = (name: string) => pinnedInLock(join(runtime, 'package-lock.json'), name);
+  const engine = pinned(`@node-llama-cpp/${platform}`);
+  const compiled = [engine, pinned(`@koromix/koffi-${platform}`)];
+  const modules = join(app, 'node_modules');
   await Promise.all([
     step('compiled runtime', () => compile(runtime, join(app, 'dist'))),
     step('production packages', () => installPackages(runtime, app)).then(() =>
-      step(`engine ${engine.version}`, () => unpackPackage(engine, join(app, 'node_modules', engine.name))),
+      step(`engine ${engine.version}`, () =>
+        Promise.all(compiled.map((each) => unpackPackage(each, join(modules, each.name)))),
+      ),
     ),
     step(`Node ${lock.node.version}`, () =>
       addNode(folder, { ...lock.node, ...lock.node.packages[platform] }),
     ),
   ]);
 
-  pruneModules(join(app, 'node_modules'));
-  for (const library of filesUnder(join(app, 'node_modules', engine.name)).filter((file) =>
-    /\.(so|node)\b/.test(file),
-  )) {
+  pruneModules(modules);
+  const libraries = compiled.flatMap(({ name }) => filesUnder(join(modules, name)));
+  for (const library of libraries.filter((file) => /\.(so|node)\b/.test(file)))
     writeFileSync(library, withoutDebugSections(readFileSync(library)));
-  }
   cpSync(join(runtime, 'console'), join(app, 'console'), { recursive: true });
   cpSync(join(runtime, 'models.lock.json'), join(app, 'models.lock.json'));
   for (const script of SCRIPTS) cpSync(join(runtime, script), join(folder, script));
   cpSync(join(runtime, 'bin', 'generate_token.sh'), join(folder, 'scripts', 'generate_token.sh'));
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
-  writeFileSync(
-    join(folder, 'THIRD-PARTY-NOTICES'),
-    thirdPartyNotices(join(app, 'node_modules'), lock.node.version),
-  );
+  writeFileSync(join(folder, 'THIRD-PARTY-NOTICES'), thirdPartyNotices(modules, lock.node.version));
   const { version } = JSON.parse(readFileSync(join(runtime, 'package.json'), 'utf8')) as { version: string };
   writeJson(join(folder, 'VERSION'), { version, node: lock.node.version, llama: engine.version, platform });
 }

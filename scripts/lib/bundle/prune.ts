@@ -25,6 +25,10 @@ const KEPT_FILE = /^(licen[cs]e|notice|copying)/i;
 const DEAD_PARTS: Readonly<Record<string, readonly string[]>> = {
   // The history of llama.cpp's source, to build from: 34 MB. The compiled back end does not look at it.
   'node-llama-cpp': ['llama/gitRelease.bundle', 'templates'],
+  // Sources to build from; and builds for another C library than Node's.
+  koffi: ['cnoke.cjs', 'lib', 'src/koffi/src/abi', 'vendor'],
+  '@koromix/koffi-linux-arm64': ['musl_arm64'],
+  '@koromix/koffi-linux-x64': ['musl_x64'],
   // TypeScript sources.
   zod: ['src'],
   // The same once more, as modules for a browser.
