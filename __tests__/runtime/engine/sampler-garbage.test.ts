@@ -7,10 +7,10 @@ describe('SamplerGarbage', () => {
   it('collects once enough can be freed, not at each sampler', () => {
     let collections = 0;
     const garbage = new SamplerGarbage(VOCABULARY, () => collections++);
-    for (let i = 0; i < 40; i++) garbage.made(1);
+    for (let i = 0; i < 20; i++) garbage.made(1);
     expect(collections).toBe(0);
     for (let i = 0; i < 200; i++) garbage.made(1);
-    expect(collections).toBe(4);
+    expect(collections).toBe(7);
   });
 
   it('collects when idle, if it is worth it', () => {
@@ -28,7 +28,7 @@ describe('SamplerGarbage', () => {
   it('collects sooner for a larger vocabulary', () => {
     let collections = 0;
     const garbage = new SamplerGarbage(128_256, () => collections++);
-    for (let i = 0; i < 22; i++) garbage.made(1);
+    for (let i = 0; i < 11; i++) garbage.made(1);
     expect(collections).toBe(1);
   });
 });

@@ -16,12 +16,14 @@ interface Region {
 const PIECE_BYTES = 2 ** 20;
 /** A region of less than this is no context. */
 const LEAST_REGION_BYTES = 16 * 2 ** 20;
+/** Of madvise(2), as Linux numbers them. */
 const MADV_DONTNEED = 4;
+const MADV_NOHUGEPAGE = 15;
 
 /**
  * Begin before the context is made, and call the result after it, while nothing else runs in this process: what is written
  * between the look and the return would be lost. Only regions that are new since the beginning are looked at. Resolves to
- * the bytes that were given back; 0 where there is no /proc.
+ * the bytes by which the process has become smaller; 0 where there is no /proc.
  *
  * @throws Error where the system refuses it; memory is as it was then
  */
@@ -31,12 +33,13 @@ export function watchForZeroes(): () => Promise<number> {
     const isCandidate = ({ start, end }: Region) => end - start >= LEAST_REGION_BYTES;
     const madvise = before.length === 0 ? undefined : await loadMadvise();
     if (madvise === undefined) return 0;
-    let bytes = 0;
+    const residentBefore = process.memoryUsage.rss();
     for (const { start, end } of zeroes(without(privateMemory(), before).filter(isCandidate))) {
-      madvise(start, end - start);
-      bytes += end - start;
+      // On pages of 2 MiB all of it would be back with the first tokens: each layer's part of a sequence is about as large.
+      madvise(start, end - start, MADV_NOHUGEPAGE);
+      madvise(start, end - start, MADV_DONTNEED);
     }
-    return bytes;
+    return Math.max(0, residentBefore - process.memoryUsage.rss());
   };
 }
 
@@ -87,12 +90,12 @@ function* zeroes(regions: readonly Region[]): Generator<Region> {
 }
 
 /** Node has no way to ask for it; loaded only where it is used. */
-async function loadMadvise(): Promise<(address: number, bytes: number) => void> {
+async function loadMadvise(): Promise<(address: number, bytes: number, advice: number) => void> {
   const { default: koffi } = await import('koffi');
   // Symbols of the process itself: its C library, whatever that is called.
   const madvise = koffi.load(null).func('int madvise(uintptr_t address, size_t length, int advice)');
-  return (address, bytes) => {
-    if (madvise(address, bytes, MADV_DONTNEED) === 0) return;
-    throw new Error(`madvise: error ${koffi.errno()}`);
+  return (address, bytes, advice) => {
+    if (madvise(address, bytes, advice) === 0) return;
+    throw new Error(`madvise ${advice}: error ${koffi.errno()}`);
   };
 }

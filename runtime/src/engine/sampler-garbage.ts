@@ -1,7 +1,7 @@
 /** node-llama-cpp's sampler keeps this much for each entry of the vocabulary: an id and two floats. */
 const BYTES_PER_ENTRY = 12;
 /** A collection takes 10 to 40 ms. While requests run it is put off until so much can be freed. */
-const WORTH_COLLECTING = 32 * 2 ** 20;
+const WORTH_COLLECTING = 16 * 2 ** 20;
 const WORTH_COLLECTING_WHEN_IDLE = 4 * 2 ** 20;
 
 /**
