@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Command, CommanderError } from '../../../runtime/node_modules/commander';
@@ -164,6 +164,18 @@ describe('bot policy', () => {
       users: { ada: { per_token: 2 } },
       words: [],
     });
+  });
+
+  test('set keeps what a person wrote beside it', async () => {
+    const file = join(folder(), 'policy.yaml');
+    const text = '# ask ops\nsessions: {per_token: 5,   overall: 9} # ticket 12\n';
+    writeFileSync(file, text);
+    await bot('policy', 'set', 'sessions.per_token=7', '--config', config);
+    expect(readFileSync(file, 'utf8')).toBe(text.replace('5', '7'));
+    const other = join(folder(), 'new.yaml');
+    writeFileSync(other, '# mine\nsessions: { overall: 3 }\n');
+    await bot('policy', 'set', '--file', other, '--config', config);
+    expect(readFileSync(file, 'utf8')).toBe('# mine\nsessions: { overall: 3 }\n');
   });
 
   test('set --file replaces it, also one that is broken; show prints YAML that check accepts', async () => {

@@ -11,8 +11,9 @@ import { withFileLock } from '../files/file-lock.js';
 import { followFile } from '../files/follow-file.js';
 import type { LogLevel } from '../log/logger.js';
 import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-object.js';
+import { PolicyDesk } from './desk.js';
 import { type LocalPolicy, PolicyCopy } from './policy-copy.js';
-import { checkPolicy, parsePolicy, parseText, renderPolicy, revisionOf } from './read.js';
+import { parsePolicy, revisionOf } from './read.js';
 import type { Policy } from './schema.js';
 import { WordScreen } from './word-screen.js';
 
@@ -23,6 +24,8 @@ export interface PolicyStoreOptions {
   readonly directory: string | undefined;
   /** The configuration's limits.max_request_seconds. */
   readonly maxRequestSeconds: number;
+  /** For the service, which answers requests meanwhile: see PolicyDesk. */
+  readonly workerEntry?: string | undefined;
   /** For the command that replaces it: a broken file counts as the default policy. */
   readonly mayBeBroken?: boolean;
   /** What outlives the machine. @default there is no such copy */
@@ -57,6 +60,7 @@ interface InForce {
 export class PolicyStore {
   readonly file: string | undefined;
   readonly #options: PolicyStoreOptions;
+  readonly #desk: PolicyDesk;
   #inForce: InForce;
   /** The text in the file when it was read last, usable or not. */
   #text = '';
@@ -69,6 +73,7 @@ export class PolicyStore {
 
   private constructor(options: PolicyStoreOptions) {
     this.#options = options;
+    this.#desk = new PolicyDesk(options);
     this.file = options.directory === undefined ? undefined : join(options.directory, POLICY_FILE);
     this.#inForce = {
       policy: parsePolicy('', options.maxRequestSeconds),
@@ -89,7 +94,7 @@ export class PolicyStore {
     await store.#meetCopy();
     store.#text = await store.#readText();
     try {
-      store.#inForce = await compile(store.#text, options.maxRequestSeconds);
+      store.#inForce = await compile(store.#text, store.#desk);
     } catch (error) {
       if (options.mayBeBroken !== true) throw error;
     }
@@ -153,17 +158,27 @@ export class PolicyStore {
   }
 
   /**
-   * Writes a new policy and puts it in force. `revision` is the one that it is based on.
+   * Writes a new policy and puts it in force, with the comments of the one before. `revision` is the one that it is
+   * based on.
    * @throws PolicyError, PolicyChanged
    */
-  async replace(value: unknown, revision?: string): Promise<void> {
+  replace(value: unknown, revision?: string): Promise<void> {
+    return this.#write((before) => this.#desk.rewrite(before, value), revision);
+  }
+
+  /** The same with a whole YAML text, which stays as it is. @throws PolicyError */
+  async replaceText(text: string): Promise<void> {
+    await this.#desk.read(text);
+    await this.#write(() => Promise.resolve(text));
+  }
+
+  async #write(make: (before: string) => Promise<string>, revision?: string): Promise<void> {
     const { file } = this;
     if (file === undefined) throw new Error('there is no folder to keep the policy in');
-    const policy = checkPolicy(value, this.#options.maxRequestSeconds);
     await withFileLock(file, async () => {
-      if (revision !== undefined && revisionOf(await this.#readText()) !== revision)
-        throw new PolicyChanged();
-      await writeAtomically(file, renderPolicy(policy), 0o640);
+      const before = await this.#readText();
+      if (revision !== undefined && revisionOf(before) !== revision) throw new PolicyChanged();
+      await writeAtomically(file, await make(before), 0o640);
       // One after the other, and as the file is then: of two changes the newer stays.
       await this.reload();
     });
@@ -202,7 +217,7 @@ export class PolicyStore {
     const { file } = this;
     if (file === undefined) return;
     const local = await this.#readFile();
-    if (local !== undefined && !this.#isValid(local.text)) return;
+    if (local !== undefined && !(await this.#isValid(local.text))) return;
     const newer = await copy.exchange(local);
     if (newer === undefined) return;
     await withFileLock(file, async () => {
@@ -212,10 +227,10 @@ export class PolicyStore {
   }
 
   /** A broken file is nobody's policy, so it stays here. */
-  #isValid(text: string): boolean {
+  async #isValid(text: string): Promise<boolean> {
     if (text === this.#text && this.#problem === undefined) return true;
     try {
-      parsePolicy(text, this.#options.maxRequestSeconds);
+      await this.#desk.read(text);
       return true;
     } catch {
       return false;
@@ -243,7 +258,7 @@ export class PolicyStore {
 
   async #take(text: string): Promise<void> {
     this.#text = text;
-    this.#inForce = await compile(text, this.#options.maxRequestSeconds);
+    this.#inForce = await compile(text, this.#desk);
     this.#problem = undefined;
     const { sessions, words } = this.#inForce.policy;
     const count = words.reduce((sum, rule) => sum + rule.words.length, 0);
@@ -272,15 +287,11 @@ export class PolicyStore {
 }
 
 /**
- * The requests that are answered meanwhile do not notice: they have their turn between parts of some milliseconds each;
- * only the YAML of thousands of words is read in one go.
- *
+ * The requests that are answered meanwhile do not notice: they have their turn between parts of some milliseconds each.
  * @throws PolicyError
  */
-async function compile(text: string, maxRequestSeconds: number): Promise<InForce> {
-  const value = parseText(text);
-  await setImmediate();
-  const policy = checkPolicy(value, maxRequestSeconds);
+async function compile(text: string, desk: PolicyDesk): Promise<InForce> {
+  const policy = await desk.read(text);
   await setImmediate();
   const { words } = policy;
   const input = await WordScreen.compile(words.filter(({ on }) => on.includes('input')));

@@ -15,6 +15,7 @@ import type { EngineStatus } from '../engine/engine.js';
 import { createLogger, type Logger } from '../log/logger.js';
 import { PolicyError } from '../policy/read.js';
 import { POLICY_FILE, PolicyStore } from '../policy/store.js';
+import { POLICY_WORKER } from '../policy/worker-entry.js';
 import { createLogRing, openFileSink, stdoutSink, type FileSink } from '../log/sinks.js';
 import { openCopy } from '../state-copy/open.js';
 import { startServer, type RunningServer } from './server.js';
@@ -246,6 +247,7 @@ async function openPolicy({ config, env }: RunOptions, log: Logger): Promise<Pol
       directory,
       maxRequestSeconds: config.limits.max_request_seconds,
       copy: openCopy(config, env, POLICY_FILE),
+      workerEntry: POLICY_WORKER,
       log: (level, text) => log.log(level, text),
     });
     policy.follow();

@@ -68,17 +68,27 @@ async function set(
 ): Promise<void> {
   if (settings.length > 0 === (file !== undefined))
     throw new Error('name settings (KEY=VALUE) or --file FILE');
-  const { load, CORE_SCHEMA } = await import('js-yaml');
   const store = await openStore(config, file !== undefined);
   if (store.file === undefined) {
     throw new Error('there is no folder for the policy here: set `state_directory` in the configuration');
   }
-  const value =
-    file === undefined
-      ? settings.reduce((policy, setting) => withSetting(policy, setting), store.policy as unknown)
-      : load(await readFile(file === '-' ? '/dev/stdin' : file, 'utf8'), { schema: CORE_SCHEMA });
-  await explained(file ?? 'the new policy', () => store.replace(value));
+  await explained(file ?? 'the new policy', async () => {
+    if (file !== undefined)
+      await replaceBy(store, await readFile(file === '-' ? '/dev/stdin' : file, 'utf8'));
+    else await store.replace(settings.reduce<unknown>(withSetting, store.policy));
+  });
   process.stdout.write(`${store.file} is written; a running service takes it over within a second\n`);
+}
+
+/** YAML stays as a person wrote it; JSON, though it is YAML too, becomes what a person would write. */
+async function replaceBy(store: PolicyStore, text: string): Promise<void> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return store.replaceText(text);
+  }
+  return store.replace(value);
 }
 
 /** `a.b=1` puts the number 1 at policy.a.b; `a.b=` takes it away. */
