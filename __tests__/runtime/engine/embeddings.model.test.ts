@@ -31,6 +31,7 @@ const embed = (inputs: readonly (string | readonly number[])[], signal = never) 
 
 test('makes the vectors that llama-server makes, of length 1', async () => {
   expect(engine.model).toMatchObject({ makes: 'embeddings', dimensions: 576 });
+  expect(engine.model.notes.join('\n')).toContain('batches of 256 tokens');
   const { vectors, promptTokens } = await embed([...Object.keys(EXPECTED), 'A dog']);
   Object.values(EXPECTED).forEach((numbers, index) =>
     numbers.forEach((number, at) => expect(vectors[index]?.[at]).toBeCloseTo(number, 3)),

@@ -56,7 +56,9 @@ export async function loadModel(
     const { kind, settings } = await fitMemory(llama, file, wanted, memory, notes);
     const { contextSize } = settings;
     const cores = availableParallelism();
-    notes.push(`${settings.threads} threads on ${cores} cores, batches of ${settings.batchSize} tokens`);
+    // A pooled vector is made of one evaluation: the whole input has to fit a batch.
+    const batchSize = kind === 'embeddings' ? contextSize : settings.batchSize;
+    notes.push(`${settings.threads} threads on ${cores} cores, batches of ${batchSize} tokens`);
     if (kind === 'text' && settings.repack) repacked = await repack(settings.modelPath, file, notes);
     const model = await llama.loadModel({
       modelPath: repacked?.modelPath ?? settings.modelPath,
@@ -67,15 +69,14 @@ export async function loadModel(
     });
     if (kind === 'embeddings') {
       const { threads } = settings;
-      // A pooled vector is made of one evaluation: the whole input has to fit a batch.
-      const shape = { contextSize, batchSize: contextSize, threads, ignoreMemorySafetyChecks: true };
+      const shape = { contextSize, batchSize, threads, ignoreMemorySafetyChecks: true };
       return { kind, model, context: await model.createEmbeddingContext(shape), contextSize, notes };
     }
     const returnZeroes = watchForZeroes();
     const context = await model.createContext({
       contextSize,
       sequences: settings.sequences,
-      batchSize: settings.batchSize,
+      batchSize,
       threads: settings.threads,
       flashAttention: settings.flashAttention,
       experimentalKvCacheKeyType: ggmlType(settings.kvCacheType),
