@@ -94,7 +94,7 @@ async function sendStream(
   try {
     for await (const event of events) {
       clearInterval(keepAlive);
-      for (const piece of writer.write(event)) await stream.send(piece);
+      await stream.send(writer.write(event));
     }
     stream.end();
   } catch (error) {
@@ -122,6 +122,6 @@ async function sendErrorEvent(
       `req=${context.id} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
   }
-  await stream.send(writer.failure(apiError));
+  await stream.send([writer.failure(apiError)]);
   stream.end();
 }

@@ -17,34 +17,31 @@ export class EventStream {
     return this.#res.headersSent;
   }
 
-  /** Sends the headers: from here on, errors can only be told as events. */
-  open(): void {
-    if (this.isOpen) return;
-    this.#res.status(200).set({
-      'Content-Type': 'text/event-stream; charset=utf-8',
-      'Cache-Control': 'no-cache, no-transform',
-      // nginx would otherwise collect pieces until its buffer is full.
-      'X-Accel-Buffering': 'no',
-    });
-    this.#res.flushHeaders();
-  }
-
-  /** Sends one object; resolves when the reader has room for more, so that a slow one slows its own answer only. */
-  async send({ event, data }: StreamPiece): Promise<void> {
-    this.open();
-    const text = typeof data === 'string' ? data : JSON.stringify(data);
-    const name = event === undefined ? '' : `event: ${event}\n`;
-    if (!this.#res.write(`${name}data: ${text}\n\n`)) await this.#drained();
+  /** Sends pieces as one; resolves when the reader has room for more, so that a slow one slows its own answer only. */
+  async send(pieces: readonly StreamPiece[]): Promise<void> {
+    if (pieces.length > 0 && !this.#write(pieces.map(textOf).join(''))) await this.#drained();
   }
 
   /** Keeps proxies from closing a connection on which nothing has been sent for a while. */
   keepAlive(): void {
-    this.open();
-    this.#res.write(': waiting\n\n');
+    this.#write(': waiting\n\n');
   }
 
   end(): void {
     this.#res.end();
+  }
+
+  /** The headers go out with the first text, in one packet: from then on, errors can only be told as events. */
+  #write(text: string): boolean {
+    if (!this.isOpen) {
+      this.#res.status(200).set({
+        'Content-Type': 'text/event-stream; charset=utf-8',
+        'Cache-Control': 'no-cache, no-transform',
+        // nginx would otherwise collect pieces until its buffer is full.
+        'X-Accel-Buffering': 'no',
+      });
+    }
+    return this.#res.write(text);
   }
 
   #drained(): Promise<void> {
@@ -61,4 +58,9 @@ export class EventStream {
       this.#signal.addEventListener('abort', done);
     });
   }
+}
+
+function textOf({ event, data }: StreamPiece): string {
+  const name = event === undefined ? '' : `event: ${event}\n`;
+  return `${name}data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`;
 }
