@@ -193,7 +193,8 @@ testWith('nginx', 'nginx-light', 'senders of a byte at a time hold up nobody, an
     for (let time = 0; time < 10; time++) {
       const { status, ms } = await ask();
       expect(status).toBe(200);
-      expect(ms).toBeLessThan(1000);
+      // Behind the others it would be as long as these are held.
+      expect(ms).toBeLessThan(PATIENCE_MS);
     }
     const ends = await Promise.all([...headers, ...bodies].map(({ ended }) => ended));
     // The timers are nginx's; a swamped machine gives it the processor late.

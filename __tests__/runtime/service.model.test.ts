@@ -223,8 +223,7 @@ describe('an operator', () => {
   });
 
   test('need not do anything when the engine is killed: 503 meanwhile, then it answers again', async () => {
-    const broken = chat({ stream: true, max_tokens: 1500 }).then((response) => response.text());
-    await sleep(500);
+    const broken = (await chat({ stream: true, max_tokens: 1500 })).text();
     const [engine] = service.children();
     process.kill(engine!, 'SIGKILL');
 
@@ -243,8 +242,7 @@ describe('an operator', () => {
 
   test('stops it with SIGTERM: the running answer ends, nothing is left, the exit code is 0', async () => {
     const [engine] = service.children();
-    const answer = chat({ stream: true, max_tokens: 300 }).then((response) => response.text());
-    await sleep(300);
+    const answer = (await chat({ stream: true, max_tokens: 300 })).text();
     service.process.kill('SIGTERM');
     const events = eventsOf(await answer);
     expect(events.at(-1)).toBe('[DONE]');
@@ -329,7 +327,7 @@ describe('a service that cannot run says why', () => {
     held.catch(() => undefined);
     await answers;
     other.process.kill('SIGINT');
-    await sleep(100);
+    while (!other.output().includes('SIGINT: finishing running answers')) await sleep(10);
     other.process.kill('SIGINT');
     expect(await other.exited).toBe(130);
     await expect(held).rejects.toThrow();
@@ -347,7 +345,7 @@ describe('a service that cannot run says why', () => {
       WATCHDOG_USEC: '400000',
     });
     await other.ready();
-    await sleep(1500);
+    while (!readFileSync(record, 'utf8').includes('WATCHDOG=1')) await sleep(50);
     other.process.kill('SIGTERM');
     expect(await other.exited).toBe(0);
     const told = readFileSync(record, 'utf8');

@@ -166,12 +166,20 @@ describe('a client that goes away', () => {
     ['from a stream', STREAM],
     ['from a whole answer', BODY],
   ])('%s cancels the engine’s work', async (_what, body) => {
-    const engine = new ScriptedEngine(neverEnds());
+    const endless = neverEnds();
+    let taken = 0;
+    const engine = new ScriptedEngine(async function* (request, signal) {
+      for await (const event of endless(request, signal)) {
+        yield event;
+        taken++;
+      }
+    });
     const { call, logged } = await startTestService({ engine });
     const leaving = new AbortController();
     const answer = call(CHAT, body, { signal: leaving.signal }).then((response) => response.text());
     await until(() => engine.requests.length === 1);
-    await sleep(50);
+    // The start, and a token at least.
+    await until(() => taken > 1);
     leaving.abort();
     await expect(answer).rejects.toThrow();
     await until(() => engine.cancelled.length === 1);

@@ -169,7 +169,8 @@ describeWithRedis('the response cache in Redis', () => {
     const from = performance.now();
     const { cache, response } = await ask();
     expect([cache, response.status]).toEqual(['miss', 200]);
-    expect(performance.now() - from).toBeLessThan(1500);
+    // Without a limit it would be for ever. It is a fifth of a second, and what a busy machine makes of that.
+    expect(performance.now() - from).toBeLessThan(10_000);
     redis.signal('SIGCONT');
   });
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { DEFAULT_MODEL_SOURCE } from '../../../runtime/src/models/source';
@@ -28,6 +28,12 @@ describe('pulling over https', () => {
     pullModel(source(), { lockFile, cacheDir, retries: QUICK, env: {}, ...options });
   const pins = () => JSON.parse(readFileSync(lockFile, 'utf8')) as unknown;
   const partials = () => readdirSync(join(cacheDir, '.partial'));
+  const partBytes = () =>
+    Math.max(
+      ...partials().map((name) =>
+        name.endsWith('.part') ? statSync(join(cacheDir, '.partial', name)).size : 0,
+      ),
+    );
 
   it('fetches, pins on first use, and serves from the cache without a request after that', async () => {
     const first = await pull();
@@ -63,7 +69,8 @@ describe('pulling over https', () => {
       const body = CONTENT.subarray(0, 1_500_000);
       response.writeHead(200, { etag: '"v1"', 'content-length': SIZE });
       response.write(body);
-      setTimeout(() => interrupt.abort(), 300);
+      const look = setInterval(() => partBytes() > 0 && interrupt.abort(), 20);
+      response.once('close', () => clearInterval(look));
     });
     await expect(pull({ signal: interrupt.signal })).rejects.toMatchObject({
       code: 'ABORTED',

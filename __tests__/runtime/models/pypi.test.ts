@@ -96,7 +96,11 @@ withPython('pulling from a package index', () => {
       // Slowly enough for the meter to look in between.
       response.setHeader('content-length', wheel.length);
       response.write(wheel.subarray(0, 1_000_000));
-      setTimeout(() => response.end(wheel.subarray(1_000_000)), 1_000);
+      const look = setInterval(() => {
+        if (!seen.includes('bytes')) return;
+        clearInterval(look);
+        response.end(wheel.subarray(1_000_000));
+      }, 50);
     });
     await pullModel(SOURCE, {
       lockFile: join(folder(), 'lock.json'),
