@@ -51,8 +51,11 @@ export async function loadModel(
   const notes: string[] = [];
   let repacked: RepackedModel | undefined;
   try {
-    const file = await readModelFile(wanted.modelPath);
-    const llama = await startLlama(wanted.threads, (text) => complaints.push(text));
+    // node-llama-cpp first tries its library in another process, half a second.
+    const [file, llama] = await Promise.all([
+      readModelFile(wanted.modelPath),
+      startLlama(wanted.threads, (text) => complaints.push(text)),
+    ]);
     const { kind, settings } = await fitMemory(llama, file, wanted, memory, notes);
     const { contextSize } = settings;
     const cores = availableParallelism();
