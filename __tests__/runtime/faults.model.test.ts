@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   statfsSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
@@ -159,6 +160,24 @@ test('twelve thousand malformed bodies get 4xx each, and leave nothing behind', 
   expect([...statuses.keys()].filter((status) => status < 400 || status > 499)).toEqual([]);
   expect(residentMiB() - before).toBeLessThan(40);
   expect(await statusOf()).toBe(200);
+});
+
+test('a limit on the size of files fails what is written beyond it, and nothing else', async () => {
+  const limit = (pid: number, bytes: number | string) =>
+    expect(spawnSync('prlimit', [`--pid=${pid}`, `--fsize=${bytes}:`]).status).toBe(0);
+  const [engine] = service.children();
+  limit(engine!, 1000);
+  limit(service.process.pid!, statSync(join(logs, 'bot.log')).size + 10);
+  // More conversations than sequences: the first one goes to the prompt cache.
+  for (const about of ['the sea', 'mountains', 'the moon', 'bread']) {
+    const messages = [{ role: 'user', content: `Write a poem about ${about}. `.repeat(20) }];
+    expect(await statusOf({ messages })).toBe(200);
+  }
+  await until(() => /\[WRN\] a file became as large as it may.*ulimit -f/.test(service.output()));
+  expect(service.output()).toMatch(/cannot write to .*bot\.log: EFBIG/);
+  limit(service.process.pid!, 'unlimited');
+  limit(engine!, 'unlimited');
+  expect(service.children()).toEqual([engine]);
 });
 
 test('an engine that hangs in mid-answer is replaced: its reader is told, and the service answers again', async () => {

@@ -195,6 +195,17 @@ process.on('message', (message: ToChild) => {
   }
 });
 
+// Without a listener, a write beyond the limit on the size of files ends the process; with one, the write fails.
+let isLimitTold = false;
+process.on('SIGXFSZ', () => {
+  if (isLimitTold) return;
+  isLimitTold = true;
+  const text =
+    'a file became as large as it may (ulimit -f, LimitFSIZE of the unit): conversations are not kept in the prompt ' +
+    'cache, or weights not in their faster form';
+  send({ type: 'log', level: 'WRN', text });
+});
+
 // Ctrl-C and systemd's stop signal reach the whole group; when to end is the parent's decision (it drains first).
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 

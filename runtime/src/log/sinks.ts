@@ -62,10 +62,13 @@ export function openFileSink(path: string, onProblem: (text: string) => void): F
 
 /** The last bytes of a disk take half a line, without an error: the next line would be joined to it. */
 function writeWhole(file: number, bytes: Buffer): void {
-  const written = writeSync(file, bytes);
-  if (written === bytes.length) return;
-  ftruncateSync(file, fstatSync(file).size - written);
-  throw new Error('ENOSPC: no space left on device, write');
+  let written = 0;
+  try {
+    while (written < bytes.length) written += writeSync(file, bytes, written);
+  } catch (error) {
+    if (written > 0) ftruncateSync(file, fstatSync(file).size - written);
+    throw error;
+  }
 }
 
 function wasReplaced(file: number, path: string): boolean {

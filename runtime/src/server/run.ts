@@ -55,6 +55,8 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
 
   // A reader of standard output that goes away (a pipe, a restarted journal) must not take the service with it.
   process.stdout.on('error', () => undefined);
+  // A write beyond the limit on the size of files (ulimit -f) fails, as on a full disk, and does not end the service.
+  process.on('SIGXFSZ', () => undefined);
 
   const cleanUp: (() => void | Promise<void>)[] = [() => logFile?.close()];
   let policy: PolicyStore | undefined;
