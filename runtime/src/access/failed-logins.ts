@@ -1,5 +1,5 @@
 /** Slows down guessing: an address that presents too many wrong keys is locked out for a while. */
-import { createHmac, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
@@ -15,7 +15,7 @@ export class FailedLogins {
     duration: WINDOW_SECONDS,
     blockDuration: LOCK_SECONDS,
   });
-  readonly #salt = randomBytes(16);
+  readonly #salt = randomBytes(16).toString('hex');
 
   /** Seconds until this address may try again; 0 when it may now. */
   async lockedFor(address: string): Promise<number> {
@@ -39,7 +39,8 @@ export class FailedLogins {
    */
   #bucket(address: string): string {
     const network = isIPv6(address) && !address.startsWith('::ffff:') ? firstFourGroups(address) : address;
-    return createHmac('sha256', this.#salt).update(network).digest('hex').slice(0, 4);
+    // In one call: an HMAC's three took a tenth of what a request costs the service. Nobody gets to see the digest.
+    return hash('sha256', this.#salt + network).slice(0, 4);
   }
 }
 

@@ -2,7 +2,7 @@
  * Answers that need not be computed twice: requests that would be answered the same again, because nothing in them is
  * left to chance. What is kept is the engine's own output: the access policy is applied to it each time.
  */
-import { createHmac, hkdfSync } from 'node:crypto';
+import { hash, hkdfSync } from 'node:crypto';
 
 import type { ApiKeys } from '../access/api-keys.js';
 import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
@@ -23,7 +23,7 @@ export interface ResponseCacheOptions {
 
 export class ResponseCache {
   readonly #options: ResponseCacheOptions;
-  #secret: { readonly of: string; readonly key: Buffer } | undefined;
+  #secret: { readonly of: string; readonly key: string } | undefined;
 
   constructor(options: ResponseCacheOptions) {
     this.#options = options;
@@ -34,13 +34,15 @@ export class ResponseCache {
     const [apiKey] = this.#options.keys.current();
     if (apiKey === undefined || (request.temperature !== 0 && request.seed === undefined)) return undefined;
     if (this.#secret?.of !== apiKey.value) {
-      const key = Buffer.from(hkdfSync('sha256', apiKey.value, '', 'botstack cache key v1', 32));
+      const key = Buffer.from(hkdfSync('sha256', apiKey.value, '', 'botstack cache key v1', 32)).toString(
+        'hex',
+      );
       this.#secret = { of: apiKey.value, key };
     }
-    // Keyed: whoever sees the store's keys cannot find out what was asked by trying.
-    return createHmac('sha256', this.#secret.key)
-      .update(JSON.stringify([this.#options.fingerprint, request]))
-      .digest('base64url');
+    // Keyed: whoever sees the store's keys cannot find out what was asked by trying. What follows the key has one length,
+    // so this is as good as an HMAC, at half of its price.
+    const digest = hash('sha256', JSON.stringify([this.#options.fingerprint, request]));
+    return hash('sha256', this.#secret.key + digest, 'base64url');
   }
 
   /** The whole answer, as the engine gave it. */
