@@ -12,6 +12,7 @@ import {
   rmSync,
   statfsSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
@@ -166,8 +167,12 @@ test('a limit on the size of files fails what is written beyond it, and nothing 
   const limit = (pid: number, bytes: number | string) =>
     expect(spawnSync('prlimit', [`--pid=${pid}`, `--fsize=${bytes}:`]).status).toBe(0);
   const [engine] = service.children();
+  const log = join(logs, 'bot.log');
+  // The malformed bodies may have filled the small disk.
+  truncateSync(log, 0);
+  await until(async () => (await statusOf({ max_tokens: 1 })) === 200 && statSync(log).size > 0);
   limit(engine!, 1000);
-  limit(service.process.pid!, statSync(join(logs, 'bot.log')).size + 10);
+  limit(service.process.pid!, statSync(log).size + 10);
   // More conversations than sequences: the first one goes to the prompt cache.
   for (const about of ['the sea', 'mountains', 'the moon', 'bread']) {
     const messages = [{ role: 'user', content: `Write a poem about ${about}. `.repeat(20) }];
