@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { dump } from 'js-yaml';
 
+import { provideBundleNode } from './bundle-node.js';
 import { MODEL_NAME } from './chat-request.js';
 import type { Settings } from './llama-server.js';
 import { freePort, startServer, type RunningServer } from './server-process.js';
@@ -15,7 +16,7 @@ export const BOT = join(REPOSITORY, 'runtime', 'dist', 'cli', 'bot.js');
 /** Compiles the runtime, so that what is measured is what stands in the sources. Returns its version. */
 export async function buildBotService(): Promise<string> {
   await run('npm', ['run', '--silent', 'build', '--prefix', REPOSITORY]);
-  return (await run(process.execPath, [BOT, '--version'])).trim();
+  return (await run(join(await provideBundleNode(), 'node'), [BOT, '--version'])).trim();
 }
 
 /** What a measurement sets beside the settings that both servers have. */
@@ -50,7 +51,7 @@ export async function startBotService(
   return startServer({
     name: 'botstack',
     command: [join(REPOSITORY, 'runtime', 'bin', 'bot'), 'serve', '--config', configFile],
-    env: { BENCH_API_KEY: apiKey },
+    env: { BENCH_API_KEY: apiKey, PATH: `${await provideBundleNode()}:${process.env.PATH}` },
     port,
     headers: { authorization: `Bearer ${apiKey}` },
     readyPath: '/readyz',

@@ -23,7 +23,8 @@ export const HELP = `Compares our service with llama-server on this machine, wit
   --quick      one model (135m), two rounds: does everything work?
 
 The first run sets up what it needs under \${XDG_CACHE_HOME:-~/.cache}/botstack: llama-server from Debian's newest
-suite (with mmdebstrap, as root), SmolLM2, and the 1B model, together about 1.6 GB. A full run takes half an hour.
+suite (with mmdebstrap, as root), the bundle's Node, SmolLM2, and the 1B model, together about 1.7 GB. A full run
+takes half an hour.
 Results go to the terminal as a table, and to bench/results/ as JSON and Markdown.
 
 Examples

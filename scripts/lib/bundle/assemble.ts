@@ -1,25 +1,19 @@
 /** Puts a bundle's files together in a folder. Every step takes pinned inputs and leaves the same files. */
-import { chmodSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { writeJson } from './archive';
 import { withoutDebugSections } from './elf';
 import { filesUnder } from './inputs';
+import { addNode, pinnedNode } from './node';
 import { thirdPartyNotices } from './notices';
 import type { Platform } from './platform';
 import { pruneModules } from './prune';
-import { pinnedInLock, type PinnedPackage, unpackPackage } from './registry-package';
+import { pinnedInLock, unpackPackage } from './registry-package';
 
 const SCRIPTS = ['bin/bot', 'bin/generate_token.sh', 'bin/model_loader', 'bin/upgrade.sh'];
 /** What is run, not read, from the bundle's root. */
 export const EXECUTABLES = [...SCRIPTS, 'bin/node', 'scripts/generate_token.sh'];
-
-interface BundleLock {
-  readonly node: {
-    readonly version: string;
-    readonly packages: Readonly<Record<Platform, { readonly name: string; readonly integrity: string }>>;
-  };
-}
 
 export interface Assembly {
   /** The repository. */
@@ -31,12 +25,12 @@ export interface Assembly {
 }
 
 export async function assemble({ root, folder, platform, step }: Assembly): Promise<void> {
-  const lock = JSON.parse(readFileSync(join(root, 'scripts', 'bundle.lock.json'), 'utf8')) as BundleLock;
   const runtime = join(root, 'runtime');
   const app = join(folder, 'app');
   mkdirSync(app, { recursive: true });
 
   const pinned = (name: string) => pinnedInLock(join(runtime, 'package-lock.json'), name);
+  const node = pinnedNode(root, platform);
   const engine = pinned(`@node-llama-cpp/${platform}`);
   const compiled = [engine, pinned(`@koromix/koffi-${platform}`)];
   const modules = join(app, 'node_modules');
@@ -47,9 +41,7 @@ export async function assemble({ root, folder, platform, step }: Assembly): Prom
         Promise.all(compiled.map((each) => unpackPackage(each, join(modules, each.name)))),
       ),
     ),
-    step(`Node ${lock.node.version}`, () =>
-      addNode(folder, { ...lock.node, ...lock.node.packages[platform] }),
-    ),
+    step(`Node ${node.version}`, () => addNode(folder, node)),
   ]);
 
   pruneModules(modules);
@@ -61,9 +53,9 @@ export async function assemble({ root, folder, platform, step }: Assembly): Prom
   for (const script of SCRIPTS) cpSync(join(runtime, script), join(folder, script));
   cpSync(join(runtime, 'bin', 'generate_token.sh'), join(folder, 'scripts', 'generate_token.sh'));
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
-  writeFileSync(join(folder, 'THIRD-PARTY-NOTICES'), thirdPartyNotices(modules, lock.node.version));
+  writeFileSync(join(folder, 'THIRD-PARTY-NOTICES'), thirdPartyNotices(modules, node.version));
   const { version } = JSON.parse(readFileSync(join(runtime, 'package.json'), 'utf8')) as { version: string };
-  writeJson(join(folder, 'VERSION'), { version, node: lock.node.version, llama: engine.version, platform });
+  writeJson(join(folder, 'VERSION'), { version, node: node.version, llama: engine.version, platform });
 }
 
 /** Afresh, not from runtime/dist: what is left there of files that were since removed stays out. */
@@ -92,16 +84,4 @@ async function installPackages(runtime: string, app: string): Promise<void> {
   for (const file of ['package.json', 'package-lock.json']) cpSync(join(runtime, file), join(app, file));
   await npm(['ci', '--omit=dev', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'], app);
   rmSync(join(app, 'package-lock.json'));
-}
-
-async function addNode(folder: string, node: PinnedPackage): Promise<void> {
-  const unpacked = join(folder, '.node');
-  await unpackPackage(node, unpacked, ['bin/node', 'LICENSE']);
-  const binary = join(folder, 'bin', 'node');
-  mkdirSync(join(folder, 'bin'), { recursive: true });
-  mkdirSync(join(folder, 'licenses'), { recursive: true });
-  writeFileSync(binary, withoutDebugSections(readFileSync(join(unpacked, 'bin', 'node'))));
-  chmodSync(binary, 0o755);
-  renameSync(join(unpacked, 'LICENSE'), join(folder, 'licenses', 'node.txt'));
-  rmSync(unpacked, { recursive: true });
 }
