@@ -1,5 +1,5 @@
 /** Two machines, one copy of what matters: the real register, policy and signed requests, and an emulator for the bucket. */
-import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -245,6 +245,33 @@ const DAY_SECONDS = 86_400;
         await next.replace(change(4));
         await until(() => old.policy.sessions.per_token === 4);
         expect(next.policy.sessions).toEqual({ per_token: 4 });
+      });
+
+      test('is replaced by what changed on this machine alone, whatever the time of its file', async () => {
+        const old = await policyOf('old', { exchangeIntervalMs: 50 });
+        await old.replace(change(3));
+        old.follow();
+        const file = join(machine('next'), POLICY_FILE);
+        const next = await policyOf('next', { exchangeIntervalMs: 50 });
+        // Before and after it has met its copy once more: cp -p of an older file, or a clock that is slow.
+        for (const perToken of [4, 5]) {
+          writeFileSync(`${file}.kept`, `sessions: { per_token: ${perToken} }\n`);
+          utimesSync(`${file}.kept`, 0, Date.now() / 1000 - 3600);
+          renameSync(`${file}.kept`, file);
+          if (perToken === 4) next.follow();
+          await until(() => old.policy.sessions.per_token === perToken);
+        }
+        expect(next.policy.sessions).toEqual({ per_token: 5 });
+      });
+
+      test('keeps what another machine wrote before it heard of a removal', async () => {
+        const old = await policyOf('old', { exchangeIntervalMs: 50 });
+        await old.replace(change(3));
+        await (await policyOf('next')).replace(change(4));
+        rmSync(join(machine('old'), POLICY_FILE));
+        old.follow();
+        await until(() => old.policy.sessions.per_token === 4);
+        expect((await kept(POLICY_FILE)).toString()).toMatch(/per_token: 4/);
       });
 
       test('is newer than a file of an older snapshot, and older than one that was edited since', async () => {

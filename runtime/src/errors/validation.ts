@@ -14,6 +14,8 @@ export interface Complaint {
 /** Values of these fields are never repeated in a message. */
 const SECRET_FIELD = /(^|\.)(api_key|token|redis_url)$/;
 const SHOWN_VALUE_LENGTH = 60;
+/** What is wrong with each of 100,000 items is told by the first of them, and no request may take seconds to refuse. */
+const MOST_ISSUES = 100;
 
 /** One complaint per field, in the schema's order. `knownKeys` feeds the "did you mean" of an unknown key. */
 export function explainIssues(
@@ -21,9 +23,9 @@ export function explainIssues(
   input: unknown,
   knownKeys: (path: readonly PropertyKey[]) => readonly string[],
 ): readonly Complaint[] {
-  const complaints = error.issues.flatMap((issue): Complaint[] => {
+  const complaints = error.issues.slice(0, MOST_ISSUES).flatMap((issue): Complaint[] => {
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => ({
+      return issue.keys.slice(0, MOST_ISSUES).map((key) => ({
         field: fieldName([...issue.path, key]),
         kind: 'unknown' as const,
         text: unknownKeyText(issue.path, key, knownKeys(issue.path)),
@@ -87,10 +89,13 @@ function show(field: string, value: unknown): string {
 
 function toJson(value: unknown): string {
   try {
-    // JSON has numbers that are too large to be read, and no way to write what they are read as.
-    return JSON.stringify(value, (_key, part: unknown) =>
-      typeof part === 'number' && !Number.isFinite(part) ? 'a number too large to be read' : part,
-    );
+    // Aliases in YAML make values of which a few hundred bytes are gigabytes as JSON: no more than what is shown.
+    let left = SHOWN_VALUE_LENGTH;
+    return JSON.stringify(value, (_key, part: unknown) => {
+      if (left-- <= 0) return undefined;
+      // JSON has numbers that are too large to be read, and no way to write what they are read as.
+      return typeof part === 'number' && !Number.isFinite(part) ? 'a number too large to be read' : part;
+    });
   } catch {
     // Nested deeper than the stack.
     return 'a value too deep to show';

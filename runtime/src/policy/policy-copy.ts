@@ -24,8 +24,14 @@ export class PolicyCopy {
     this.#object = object;
   }
 
+  /** What `exchange` resolved to is in the file now. */
+  took(text: string): void {
+    this.#common = text;
+  }
+
   /**
-   * `local`: undefined where there is no file. Resolves to the text that belongs in the file, where that is another.
+   * `local`: undefined where there is no file. Resolves to the text that belongs in the file, where that is another: see
+   * `took`.
    * @throws CopyError
    */
   async exchange(local: LocalPolicy | undefined): Promise<string | undefined> {
@@ -44,8 +50,9 @@ export class PolicyCopy {
         if (!isNews) this.#common = text;
         return isNews ? kept.text : undefined;
       }
-      const isTheirs = text === this.#common || kept.writtenAt > (local?.writtenAt ?? 0);
-      if (kept.text !== '' && !isRemoved && isTheirs) {
+      // A removal has no time: what the other machine wrote since stays.
+      const isNewer = kept.text !== this.#common && kept.writtenAt > (local?.writtenAt ?? 0);
+      if (kept.text !== '' && (text === this.#common || isNewer)) {
         this.#wasThere = true;
         return kept.text;
       }

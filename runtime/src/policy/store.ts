@@ -221,8 +221,10 @@ export class PolicyStore {
     const newer = await copy.exchange(local);
     if (newer === undefined) return;
     await withFileLock(file, async () => {
-      // Changed meanwhile: the next exchange sees that it is newer still.
-      if ((await this.#readFile())?.text === local?.text) await writeAtomically(file, newer, 0o640);
+      // Changed meanwhile: the next exchange sees it.
+      if ((await this.#readFile())?.text !== local?.text) return;
+      await writeAtomically(file, newer, 0o640);
+      copy.took(newer);
     });
   }
 
