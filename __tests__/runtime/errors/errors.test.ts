@@ -47,3 +47,10 @@ test.each([
 ])('for %s, the nearest known name is %s', (name, guess) => {
   expect(nearest(name, ['temperature', 'api_key', 'max_tokens', 'model_path'])).toBe(guess);
 });
+
+test('a name of a megabyte is near to none, and found so at once', () => {
+  const known = Array.from({ length: 40 }, (_, n) => `known_parameter_${n}`);
+  const started = Date.now();
+  expect(nearest('a'.repeat(2 ** 20), known)).toBeUndefined();
+  expect(Date.now() - started).toBeLessThan(500);
+});
