@@ -27,3 +27,8 @@ test('a value that refers to itself by the million is shown by its beginning', (
   for (let depth = 0; depth < 30; depth++) value = Array(9).fill(value);
   expect(explain({ list: value })[0]).toMatch(/^Expected `list\[0\]` to be a text, got \[{10,}.{1,60}…$/);
 });
+
+test('a key of 900 kB is named by its beginning', () => {
+  const [text = ''] = explain({ list: [], ['k'.repeat(900_000)]: 1 });
+  expect(text).toBe(`\`${'k'.repeat(60)}…\` is not known; known here: list`);
+});

@@ -36,8 +36,10 @@ export function watchForZeroes(): () => Promise<number> {
     const residentBefore = process.memoryUsage.rss();
     for (const { start, end } of zeroes(without(privateMemory(), before).filter(isCandidate))) {
       // On pages of 2 MiB all of it would be back with the first tokens: each layer's part of a sequence is about as large.
+      // A kernel without such pages refuses the advice, and does not need it.
       madvise(start, end - start, MADV_NOHUGEPAGE);
-      madvise(start, end - start, MADV_DONTNEED);
+      if (madvise(start, end - start, MADV_DONTNEED) !== 0)
+        throw new Error('madvise refuses to take it back');
     }
     return Math.max(0, residentBefore - process.memoryUsage.rss());
   };
@@ -90,12 +92,8 @@ function* zeroes(regions: readonly Region[]): Generator<Region> {
 }
 
 /** Node has no way to ask for it; loaded only where it is used. */
-async function loadMadvise(): Promise<(address: number, bytes: number, advice: number) => void> {
+async function loadMadvise(): Promise<(address: number, bytes: number, advice: number) => number> {
   const { default: koffi } = await import('koffi');
   // Symbols of the process itself: its C library, whatever that is called.
-  const madvise = koffi.load(null).func('int madvise(uintptr_t address, size_t length, int advice)');
-  return (address, bytes, advice) => {
-    if (madvise(address, bytes, advice) === 0) return;
-    throw new Error(`madvise ${advice}: error ${koffi.errno()}`);
-  };
+  return koffi.load(null).func('int madvise(uintptr_t address, size_t length, int advice)');
 }

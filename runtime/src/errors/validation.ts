@@ -53,11 +53,12 @@ export function explainIssues(
   );
 }
 
-/** `['messages', 0, 'content']` -> `messages[0].content`. */
+/** `['messages', 0, 'content']` -> `messages[0].content`. A key of the user's own may be long: its beginning names it. */
 export function fieldName(path: readonly PropertyKey[]): string {
   return path.reduce<string>((name, part) => {
     if (typeof part === 'number') return `${name}[${part}]`;
-    return name === '' ? String(part) : `${name}.${String(part)}`;
+    const key = shortened(String(part));
+    return name === '' ? key : `${name}.${key}`;
   }, '');
 }
 
@@ -83,8 +84,11 @@ function isRecord(value: unknown): value is Record<PropertyKey, unknown> {
 
 function show(field: string, value: unknown): string {
   if (SECRET_FIELD.test(field)) return 'a value that is not shown here';
-  const json = toJson(value);
-  return json.length > SHOWN_VALUE_LENGTH ? `${json.slice(0, SHOWN_VALUE_LENGTH)}…` : json;
+  return shortened(toJson(value));
+}
+
+function shortened(text: string): string {
+  return text.length > SHOWN_VALUE_LENGTH ? `${text.slice(0, SHOWN_VALUE_LENGTH)}…` : text;
 }
 
 function toJson(value: unknown): string {
