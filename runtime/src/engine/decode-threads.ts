@@ -13,8 +13,11 @@ const TRIAL_STEPS = 5;
 const BETTER = 0.9;
 /** Steps that take this many times what they took at the last trial: something has changed, it is time for another. */
 const WORSE = 1.3;
-/** A step that takes this many times the usual ends the trial: on a busy machine, two threads can take seconds. */
-const HOPELESS = 2;
+/**
+ * A step that takes this many times the usual ends the trial: on a calm machine, where half of the threads take 1.6 to 1.9
+ * times as long, a trial costs no more than that step, and on a busy one two threads can take seconds.
+ */
+const HOPELESS = 1.5;
 /** Between two trials; doubles with each that changed nothing, so that on a calm machine they cost a thousandth. */
 const FIRST_INTERVAL_MS = 1000;
 const LONGEST_INTERVAL_MS = 32_000;
@@ -76,8 +79,7 @@ export class DecodeThreads {
     known.lastStep = this.#now();
     if (known.trial !== undefined && known.trial.threads === threads) {
       known.trial.stepMs.push(elapsedMs);
-      const isHopeless = elapsedMs > HOPELESS * median(known.recentMs);
-      if (isHopeless || known.trial.stepMs.length === TRIAL_STEPS) this.#judge(known, known.trial);
+      if (isSettled(known.trial.stepMs, median(known.recentMs))) this.#judge(known, known.trial);
     } else if (threads === known.threads) {
       known.recentMs.push(elapsedMs);
       if (known.recentMs.length > KNOWN_STEPS) known.recentMs.shift();
@@ -136,6 +138,13 @@ export class DecodeThreads {
     known.threads = threads;
     known.recentMs = stepMs;
   }
+}
+
+/** Whether more steps could not change the verdict, or are not worth it. */
+function isSettled(stepMs: readonly number[], usualMs: number): boolean {
+  const notBetter = stepMs.filter((ms) => ms >= BETTER * usualMs).length;
+  const isHopeless = (stepMs.at(-1) ?? 0) > HOPELESS * usualMs;
+  return isHopeless || stepMs.length === TRIAL_STEPS || notBetter > TRIAL_STEPS / 2;
 }
 
 function median(values: readonly number[]): number {
