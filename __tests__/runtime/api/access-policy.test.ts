@@ -51,7 +51,8 @@ describe('word rules', () => {
     expect(logged()[0]).toMatch(
       /\[SEC\] req=\S+ user=api-key sensitive words in the input, masked: "names" x2$/,
     );
-    expect(logged().join()).not.toMatch(/ada|敏感/i);
+    // "Ada" alone can stand in the request's id, which is hexadecimal.
+    expect(logged().join()).not.toMatch(/lovelace|敏感/i);
   });
 
   test('block what comes in: 400, and the engine never sees it', async () => {
