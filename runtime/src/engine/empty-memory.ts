@@ -30,9 +30,9 @@ const MADV_NOHUGEPAGE = 15;
 export function watchForZeroes(): () => Promise<number> {
   const before = privateMemory();
   return async () => {
+    if (before.length === 0) return 0;
     const isCandidate = ({ start, end }: Region) => end - start >= LEAST_REGION_BYTES;
-    const madvise = before.length === 0 ? undefined : await loadMadvise();
-    if (madvise === undefined) return 0;
+    const madvise = await loadMadvise();
     const residentBefore = process.memoryUsage.rss();
     for (const { start, end } of zeroes(without(privateMemory(), before).filter(isCandidate))) {
       // On pages of 2 MiB all of it would be back with the first tokens: each layer's part of a sequence is about as large.

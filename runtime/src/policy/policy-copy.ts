@@ -16,7 +16,6 @@ export class PolicyCopy {
   readonly #object: SharedObject;
   /** The version that was read or written last. */
   #agreed: { readonly tag: string; readonly text: string; readonly writtenAt: number } | undefined;
-  #wasThere = false;
   /** What the file and the copy both were when they met last. Only where both have changed since do times decide. */
   #common: string | undefined;
 
@@ -35,7 +34,8 @@ export class PolicyCopy {
    * @throws CopyError
    */
   async exchange(local: LocalPolicy | undefined): Promise<string | undefined> {
-    const isRemoved = local === undefined && this.#wasThere;
+    const wasThere = this.#common !== undefined && this.#common !== REMOVED;
+    const isRemoved = local === undefined && wasThere;
     for (let tries = TRIES; tries > 0; tries--) {
       const version = await this.#object.read(this.#agreed?.tag);
       if (version !== undefined) this.#agreed = { ...version, text: version.content.toString('utf8') };
@@ -46,18 +46,13 @@ export class PolicyCopy {
       if (text === undefined || text === kept.text) {
         // A new machine; or the two agree.
         const isNews = text === undefined && kept.text !== '' && kept.text !== REMOVED;
-        this.#wasThere = local !== undefined || isNews;
         if (!isNews) this.#common = text;
         return isNews ? kept.text : undefined;
       }
       // A removal has no time: what the other machine wrote since stays.
       const isNewer = kept.text !== this.#common && kept.writtenAt > (local?.writtenAt ?? 0);
-      if (kept.text !== '' && (text === this.#common || isNewer)) {
-        this.#wasThere = true;
-        return kept.text;
-      }
+      if (kept.text !== '' && (text === this.#common || isNewer)) return kept.text;
       const tag = await this.#object.write(Buffer.from(text), kept.tag);
-      this.#wasThere = local !== undefined;
       // The file's own time, and not this moment's: the file system's clock is some milliseconds slow.
       this.#agreed = tag === undefined ? undefined : { tag, text, writtenAt: local?.writtenAt ?? 0 };
       if (tag !== undefined) {

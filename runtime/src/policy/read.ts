@@ -20,7 +20,7 @@ export function parsePolicy(text: string, maxRequestSeconds: number): Policy {
 }
 
 /** @throws PolicyError where it is not YAML */
-export function parseText(text: string): unknown {
+function parseText(text: string): unknown {
   try {
     return parseYaml(text, { schema: CORE_SCHEMA }) ?? {};
   } catch (error) {

@@ -79,9 +79,7 @@ async function reservedFor(
 ): Promise<number> {
   const later = needs.slice(index + 1);
   if (fit) {
-    const before = needs
-      .slice(0, index)
-      .map(({ bytes }, at) => untouchedBytes(local[at] as ServedModel, bytes));
+    const before = local.slice(0, index).map((model, at) => untouchedBytes(model, needs[at]?.bytes ?? 0));
     return sum([...later.map(({ bytes }) => bytes), ...(await Promise.all(before))]);
   }
   if (index === 0) return sum(later.map(({ leastBytes }) => leastBytes));
