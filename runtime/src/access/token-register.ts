@@ -8,6 +8,7 @@
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { messageOf } from '../errors/message-of.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { withFileLock } from '../files/file-lock.js';
 import { followFile } from '../files/follow-file.js';
@@ -193,7 +194,7 @@ export class TokenRegister {
       this.#take(content);
       if (isStale) await this.#sealAnew();
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = messageOf(error);
       if (this.#problem !== text) this.#options.log('SEC', text);
       this.#problem = text;
     }

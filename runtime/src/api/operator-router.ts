@@ -4,6 +4,7 @@ import { z } from 'zod';
 
 import { text } from '../config/fields.js';
 import { modelName } from '../config/schema.js';
+import { messageOf } from '../errors/message-of.js';
 import { isDirect } from './direct-request.js';
 import { onlyMethods } from './error-handler.js';
 import { jsonBody } from './json-body.js';
@@ -51,7 +52,7 @@ function switchHandler({ modelSwitch, log }: ApiParts): RequestHandler {
       const model = await modelSwitch?.run(order, (step) => write(res, { step }));
       write(res, { model: model ?? '' });
     } catch (error) {
-      write(res, { error: error instanceof Error ? error.message : String(error) });
+      write(res, { error: messageOf(error) });
     } finally {
       clearInterval(alive);
       res.end();

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { ConfigError } from '../config/load.js';
+import { messageOf } from '../errors/message-of.js';
 import { registerBackup } from './commands/backup.js';
 import { registerConfig } from './commands/config.js';
 import { registerDoctor } from './commands/doctor.js';
@@ -54,6 +55,6 @@ function explain(error: unknown): number {
     for (const problem of error.problems) process.stderr.write(`${error.file}: ${problem}\n`);
     return EXIT.CONFIGURATION;
   }
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`error: ${messageOf(error)}\n`);
   return EXIT.FAILURE;
 }

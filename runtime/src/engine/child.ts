@@ -1,3 +1,4 @@
+import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { BatchingStrategy } from './batching-strategy.js';
 import { Embedder } from './embedder.js';
@@ -158,10 +159,6 @@ function generate(id: number, request: GenerateRequest): void {
 
 function refuse(id: number, code: EngineErrorCode, message: string, details: ErrorDetails): void {
   emit([[id, { type: 'error', code, message, details }]]);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 process.on('message', (message: ToChild) => {

@@ -1,4 +1,5 @@
 import type { LlamaEmbeddingContext, Token } from 'node-llama-cpp';
+import { messageOf } from '../errors/message-of.js';
 import type { EmbedRequest } from './engine.js';
 import type { RequestEvent, RequestFailure } from './protocol.js';
 import type { ThreadGovernor } from './thread-governor.js';
@@ -157,7 +158,7 @@ function failureOf(error: unknown): RequestFailure {
   if (error instanceof EmbedFailure) {
     return { type: 'error', code: error.code, message: error.message, details: error.details };
   }
-  const message = `the evaluation failed: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `the evaluation failed: ${messageOf(error)}`;
   return { type: 'error', code: 'engine_interrupted', message, details: {} };
 }
 

@@ -2,6 +2,7 @@
  * A process that says what memory models will need, without loading them, and ends. Of its own, because llama.cpp does
  * not belong into the HTTP process.
  */
+import { messageOf } from '../errors/message-of.js';
 import { concessions } from './concessions.js';
 import type { Estimate } from './estimate-models.js';
 import { estimateMemory, startLlama } from './memory-estimate.js';
@@ -21,7 +22,7 @@ async function estimate(models: readonly ModelSettings[]): Promise<readonly Esti
       const least = concessions(settings).at(-1) ?? settings;
       estimates.push({ bytes: await need(settings), leastBytes: await need(least) });
     } catch (error) {
-      estimates.push({ problem: error instanceof Error ? error.message : String(error) });
+      estimates.push({ problem: messageOf(error) });
     }
   }
   return estimates;

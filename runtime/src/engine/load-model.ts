@@ -7,6 +7,7 @@ import type {
   LlamaEmbeddingContext,
   LlamaModel,
 } from 'node-llama-cpp';
+import { messageOf } from '../errors/message-of.js';
 import { ModelError } from '../models/errors.js';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { watchForZeroes } from './empty-memory.js';
@@ -148,8 +149,4 @@ function explainLoadError(path: string, error: unknown, complaints: readonly str
     return `model_path: ${path} has an architecture that this llama.cpp does not know (${causes}); take another model`;
   }
   return `model_path: ${path} cannot be loaded: ${causes}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

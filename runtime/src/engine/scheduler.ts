@@ -1,4 +1,5 @@
 import type { Token } from 'node-llama-cpp';
+import { messageOf } from '../errors/message-of.js';
 import type { GenerateEvent, PromptCacheFigures } from './engine.js';
 import type { BatchingStrategy } from './batching-strategy.js';
 import { Lane, type Job } from './lane.js';
@@ -194,7 +195,7 @@ export class Scheduler {
       await this.#release(lane, {
         type: 'error',
         code: 'engine_interrupted',
-        message: `the evaluation failed: ${error instanceof Error ? error.message : String(error)}`,
+        message: `the evaluation failed: ${messageOf(error)}`,
         details: {},
       });
     }

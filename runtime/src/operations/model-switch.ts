@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import { modelsOf, type ModelConfig } from '../config/models.js';
 import type { BotConfig } from '../config/schema.js';
 import { mebibytes } from '../engine/memory.js';
+import { messageOf } from '../errors/message-of.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { sha256Of } from '../models/cache.js';
 import { checkGgufFile } from '../models/gguf-file.js';
@@ -174,7 +175,7 @@ async function restartAndProve(
     await manager.restart();
     say(await proveAnswer(installation, { model: first?.id }));
   } catch (error) {
-    const cause = error instanceof Error ? error.message : String(error);
+    const cause = messageOf(error);
     say(`${path} does not work: ${cause}`);
     await writeSame(configFile, before);
     try {

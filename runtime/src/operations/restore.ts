@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { messageOf } from '../errors/message-of.js';
 import { POLICY_FILE } from '../policy/store.js';
 import { BACKED_UP, isThere, unpackVerified, type Manifest } from './backup.js';
 import { exclusively, type Installation } from './installation.js';
@@ -85,7 +86,7 @@ async function exchangeAndProve(installation: Installation, exchanges: readonly 
     say(await proveAnswer(installation, {}));
     for (const { aside } of done) if (await isThere(aside)) say(`the state before is kept in ${aside}`);
   } catch (error) {
-    const cause = error instanceof Error ? error.message : String(error);
+    const cause = messageOf(error);
     say(`the restored state does not work: ${cause}`);
     await goBack(installation, beside, done);
     throw new Error(`not restored, the state before is back and answers: ${cause}`, { cause: error });

@@ -4,6 +4,7 @@
  */
 import { basename, join } from 'node:path';
 
+import { messageOf } from '../errors/message-of.js';
 import { backUp } from './backup.js';
 import { exclusively, serviceEnvironment, type Installation } from './installation.js';
 import {
@@ -83,7 +84,7 @@ async function switchAndProve(installation: Installation, old: Release, next: Re
     await manager.restart();
     say(await proveAnswer(installation, { version: next.version }));
   } catch (error) {
-    const cause = error instanceof Error ? error.message : String(error);
+    const cause = messageOf(error);
     say(`version ${next.version} does not work: ${cause}`);
     await switchTo(layout, old);
     await comeBack(installation, old);

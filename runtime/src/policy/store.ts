@@ -6,6 +6,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 
+import { messageOf } from '../errors/message-of.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { withFileLock } from '../files/file-lock.js';
 import { followFile } from '../files/follow-file.js';
@@ -250,7 +251,7 @@ export class PolicyStore {
       const text = await this.#readText();
       if (text !== this.#text) await this.#take(text);
     } catch (error) {
-      this.#problem = error instanceof Error ? error.message : String(error);
+      this.#problem = messageOf(error);
       this.#options.log(
         'ERR',
         `${this.file ?? 'the policy'} cannot be used, the one before stays in force: ${this.#problem}`,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ApiKeys } from '../access/api-keys.js';
 import { keySource } from '../access/key-source.js';
 import { REGISTER_FILE, TokenRegister } from '../access/token-register.js';
+import { messageOf } from '../errors/message-of.js';
 import { CertificateWatch } from './certificate-watch.js';
 import { CloudWatchMetrics, type RequestFigures } from '../metrics/cloudwatch.js';
 import type { Environment } from '../config/environment.js';
@@ -122,7 +123,7 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
     return await serve({ server, models, factory, manager, log, ended: orders.first });
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    log.log('ERR', `the service cannot run: ${error instanceof Error ? error.message : String(error)}`);
+    log.log('ERR', `the service cannot run: ${messageOf(error)}`);
     return 1;
   } finally {
     for (const step of cleanUp.reverse()) await step();

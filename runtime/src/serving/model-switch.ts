@@ -8,6 +8,7 @@ import { modelIdOf } from '../config/schema.js';
 import type { Engine } from '../engine/engine.js';
 import { mebibytes, residentBytes, type availableMemory } from '../engine/memory.js';
 import { SwitchableEngine } from '../engine/switchable-engine.js';
+import { messageOf } from '../errors/message-of.js';
 import type { Logger } from '../log/logger.js';
 import type { EngineFactory } from './engine-factory.js';
 import { prove } from './probe.js';
@@ -76,7 +77,7 @@ export class ModelSwitch {
       else await this.#inPlace(places, tell);
       return places.next.id;
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = messageOf(error);
       this.#options.log.log('ERR', `switch of models: not switched: ${text}`);
       throw error;
     } finally {

@@ -7,6 +7,7 @@ import { DEFAULT_SCOPES, isScope, SCOPES, type Scope } from '../../access/scopes
 import { DEFAULT_EXPIRY_SECONDS, userSchema } from '../../access/token-order.js';
 import type { TokenRegister } from '../../access/token-register.js';
 import { configFile, loadConfig, stateDirectory } from '../../config/load.js';
+import { messageOf } from '../../errors/message-of.js';
 
 interface ConfigOption {
   readonly config?: string;
@@ -84,7 +85,7 @@ async function makeToken({ user, expiry, scope, config }: IssueOptions): Promise
       try {
         return await register.issue(order);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         process.stderr.write(`note: not entered in the register of tokens: ${reason}\n`);
       }
     }
