@@ -100,7 +100,7 @@ describe('the cause of a failure', () => {
     writeFileSync(join(folder(), 'bundle.error'), errors);
     const script = [
       `stat() { echo "${free}"; }; STATE=${folder()} MESSAGE=$1`,
-      part('is_of_full_disk'),
+      part('disk_is_full'),
       part('name_the_cause'),
       'name_the_cause; echo "$MESSAGE"',
     ].join('\n');
@@ -119,6 +119,24 @@ describe('the cause of a failure', () => {
       full,
     );
     expect(named('line 7: "install x" exited with 1; read the log', '', '255*4096')).toMatch(full);
+  });
+
+  test('is the full disk at once, also when apt speaks of its lists', () => {
+    const words = 'E: The package lists or status file could not be parsed or opened.';
+    writeFileSync(join(folder(), 'log'), `${words}\n`);
+    const script = [
+      `set -e; PACKAGES=nginx PACKAGE_MANAGER=apt LOG=${join(folder(), 'log')} STATE=${folder()}`,
+      'stat() { echo "255*4096"; }; apt_has() { false; }; apt_install() { false; }',
+      'report_in_background() { echo again; }; sleep() { :; }',
+      'fail() { MESSAGE=$1; name_the_cause; echo "$MESSAGE"; exit 1; }',
+      part('disk_is_full'),
+      part('name_the_cause'),
+      part('step_packages').replaceAll('/usr/sbin/policy-rc.d', join(folder(), 'policy-rc.d')),
+      'step_packages',
+    ].join('\n');
+    const { status, output } = bash(script);
+    expect(status).toBe(1);
+    expect(output).toMatch(/^the disk is full \(\S+\): apt could not install nginx: E: The package lists /);
   });
 
   test('is the clock, whatever failed by it', () => {

@@ -84,13 +84,15 @@ name_the_cause() {
   clock=$(grep -ahm 1 "machine's clock is" "$STATE"/*.error | tail -n 1)
   if [ -n "$clock" ]; then
     MESSAGE=$clock
-  elif is_of_full_disk "$MESSAGE" || (($(stat -fc '%f*%S' /) < 1 << 20)); then
+  elif disk_is_full "$MESSAGE"; then
     MESSAGE="the disk is full ($(df -h --output=size / | awk 'END { print $1 }')): ${MESSAGE%%;*}; raise diskGiB and run cdktf deploy, then reboot the machine"
   fi
 }
 
-# In the words of the C library, of tar, and of apt.
-is_of_full_disk() { [[ $1 == *'No space left'* || $1 == *'Wrote only'* || $1 == *'enough free space'* ]]; }
+# In the words of the C library, of tar, and of apt; which may also find its lists cut off, and say only that.
+disk_is_full() {
+  [[ $1 == *'No space left'* || $1 == *'Wrote only'* || $1 == *'enough free space'* ]] || (($(stat -fc '%f*%S' /) < 1 << 20))
+}
 
 # The way into a machine without SSH. Once apt is free, and in the background: no step waits for it.
 start_session_agent() {
@@ -154,7 +156,7 @@ step_packages() {
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
   until "${PACKAGE_MANAGER}_install" "${wanted[@]}"; do
     MESSAGE="$PACKAGE_MANAGER could not install ${wanted[*]}: $(grep -aE '^(E|Error): ' "$LOG" | grep -av 'Some index files' | tail -n 1)"
-    if ((SECONDS >= deadline)) || is_of_full_disk "$MESSAGE"; then
+    if ((SECONDS >= deadline)) || disk_is_full "$MESSAGE"; then
       fail "$MESSAGE; check that the subnet reaches the package mirror (route, egress rule, DNS), then run cdktf deploy again"
     fi
     MESSAGE+=', trying again'
