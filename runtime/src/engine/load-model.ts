@@ -126,7 +126,9 @@ async function repack(path: string, file: GgufFileInfo, notes: string[]): Promis
   if (length === 0) return undefined;
   try {
     const repacked = await repackModel(path, file);
-    notes.push(`${length} matrices in Q4_1 are evaluated as Q4_0 and their difference: the same, faster`);
+    notes.push(
+      `${length} matrices in Q4_1 are evaluated as ${repacked.matrices} in Q4_0 and their difference: the same, faster`,
+    );
     return repacked;
   } catch (error) {
     notes.push(

@@ -3,6 +3,7 @@ import { arch, platform } from 'node:process';
 import { GgmlType, type GgufFileInfo, type GgufTensorInfo } from 'node-llama-cpp';
 import { ggufStart, kv } from '../../models/gguf-header.js';
 import { tensorBytes } from '../../models/gguf-tensors.js';
+import { joinedMatrices, shapeOf, type Matrix } from './matrices.js';
 import {
   adapterRank,
   BLOCK_WEIGHTS,
@@ -25,6 +26,8 @@ const ADAPTABLE = /^blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))\.weight$/
 export interface RepackedModel {
   readonly modelPath: string;
   readonly adapterPath: string;
+  /** Matrices in Q4_0: fewer than were in Q4_1, as some became one. */
+  readonly matrices: number;
   /** To be called once llama.cpp has loaded both. */
   close(): Promise<void>;
 }
@@ -48,8 +51,7 @@ export function repackable(file: GgufFileInfo): readonly GgufTensorInfo[] {
 
 /** Memory that the model takes more than as it is. */
 export function repackingBytes(file: GgufFileInfo): number {
-  return repackable(file).reduce((sum, tensor) => {
-    const [columns, rows] = shapeOf(tensor);
+  return joinedMatrices(repackable(file), file).reduce((sum, { columns, rows }) => {
     const saved = (columns / BLOCK_WEIGHTS) * rows * (Q4_1_BYTES - Q4_0_BYTES);
     return sum + adapterBytes(columns, columns) + adapterBytes(columns, rows) - saved;
   }, 0);
@@ -63,7 +65,8 @@ export async function repackModel(path: string, file: GgufFileInfo): Promise<Rep
   const source = await open(path, 'r');
   const scratch: ScratchGguf[] = [];
   try {
-    const chosen = new Set(repackable(file));
+    const chosen = repackable(file);
+    const matrices = joinedMatrices(chosen, file);
     const entries = [
       kv.string('general.type', 'adapter'),
       kv.string('general.architecture', 'llama'),
@@ -72,33 +75,50 @@ export async function repackModel(path: string, file: GgufFileInfo): Promise<Rep
       kv.float32('adapter.lora.alpha', 0),
     ];
     const adapter = await ScratchGguf.create(
-      Buffer.concat([ggufStart(2 * chosen.size, entries.length), ...entries]),
-      [...chosen].flatMap(adapterTensors),
+      Buffer.concat([ggufStart(2 * matrices.length, entries.length), ...entries]),
+      matrices.flatMap(adapterTensors),
     );
     scratch.push(adapter);
-    const tensors = wholeTensors(file, (await source.stat()).size);
-    for (const { tensor, bytes } of tensors) if (chosen.has(tensor)) requirePlace(tensor, bytes);
+    const whole = wholeTensors(file, (await source.stat()).size);
+    const rewritten = new Set(chosen);
+    for (const { tensor, bytes } of whole) if (rewritten.has(tensor)) requirePlace(tensor, bytes);
+    // What is copied comes last, in the order of the file: where the file was cut short, so is the copy.
+    const copied = whole.filter(({ tensor }) => !rewritten.has(tensor));
     const model = await ScratchGguf.create(
-      await readBytes(source, 0, new Uint8Array(file.metadataSize)),
-      tensors.map(({ tensor, bytes }) => (chosen.has(tensor) ? asQ40(tensor) : asItIs(tensor, bytes))),
+      withTensors(
+        matrices.length + copied.length,
+        await readBytes(source, 0, new Uint8Array(file.metadataSize)),
+      ),
+      [...matrices.map(asQ40), ...copied.map(asItIs)],
       alignmentOf(file),
     );
     scratch.push(model);
 
     const work = { source, slice: new Uint8Array(SLICE_BYTES), splitter: new Q41Splitter(), model, adapter };
-    for (const { tensor, bytes } of tensors) {
-      if (chosen.has(tensor)) await split(tensor, work);
-      else await copy(Number(tensor.fileOffset), bytes, work);
+    for (const each of matrices) await split(each, work);
+    for (const { tensor, bytes } of copied) {
+      await copy(Number(tensor.fileOffset), bytes, work);
       // Not behind the last: padding would make a file whole that was cut short by a few bytes.
-      if (tensor !== tensors.at(-1)?.tensor) await model.endTensor();
+      if (tensor !== copied.at(-1)?.tensor) await model.endTensor();
     }
-    return { modelPath: model.path, adapterPath: adapter.path, close: () => closeAll(scratch) };
+    return {
+      modelPath: model.path,
+      adapterPath: adapter.path,
+      matrices: matrices.length,
+      close: () => closeAll(scratch),
+    };
   } catch (error) {
     await closeAll(scratch);
     throw error;
   } finally {
     await source.close();
   }
+}
+
+/** The header of a GGUF file, with another number of tensors. */
+function withTensors(count: number, header: Uint8Array): Uint8Array {
+  new DataView(header.buffer).setBigUint64(8, BigInt(count), true);
+  return header;
 }
 
 interface Work {
@@ -110,21 +130,24 @@ interface Work {
 }
 
 async function split(
-  tensor: GgufTensorInfo,
+  { columns, parts }: Matrix,
   { source, slice, splitter, model, adapter }: Work,
 ): Promise<void> {
-  const [columns, rows] = shapeOf(tensor);
   await adapter.append(blockSums(columns));
   await adapter.endTensor();
   const rowBytes = (columns / BLOCK_WEIGHTS) * Q4_1_BYTES;
   const most = Math.floor(SLICE_BYTES / rowBytes);
-  for (let row = 0; row < rows; row += most) {
-    const bytes = slice.subarray(0, Math.min(most, rows - row) * rowBytes);
-    await readBytes(source, Number(tensor.fileOffset) + row * rowBytes, bytes);
-    const { weights, offsets } = splitter.split(bytes, columns);
-    await model.append(weights);
-    await adapter.append(offsets);
+  for (const part of parts) {
+    const [, rows] = shapeOf(part);
+    for (let row = 0; row < rows; row += most) {
+      const bytes = slice.subarray(0, Math.min(most, rows - row) * rowBytes);
+      await readBytes(source, Number(part.fileOffset) + row * rowBytes, bytes);
+      const { weights, offsets } = splitter.split(bytes, columns);
+      await model.append(weights);
+      await adapter.append(offsets);
+    }
   }
+  await model.endTensor();
   await adapter.endTensor();
 }
 
@@ -145,11 +168,13 @@ async function readBytes(source: FileHandle, from: number, bytes: Uint8Array): P
   return bytes;
 }
 
+interface PlacedBytes {
+  readonly tensor: GgufTensorInfo;
+  readonly bytes: number;
+}
+
 /** Each tensor with its bytes up to the next, in the order of the file. */
-function wholeTensors(
-  file: GgufFileInfo,
-  size: number,
-): readonly { readonly tensor: GgufTensorInfo; readonly bytes: number }[] {
+function wholeTensors(file: GgufFileInfo, size: number): readonly PlacedBytes[] {
   const inOrder = [...(file.tensorInfo ?? [])].sort((a, b) => Number(a.fileOffset) - Number(b.fileOffset));
   return inOrder.map((tensor, index) => {
     const end = Number(inOrder[index + 1]?.fileOffset ?? size);
@@ -162,38 +187,28 @@ function requirePlace(tensor: GgufTensorInfo, bytes: number): void {
   if (bytes < (tensorBytes(tensor) ?? 0)) throw new Error(`${tensor.name} overlaps another`);
 }
 
-function asItIs({ name, dimensions, ggmlType }: GgufTensorInfo, bytes: number): ScratchTensor {
+function asItIs({ tensor, bytes }: PlacedBytes): ScratchTensor {
+  const { name, dimensions, ggmlType } = tensor;
   return { name, dimensions: dimensions.map(Number), type: ggmlType, bytes };
 }
 
-function asQ40(tensor: GgufTensorInfo): ScratchTensor {
-  const [columns, rows] = shapeOf(tensor);
+function asQ40({ name, columns, rows }: Matrix): ScratchTensor {
   const bytes = (columns / BLOCK_WEIGHTS) * rows * Q4_0_BYTES;
-  return { name: tensor.name, dimensions: [columns, rows], type: GgmlType.Q4_0, bytes };
+  return { name, dimensions: [columns, rows], type: GgmlType.Q4_0, bytes };
 }
 
-function adapterTensors(tensor: GgufTensorInfo): ScratchTensor[] {
-  const [columns, rows] = shapeOf(tensor);
+function adapterTensors({ name, columns, rows }: Matrix): ScratchTensor[] {
   const rank = adapterRank(columns);
   const type = GgmlType.Q8_0;
   return [
-    {
-      name: `${tensor.name}.lora_a`,
-      dimensions: [columns, rank],
-      type,
-      bytes: adapterBytes(columns, columns),
-    },
-    { name: `${tensor.name}.lora_b`, dimensions: [rank, rows], type, bytes: adapterBytes(columns, rows) },
+    { name: `${name}.lora_a`, dimensions: [columns, rank], type, bytes: adapterBytes(columns, columns) },
+    { name: `${name}.lora_b`, dimensions: [rank, rows], type, bytes: adapterBytes(columns, rows) },
   ];
 }
 
 /** Of a matrix in Q8_0 whose other dimension is the adapter's rank. */
 function adapterBytes(columns: number, size: number): number {
   return (adapterRank(columns) * size * Q8_0_BYTES) / BLOCK_WEIGHTS;
-}
-
-function shapeOf({ dimensions }: GgufTensorInfo): readonly [columns: number, rows: number] {
-  return [Number(dimensions[0]), Number(dimensions[1])];
 }
 
 function alignmentOf({ metadata }: GgufFileInfo): number | undefined {
