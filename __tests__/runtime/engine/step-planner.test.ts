@@ -121,14 +121,62 @@ describe('StepPlanner', () => {
     expect(Math.min(...slices.slice(0, -1))).toBe(16);
   });
 
-  it('shares a slice equally, so that a short prompt gets through first', () => {
-    const machine = new Machine(new StepPlanner({ batchSize: 256 }), () => 1, 6);
-    machine.add(0, 3000);
-    for (let i = 0; i < 5; i++) machine.step();
-    machine.add(1, 20);
-    const step = machine.step();
-    expect(step.shares.get(1)).toBe(20);
-    expect(step.shares.get(0)).toBe(236);
+  describe('of several prompts', () => {
+    /** Which sequences each slice was of, until all prompts are read. */
+    const slices = (machine: Machine): number[][] => {
+      const seen: number[][] = [];
+      while (machine.lanes.some(({ left }) => left > 0)) {
+        const step = machine.step();
+        if (step.kind === 'prefill') seen.push([...step.shares.keys()]);
+      }
+      return seen;
+    };
+    const machineOf = (msPerToken: number, prompts: readonly number[]) => {
+      const machine = new Machine(new StepPlanner({ batchSize: 128 }), () => msPerToken, 6);
+      machine.add(9, 16);
+      machine.step();
+      machine.lanes.length = 0;
+      prompts.forEach((left, sequence) => machine.add(sequence, left));
+      return machine;
+    };
+
+    const machineWith = (...prompts: readonly number[]) => machineOf(1, prompts);
+
+    it('reads them side by side on a machine that slows down beside answers, short ones first', () => {
+      expect(slices(machineOf(8, [250, 250, 250])).at(-2)).toHaveLength(3);
+      const [first] = slices(machineOf(8, [3000, 20]));
+      expect(first).toEqual([1, 0]);
+    });
+
+    it('reads one after the other when they are alike, the oldest first', () => {
+      const order = slices(machineWith(250, 250, 250)).map((slice) => slice[0]);
+      expect(order).toEqual([...order].sort());
+      expect(new Set(order).size).toBe(3);
+    });
+
+    it('reads a short one that comes late at once, and the long one in turn', () => {
+      const machine = machineWith(3000);
+      for (let i = 0; i < 5; i++) machine.step();
+      machine.add(1, 300);
+      machine.lanes[0]!.left = 3000;
+      const order = slices(machine).map((slice) => slice[0]);
+      expect(order.slice(0, 6)).toEqual([1, 0, 1, 0, 1, 0]);
+    });
+
+    it('gives the oldest half of the slices, however many short ones come', () => {
+      const machine = machineWith(3000, 100);
+      let ofOldest = 0;
+      for (let i = 0; i < 20; i++) {
+        if (machine.step().shares.has(0)) ofOldest++;
+        machine.lanes[1]!.left = 100;
+      }
+      expect(ofOldest).toBe(10);
+    });
+
+    it('takes along those that end within what is left of a slice', () => {
+      expect(slices(machineWith(60, 20, 40))).toEqual([[1, 2, 0]]);
+      expect(slices(machineWith(100, 20, 40))[0]).toEqual([1, 2]);
+    });
   });
 
   it('learns that the machine became slower', () => {
