@@ -23,9 +23,9 @@ async function open(keys?: ApiKeys, encryption: 'AES-256-GCM' | 'AES-256-CBC' = 
   return register;
 }
 
-const ORDER = { user: 'ada', scopes: ['chat'], expirySeconds: 60 } as const;
+const ORDER = { user: 'ada@example.org', scopes: ['chat'], expirySeconds: 60 } as const;
 const file = () => join(folder(), 'tokens.sealed');
-const claims = (id: string, user = 'ada', issuedAt = Math.floor(Date.now() / 1000)) => ({
+const claims = (id: string, user = 'ada@example.org', issuedAt = Math.floor(Date.now() / 1000)) => ({
   id,
   user,
   issuedAt,
@@ -55,10 +55,11 @@ describe('the register of tokens', () => {
     const again = await open();
     expect(again.list()).toMatchObject([
       { id: second.id, user: 'bob', scopes: ['admin'], issuedBy: 'root' },
-      { id: first.id, user: 'ada', scopes: ['chat'], expiresAt: first.issuedAt + 60 },
+      { id: first.id, user: 'ada@example.org', scopes: ['chat'], expiresAt: first.issuedAt + 60 },
     ]);
     const sealed = readFileSync(file());
-    expect(sealed.includes('ada')).toBe(false);
+    // Long enough not to be in random bytes by chance.
+    expect(sealed.includes(ORDER.user)).toBe(false);
     expect(JSON.stringify(again.list())).not.toContain(first.token);
     expect(statSync(file()).mode & 0o777).toBe(0o600);
     expect(readdirSync(folder())).toEqual(['tokens.sealed']);
@@ -85,7 +86,7 @@ describe('the register of tokens', () => {
     const register = await open();
     const before = await register.issue(ORDER);
     const other = await register.issue({ ...ORDER, user: 'bob' });
-    expect(await register.revokeUser('ada')).toBe(1);
+    expect(await register.revokeUser('ada@example.org')).toBe(1);
     const after = await register.issue(ORDER);
     expect(register.verdict(claims(before.id))).toBe('revoked');
     expect(register.verdict(claims('not-in-the-register'))).toBe('revoked');

@@ -1,5 +1,14 @@
 /** Two machines, one copy of what matters: the real register, policy and signed requests, and an emulator for the bucket. */
-import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -12,6 +21,8 @@ import {
 
 import { ApiKeys } from '../../../runtime/src/access/api-keys';
 import { REGISTER_FILE, TokenRegister } from '../../../runtime/src/access/token-register';
+import { formerPolicyCounts, restoredPolicyCounts } from '../../../runtime/src/operations/restored-policy';
+import { COMMON_FILE } from '../../../runtime/src/policy/last-common';
 import { POLICY_FILE, PolicyStore } from '../../../runtime/src/policy/store';
 import { S3Object } from '../../../runtime/src/state-copy/s3-object';
 import { type Emulator, hasEmulator, startEmulator } from '../../functions/emulator';
@@ -96,9 +107,13 @@ const DAY_SECONDS = 86_400;
       return store;
     }
 
-    const ORDER = { user: 'ada', scopes: ['chat'], expirySeconds: 60 } as const;
+    const ORDER = { user: 'ada@example.org', scopes: ['chat'], expirySeconds: 60 } as const;
     const UNREACHABLE = { ...process.env, AWS_ENDPOINT_URL: 'http://127.0.0.2:50001' };
-    const claims = (id: string, user = 'ada') => ({ id, user, issuedAt: Math.floor(Date.now() / 1000) });
+    const claims = (id: string, user = 'ada@example.org') => ({
+      id,
+      user,
+      issuedAt: Math.floor(Date.now() / 1000),
+    });
 
     describe('of the register', () => {
       test('has a token that was revoked before the machine was replaced stay revoked', async () => {
@@ -116,7 +131,8 @@ const DAY_SECONDS = 86_400;
         expect(after.verdict(eves)).toBe('revoked');
         expect(after.verdict(claims(valid.id, 'bob'))).toBe('valid');
         expect(after.list()).toHaveLength(2);
-        expect((await kept(REGISTER_FILE)).includes('ada')).toBe(false);
+        // Long enough not to be in random bytes by chance.
+        expect((await kept(REGISTER_FILE)).includes(ORDER.user)).toBe(false);
         expect(logged).toEqual([]);
       });
 
@@ -135,7 +151,7 @@ const DAY_SECONDS = 86_400;
         await Promise.all(registers.map((one, at) => one.revoke(tokens[(at + 1) % 3]!.id)));
         const after = await registerOf('after');
         expect(tokens.map(({ id }) => after.verdict(claims(id)))).toEqual(Array(3).fill('revoked'));
-        expect(after.list().map(({ user }) => user)).toEqual(Array(3).fill('ada'));
+        expect(after.list().map(({ user }) => user)).toEqual(Array(3).fill('ada@example.org'));
       });
 
       test('gives the revocations since to a disk that comes from an older snapshot', async () => {
@@ -214,6 +230,7 @@ const DAY_SECONDS = 86_400;
     });
 
     describe('of the policy', () => {
+      const RULE = { name: 'names', action: 'block', on: ['input'], words: ['hush-hush'] };
       const change = (perToken: number) => ({ sessions: { per_token: perToken } });
 
       test('gives the policy to the machine after this one', async () => {
@@ -262,6 +279,112 @@ const DAY_SECONDS = 86_400;
           await until(() => old.policy.sessions.per_token === perToken);
         }
         expect(next.policy.sessions).toEqual({ per_token: 5 });
+      });
+
+      test('takes over what changed elsewhere while this machine was off, whatever the time of its file', async () => {
+        await (await policyOf('old')).replace(change(3));
+        const file = join(machine('old'), POLICY_FILE);
+        const soon = Date.now() / 1000 + 3600;
+        utimesSync(file, soon, soon);
+        await (await policyOf('next')).replace(change(4));
+        expect((await policyOf('old')).policy.sessions).toEqual({ per_token: 4 });
+        expect((await kept(POLICY_FILE)).toString()).toMatch(/per_token: 4/);
+        expect(readFileSync(file, 'utf8')).toMatch(/per_token: 4/);
+      });
+
+      test('is replaced by what changed here while the service was off, whatever the time of the file', async () => {
+        await (await policyOf('one')).replace(change(3));
+        const file = join(machine('one'), POLICY_FILE);
+        writeFileSync(file, 'sessions: { per_token: 4 }\n');
+        utimesSync(file, 0, Date.now() / 1000 - 3600);
+        expect((await policyOf('one')).policy.sessions).toEqual({ per_token: 4 });
+        expect((await kept(POLICY_FILE)).toString()).toMatch(/per_token: 4/);
+        rmSync(file);
+        expect((await policyOf('one')).policy.sessions).toEqual({});
+        expect((await policyOf('two')).policy.sessions).toEqual({});
+      });
+
+      test('has the newer of two changes count where what both had before is not known', async () => {
+        const mark = join(machine('one'), COMMON_FILE);
+        const file = join(machine('one'), POLICY_FILE);
+        const spoil: readonly (() => void)[] = [
+          () => rmSync(mark),
+          () => writeFileSync(mark, 'garbage'),
+          () => writeFileSync(mark, ''),
+          // Of another deployment's bucket.
+          () => writeFileSync(mark, readFileSync(mark, 'utf8').replace(BUCKET, 'another-bucket')),
+          () => (rmSync(mark), mkdirSync(mark)),
+        ];
+        let perToken = 0;
+        for (const each of spoil) {
+          await (await policyOf('one')).replace(change(++perToken));
+          each();
+          const soon = Date.now() / 1000 + 3600;
+          utimesSync(file, soon, soon);
+          await (await policyOf('next')).replace(change(90));
+          expect((await policyOf('one')).policy.sessions).toEqual({ per_token: perToken });
+        }
+      });
+
+      test('is replaced by the policy of a backup, and by the one before where that does not work', async () => {
+        const [place, aside] = [machine('one'), join(folder(), 'one.before')];
+        await (await policyOf('one')).replace(change(3));
+        cpSync(place, join(folder(), 'backup'), { recursive: true, preserveTimestamps: true });
+        await (await policyOf('one')).replace(change(4));
+
+        // This machine's clock is slow.
+        const beSlow = () => utimesSync(join(place, POLICY_FILE), 0, Date.now() / 1000 - 3600);
+
+        renameSync(place, aside);
+        renameSync(join(folder(), 'backup'), place);
+        await restoredPolicyCounts(place, aside);
+        beSlow();
+        expect((await policyOf('one')).policy.sessions).toEqual({ per_token: 3 });
+        expect((await kept(POLICY_FILE)).toString()).toMatch(/per_token: 3/);
+
+        await formerPolicyCounts(place, aside);
+        rmSync(place, { recursive: true });
+        renameSync(aside, place);
+        beSlow();
+        expect((await policyOf('one')).policy.sessions).toEqual({ per_token: 4 });
+        expect((await kept(POLICY_FILE)).toString()).toMatch(/per_token: 4/);
+      });
+
+      test('stays where a backup holds no policy', async () => {
+        await (await policyOf('one')).replace(change(3));
+        const aside = join(folder(), 'one.before');
+        renameSync(machine('one'), aside);
+        await restoredPolicyCounts(machine('one'), aside);
+        expect((await policyOf('one')).policy.sessions).toEqual({ per_token: 3 });
+      });
+
+      test('is newer than the disk of an older snapshot, whatever the time of its file', async () => {
+        await (await policyOf('one')).replace(change(3));
+        cpSync(machine('one'), machine('restored'), { recursive: true });
+        await (await policyOf('one')).replace(change(4));
+        const soon = Date.now() / 1000 + 3600;
+        utimesSync(join(machine('restored'), POLICY_FILE), soon, soon);
+        expect((await policyOf('restored')).policy.sessions).toEqual({ per_token: 4 });
+      });
+
+      test('is replaced by a file that was emptied', async () => {
+        const old = await policyOf('old', { exchangeIntervalMs: 50 });
+        await old.replace(change(3));
+        await policyOf('next');
+        writeFileSync(join(machine('next'), POLICY_FILE), '');
+        await policyOf('next');
+        old.follow();
+        await until(() => old.policy.sessions.per_token === undefined);
+        expect((await policyOf('next')).policy.sessions).toEqual({});
+      });
+
+      test('keeps of what both had a digest only, for nobody else to read', async () => {
+        await (await policyOf('one')).replace({ ...change(3), words: [RULE] });
+        const mark = join(machine('one'), COMMON_FILE);
+        expect(statSync(mark).mode & 0o777).toBe(0o600);
+        expect(readFileSync(mark, 'utf8')).toMatch(
+          new RegExp(`^[0-9a-f]{64}  s3://${BUCKET}/${prefix}/${POLICY_FILE}\\n$`),
+        );
       });
 
       test('keeps what another machine wrote before it heard of a removal', async () => {

@@ -1,11 +1,11 @@
 /** Puts a backup back: verifies it first, keeps the present state aside, proves the result by an answer, else goes back. */
-import { mkdir, mkdtemp, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { messageOf } from '../errors/message-of.js';
-import { POLICY_FILE } from '../policy/store.js';
 import { BACKED_UP, isThere, unpackVerified, type Manifest } from './backup.js';
 import { exclusively, type Installation } from './installation.js';
+import { formerPolicyCounts, restoredPolicyCounts } from './restored-policy.js';
 import { mustRun } from './run-command.js';
 import { proveAnswer } from './service-client.js';
 
@@ -79,8 +79,9 @@ async function exchangeAndProve(installation: Installation, exchanges: readonly 
       if (await isThere(exchange.place)) await rename(exchange.place, exchange.aside);
       await rename(exchange.restored, exchange.place);
       done.push(exchange);
+      if (exchange.place === installation.layout.state)
+        await restoredPolicyCounts(exchange.place, exchange.aside);
     }
-    await policyIsOfNow(installation);
     await manager.restart();
     await manager.settingsChanged();
     say(await proveAnswer(installation, {}));
@@ -111,14 +112,17 @@ async function goBack(
   exchanges: readonly Exchange[],
   done: readonly Exchange[],
 ): Promise<void> {
-  const { manager, say } = installation;
+  const { layout, manager, say } = installation;
   await manager.stop().catch(() => undefined);
   for (const exchange of exchanges) {
     const { place, aside } = exchange;
-    if (done.includes(exchange)) await rm(place, { recursive: true, force: true });
-    if (await isThere(aside)) await rename(aside, place);
+    const isBefore = await isThere(aside);
+    if (done.includes(exchange)) {
+      if (isBefore && place === layout.state) await formerPolicyCounts(place, aside);
+      await rm(place, { recursive: true, force: true });
+    }
+    if (isBefore) await rename(aside, place);
   }
-  await policyIsOfNow(installation);
   try {
     await manager.restart();
     await manager.settingsChanged();
@@ -129,10 +133,4 @@ async function goBack(
       { cause: error },
     );
   }
-}
-
-/** Of the file and its copy outside the machine the newer counts: here it is this file that somebody wants. */
-async function policyIsOfNow({ layout }: Installation): Promise<void> {
-  const file = join(layout.state, POLICY_FILE);
-  if (await isThere(file)) await utimes(file, new Date(), new Date());
 }

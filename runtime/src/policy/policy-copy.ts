@@ -1,7 +1,8 @@
-/** The access policy outside the machine. It is changed by hand and as a whole, so the one that was written last counts. */
+/** The access policy outside the machine. It is changed by hand and as a whole: what was changed on one side alone counts. */
 import { CopyError, type SharedObject } from '../state-copy/shared-object.js';
+import type { LastCommon } from './last-common.js';
 
-/** What stands in the copy when the file was removed: no limits and no rules, on purpose. */
+/** What stands in the copy when the file was removed or emptied: no limits and no rules, on purpose. */
 const REMOVED = '# there is no policy\n';
 const TRIES = 5;
 
@@ -14,18 +15,19 @@ export interface LocalPolicy {
 
 export class PolicyCopy {
   readonly #object: SharedObject;
+  /** Only where both have changed since the file and the copy met last do times decide. */
+  readonly #common: LastCommon;
   /** The version that was read or written last. */
   #agreed: { readonly tag: string; readonly text: string; readonly writtenAt: number } | undefined;
-  /** What the file and the copy both were when they met last. Only where both have changed since do times decide. */
-  #common: string | undefined;
 
-  constructor(object: SharedObject) {
+  constructor(object: SharedObject, common: LastCommon) {
     this.#object = object;
+    this.#common = common;
   }
 
   /** What `exchange` resolved to is in the file now. */
-  took(text: string): void {
-    this.#common = text;
+  took(text: string): Promise<void> {
+    return this.#common.set(text);
   }
 
   /**
@@ -34,7 +36,7 @@ export class PolicyCopy {
    * @throws CopyError
    */
   async exchange(local: LocalPolicy | undefined): Promise<string | undefined> {
-    const wasThere = this.#common !== undefined && this.#common !== REMOVED;
+    const wasThere = this.#common.isKnown && !this.#common.is(REMOVED);
     const isRemoved = local === undefined && wasThere;
     for (let tries = TRIES; tries > 0; tries--) {
       const version = await this.#object.read(this.#agreed?.tag);
@@ -42,21 +44,22 @@ export class PolicyCopy {
       const kept = this.#agreed;
       if (kept === undefined) throw new CopyError(`${this.#object.name} has no content`);
 
-      const text = isRemoved ? REMOVED : local?.text;
+      const text = isRemoved || local?.text === '' ? REMOVED : local?.text;
       if (text === undefined || text === kept.text) {
         // A new machine; or the two agree.
         const isNews = text === undefined && kept.text !== '' && kept.text !== REMOVED;
-        if (!isNews) this.#common = text;
-        return isNews ? kept.text : undefined;
+        if (isNews) return kept.text;
+        if (kept.text !== '') await this.#common.set(kept.text);
+        return undefined;
       }
       // A removal has no time: what the other machine wrote since stays.
-      const isNewer = kept.text !== this.#common && kept.writtenAt > (local?.writtenAt ?? 0);
-      if (kept.text !== '' && (text === this.#common || isNewer)) return kept.text;
+      const isNewer = !this.#common.is(kept.text) && kept.writtenAt > (local?.writtenAt ?? 0);
+      if (kept.text !== '' && (this.#common.is(text) || isNewer)) return kept.text;
       const tag = await this.#object.write(Buffer.from(text), kept.tag);
       // The file's own time, and not this moment's: the file system's clock is some milliseconds slow.
       this.#agreed = tag === undefined ? undefined : { tag, text, writtenAt: local?.writtenAt ?? 0 };
       if (tag !== undefined) {
-        this.#common = text;
+        await this.#common.set(text);
         return undefined;
       }
     }

@@ -1,6 +1,6 @@
 /**
  * The access policy in force: read from its file, followed as the file changes, changed by the console. Where there is a
- * copy outside the machine, the newer of the two is the policy.
+ * copy outside the machine, a change of either is taken over by the other.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import { followFile } from '../files/follow-file.js';
 import type { LogLevel } from '../log/logger.js';
 import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-object.js';
 import { PolicyDesk } from './desk.js';
+import { LastCommon } from './last-common.js';
 import { type LocalPolicy, PolicyCopy } from './policy-copy.js';
 import { parsePolicy, revisionOf } from './read.js';
 import type { Policy } from './schema.js';
@@ -82,8 +83,7 @@ export class PolicyStore {
       input: WordScreen.EMPTY,
       output: WordScreen.EMPTY,
     };
-    this.#copy =
-      this.file === undefined || options.copy === undefined ? undefined : new PolicyCopy(options.copy);
+    this.#copy = copyFor(options);
   }
 
   /**
@@ -225,7 +225,7 @@ export class PolicyStore {
       // Changed meanwhile: the next exchange sees it.
       if ((await this.#readFile())?.text !== local?.text) return;
       await writeAtomically(file, newer, 0o640);
-      copy.took(newer);
+      await copy.took(newer);
     });
   }
 
@@ -287,6 +287,11 @@ export class PolicyStore {
       throw error;
     }
   }
+}
+
+function copyFor({ directory, copy, log }: PolicyStoreOptions): PolicyCopy | undefined {
+  if (directory === undefined || copy === undefined) return undefined;
+  return new PolicyCopy(copy, new LastCommon({ directory, copyName: copy.name, log }));
 }
 
 /**
