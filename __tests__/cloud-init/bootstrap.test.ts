@@ -121,22 +121,55 @@ describe('the cause of a failure', () => {
     expect(named('line 7: "install x" exited with 1; read the log', '', '255*4096')).toMatch(full);
   });
 
-  test('is the full disk at once, also when apt speaks of its lists', () => {
-    const words = 'E: The package lists or status file could not be parsed or opened.';
-    writeFileSync(join(folder(), 'log'), `${words}\n`);
+  /** The step of the packages, on a machine where apt says this at each of its tries before it fails. */
+  const failingPackages = (says: string, free: string, had = '') => {
+    writeFileSync(join(folder(), 'bundle.error'), '');
+    writeFileSync(join(folder(), 'log'), had);
+    writeFileSync(join(folder(), 'says'), says);
     const script = [
-      `set -e; PACKAGES=nginx PACKAGE_MANAGER=apt LOG=${join(folder(), 'log')} STATE=${folder()}`,
-      'stat() { echo "255*4096"; }; apt_has() { false; }; apt_install() { false; }',
-      'report_in_background() { echo again; }; sleep() { :; }',
-      'fail() { MESSAGE=$1; name_the_cause; echo "$MESSAGE"; exit 1; }',
+      `set -Eeuo pipefail; PACKAGES=nginx PACKAGE_MANAGER=apt LOG=${join(folder(), 'log')} STATE=${folder()} MESSAGE=`,
+      `stat() { [ "$1" = -fc ] && echo "${free}" || command stat "$@"; }; apt_has() { false; }; apt_install() { cat "$STATE/says" >>"$LOG"; false; }`,
+      'report_in_background() { echo "$MESSAGE"; }; sleep() { SECONDS=$((SECONDS + 30)); }',
+      'fail() { set +e; MESSAGE=$1; name_the_cause; echo "$MESSAGE"; exit 1; }',
       part('disk_is_full'),
       part('name_the_cause'),
+      part('package_error'),
       part('step_packages').replaceAll('/usr/sbin/policy-rc.d', join(folder(), 'policy-rc.d')),
       'step_packages',
     ].join('\n');
     const { status, output } = bash(script);
     expect(status).toBe(1);
-    expect(output).toMatch(/^the disk is full \(\S+\): apt could not install nginx: E: The package lists /);
+    return output.trim().split('\n');
+  };
+
+  test('is the full disk at once, also when apt speaks of its lists', () => {
+    const words = 'E: The package lists or status file could not be parsed or opened.\n';
+    expect(failingPackages(words, '255*4096')).toEqual([
+      expect.stringMatching(/^the disk is full \(\S+\): apt could not install nginx: E: The package lists /),
+    ]);
+  });
+
+  test('is the full disk in the words of dpkg, which makes room again before apt says that it has failed', () => {
+    const words =
+      "dpkg: cannot copy './a': failed to write (No space left on device)\nE: Sub-process failed\n";
+    expect(failingPackages(words, '1000*4096')).toEqual([
+      expect.stringMatching(/^the disk is full \(\S+\): apt could not install nginx: dpkg: cannot copy /),
+    ]);
+    // Once only: what an earlier try has said is over.
+    const [first] = failingPackages('E: Unable to connect\n', '1000*4096', words);
+    expect(first).toBe('apt could not install nginx: E: Unable to connect, trying again');
+  });
+
+  test('is the full disk, too, when a download beside apt has said so, and made room again', () => {
+    const words = 'tar: bin/node: Cannot write: No space left on device\ntar: Exiting with failure\n';
+    expect(named('apt could not install: E: The package lists', words)).toMatch(/^the disk is full /);
+  });
+
+  test('is not known when apt is ended at its time limit: it tries again all the same, and says so', () => {
+    const lines = failingPackages('Get:1 something\n', '1000*4096');
+    expect(lines[0]).toMatch(/^apt could not install nginx: it .*time limit.*, trying again$/);
+    expect(lines.length).toBeGreaterThan(2);
+    expect(lines.at(-1)).toMatch(/^apt could not install nginx: it .*; check that the subnet reaches/);
   });
 
   test('is the clock, whatever failed by it', () => {

@@ -19,7 +19,7 @@ const ROOT = resolve(__dirname, '..', '..');
 const LIMITS = { firstAnswerSeconds: 180, readySeconds: 30, bundleMegabytes: 60, userDataBytes: 16_384 };
 
 /** How long a guest may take from its first process to a final report, before the test gives up on it. */
-export const BOOT_TIMEOUT_MS = 240_000;
+export const BOOT_TIMEOUT_MS = 480_000;
 
 /** Builds the bundle, so that the deploy that is measured finds its caches warm. */
 export async function warmUp(report: Report): Promise<void> {

@@ -90,8 +90,10 @@ name_the_cause() {
 }
 
 # In the words of the C library, of tar, and of apt; which may also find its lists cut off, and say only that.
+# Who fails by it mostly makes room again, and so do the downloads beside apt.
 disk_is_full() {
-  [[ $1 == *'No space left'* || $1 == *'Wrote only'* || $1 == *'enough free space'* ]] || (($(stat -fc '%f*%S' /) < 1 << 20))
+  [[ $1 == *'No space left'* || $1 == *'Wrote only'* || $1 == *'enough free space'* ]] || (($(stat -fc '%f*%S' /) < 1 << 20)) ||
+    grep -qaE 'No space left|Wrote only' "$STATE"/*.error
 }
 
 # The way into a machine without SSH. Once apt is free, and in the background: no step waits for it.
@@ -147,15 +149,15 @@ await_download() {
 # Patience: a package mirror that hiccups, another apt that holds the lock, or an Elastic IP that arrives (and cuts
 # running connections) while this runs, each gets a minute.
 step_packages() {
-  local wanted deadline=$((SECONDS + 60)) pause=1
+  local wanted deadline=$((SECONDS + 60)) pause=1 logged
   read -ra wanted <<<"$PACKAGES"
   # What a run that was cut off has left: see below.
   rm -f /usr/sbin/policy-rc.d
   "${PACKAGE_MANAGER}_has" "${wanted[@]}" >/dev/null 2>&1 && return
   # Debian's way to keep packages from starting their services: nginx would come up with its welcome page.
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
-  until "${PACKAGE_MANAGER}_install" "${wanted[@]}"; do
-    MESSAGE="$PACKAGE_MANAGER could not install ${wanted[*]}: $(grep -aE '^(E|Error): ' "$LOG" | grep -av 'Some index files' | tail -n 1)"
+  until logged=$(stat -c %s "$LOG") && "${PACKAGE_MANAGER}_install" "${wanted[@]}"; do
+    MESSAGE="$PACKAGE_MANAGER could not install ${wanted[*]}: $(package_error "$logged")"
     if ((SECONDS >= deadline)) || disk_is_full "$MESSAGE"; then
       fail "$MESSAGE; check that the subnet reaches the package mirror (route, egress rule, DNS), then run cdktf deploy again"
     fi
@@ -165,6 +167,14 @@ step_packages() {
   done
   MESSAGE=''
   rm /usr/sbin/policy-rc.d
+}
+
+# package_error BYTES: what a try has said of its failure, behind so much of the log. Of a full disk dpkg tells, before apt
+# says that dpkg has failed. One that is ended at its time limit says nothing.
+package_error() {
+  local said
+  said=$(tail -c "+$(($1 + 1))" "$LOG" | grep -aE '^(E|Error): |No space left' | grep -av 'Some index files') || said='it was ended at its time limit, or gave no reason'
+  grep -am 1 'No space left' <<<"$said" || tail -n 1 <<<"$said"
 }
 
 # Not `dpkg -s`, which is content with a package that a power cut left half unpacked.

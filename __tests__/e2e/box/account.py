@@ -30,7 +30,7 @@ def wait_instance(name):
                     continue
                 first_seen = first_seen or time.monotonic()
                 # moto gives an instance its profile a moment after it has made it.
-                if "IamInstanceProfile" in instance or time.monotonic() > first_seen + 5:
+                if "IamInstanceProfile" in instance or time.monotonic() > first_seen + 60:
                     return describe(instance)
         time.sleep(0.3)
 

@@ -15,7 +15,7 @@ export interface CommandOptions {
   cwd?: string;
   /** Text for its standard input; by default it is empty. */
   input?: string;
-  /** Milliseconds after which it is killed. @default 60000 */
+  /** Milliseconds after which it is killed: far more than it takes on a machine that others use, too. @default 180000 */
   timeoutMs?: number;
   /** Ends it early. */
   signal?: AbortSignal;
@@ -28,6 +28,7 @@ const running = new Set<ProcessIdentity>();
 
 /** Runs a program to its end. Throws with the end of its output when it fails. */
 export async function run(argv: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  const { timeoutMs = 180_000 } = options;
   const child = spawn(argv[0] ?? '', argv.slice(1), {
     cwd: options.cwd,
     env: options.env ?? process.env,
@@ -49,11 +50,11 @@ export async function run(argv: readonly string[], options: CommandOptions = {})
   const timer = setTimeout(() => {
     timedOut = true;
     stop();
-  }, options.timeoutMs ?? 60_000);
+  }, timeoutMs);
   options.signal?.addEventListener('abort', stop);
   try {
     const status = await exitStatus(child);
-    if (timedOut) stderr += `\nkilled after ${(options.timeoutMs ?? 60_000) / 1000} s`;
+    if (timedOut) stderr += `\nkilled after ${timeoutMs / 1000} s`;
     if (status !== 0 && !options.allowFailure) {
       throw new Error(`${argv.join(' ')} ended with status ${status}\n${lastLines(stderr || stdout, 30)}`);
     }
@@ -115,6 +116,18 @@ function exitStatus(child: ChildProcess): Promise<number> {
 
 export function lastLines(text: string, count: number): string {
   return text.trimEnd().split('\n').slice(-count).join('\n');
+}
+
+/** For what crosses a network: another two tries, after some seconds each. */
+export async function retried<T>(attempt: () => Promise<T>): Promise<T> {
+  for (const pauseMs of [3_000, 10_000]) {
+    try {
+      return await attempt();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+  return attempt();
 }
 
 /** Waits until `probe` gives something other than undefined. Throws an error that names what was waited for. */

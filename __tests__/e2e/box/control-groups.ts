@@ -62,7 +62,8 @@ function hybrid(name: string, { cpus, memoryMiB }: GuestSize): ControlGroups {
 function unified(name: string, { cpus, memoryMiB }: GuestSize): ControlGroups {
   writeFileSync(join(MOUNT, 'cgroup.subtree_control'), '+cpu +memory +pids');
   const group = join(MOUNT, name);
-  mkdirSync(group);
+  // A run that was killed may have left one of this name.
+  mkdirSync(group, { recursive: true });
   writeFileSync(join(group, 'memory.max'), String(memoryMiB * 1024 * 1024));
   writeFileSync(join(group, 'memory.swap.max'), '0');
   writeFileSync(join(group, 'cpu.max'), `${cpus * PERIOD_MICROSECONDS} ${PERIOD_MICROSECONDS}`);

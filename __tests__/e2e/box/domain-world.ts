@@ -47,7 +47,7 @@ export class DomainWorld {
         );
         return status === 0 ? true : undefined;
       },
-      { timeoutMs: 15_000 },
+      { timeoutMs: 60_000 },
     );
     return new DomainWorld(
       `https://${uplinkHost}:${PORTS.acme}/dir`,

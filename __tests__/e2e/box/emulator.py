@@ -2,7 +2,7 @@
 
 What is changed of moto, so that the stack can stay as it is: two things about policies, which shall mean here what
 they mean in AWS, functions, which run, one machine image, images of snapshots, IPv6 addresses, and a request that is
-sent twice; and, in dlm.py, the service that takes snapshots.
+sent twice; and, in once.py and dlm.py, requests whose answer was late, and the service that takes snapshots.
 """
 
 import datetime
@@ -17,6 +17,7 @@ import tempfile
 import threading
 import zipfile
 
+import moto.server
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.config import default_user_config
@@ -28,11 +29,11 @@ from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.amis import AmisResponse
 from moto.iam.access_control import AccessDeniedError, IAMPolicyStatement, PermissionResult
 from moto.secretsmanager.models import secretsmanager_backends
-from moto.server import main
 from moto.ssm.models import Parameter, ssm_backends
 from moto.sts.models import sts_backends
 
 import dlm
+from once import once
 
 # --- Conditions ------------------------------------------------------------------------------------------------------
 # moto 5.2 applies a statement whatever its Condition says, unless the operator is StringEquals; and where it does
@@ -211,8 +212,8 @@ NetworkInterface.__init__ = interface_with_address
 
 
 # --- A request that is sent twice --------------------------------------------------------------------------------------
-# Terraform's provider sends a request again whose answer was late, with the same client token, and AWS answers with
-# what was made the first time. moto makes a second endpoint, of which nobody knows and which nobody destroys.
+# What once.py does for the SDK's own tries, for tries that the provider makes: with the same client token, AWS answers
+# with what was made the first time. moto makes a second endpoint, of which nobody knows and which nobody destroys.
 original_create_vpc_endpoint = VPCBackend.create_vpc_endpoint
 
 
@@ -278,4 +279,6 @@ if __name__ == "__main__":
     host, port, region = sys.argv[1:]
     publish_debian_image(region)
     dlm.serve(ACCOUNT)
-    main(["-H", host, "-p", port])
+    application = moto.server.DomainDispatcherApplication
+    moto.server.DomainDispatcherApplication = lambda *arguments: once(application(*arguments))
+    moto.server.main(["-H", host, "-p", port])

@@ -36,7 +36,7 @@ export class Emulator {
           return undefined;
         }
       },
-      { timeoutMs: 60_000 },
+      { timeoutMs: 120_000 },
     );
     return new Emulator(emulatorUrl);
   }

@@ -13,7 +13,7 @@ import {
 import { type ControlGroups, createControlGroups, type GuestSize } from './control-groups';
 import { identify, isAlive, signalGroup } from './process-identity';
 import type { Network } from './network';
-import { findPackageMirror, sourcesList } from './package-mirror';
+import { sourcesList } from './package-mirror';
 import { createDisk, ensureRootFileSystem, growDisk, type GuestOs, suiteOf } from './rootfs';
 import type { RunFolder } from './run-folder';
 
@@ -48,7 +48,7 @@ export class Guest {
 
   static async boot(folder: RunFolder, network: Network, options: GuestOptions): Promise<Guest> {
     const { name, addresses, os } = options;
-    const mirror = await findPackageMirror();
+    const { mirror } = network;
     const files = {
       '/etc/apt/sources.list': sourcesList(mirror, suiteOf(os)),
       '/etc/systemd/system.conf.d/box.conf': `[Manager]\nDefaultEnvironment=${quoted(options.environment)}\n`,
@@ -153,7 +153,7 @@ export class Guest {
           ? true
           : undefined;
       },
-      { timeoutMs: 60_000 },
+      { timeoutMs: 180_000 },
     );
   }
 
@@ -170,12 +170,19 @@ export class Guest {
     const process1 = leader === undefined ? undefined : identify(leader);
     // The supervisor first: it would take the end of the guest for a reboot.
     signalGroup(this.#supervisor.identity, 'SIGKILL');
-    if (leader !== undefined) process.kill(leader, 'SIGKILL');
+    // It may have gone with its supervisor.
+    if (process1) signalGroup(process1, 'SIGKILL');
     // Not `await exited`: nothing would keep this program alive meanwhile.
     const all = [this.#supervisor.identity, ...(process1 ? [process1] : [])];
     await waitFor(`the end of guest ${this.options.name}`, () => (all.some(isAlive) ? undefined : true), {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
+  }
+
+  /** When its process 1 began, in ticks of the kernel's clock: another after each boot. Undefined while it is down. */
+  bootedAt(): string | undefined {
+    const leader = this.#leader();
+    return leader === undefined ? undefined : identify(leader)?.startTime;
   }
 
   /** A command line that opens a root shell in the guest. */
@@ -204,6 +211,8 @@ async function plugIn(
   { namespace, mac, bridgePort }: GuestAddresses,
 ): Promise<void> {
   const mtu = String(network.mtu);
+  // A run that was killed between making it and writing that down has left one of this name.
+  await run(['ip', 'netns', 'del', namespace], { allowFailure: true });
   await run(['ip', 'netns', 'add', namespace]);
   folder.undo.add({ kind: 'command', argv: ['ip', 'netns', 'del', namespace] });
   // prettier-ignore

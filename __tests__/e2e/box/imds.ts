@@ -52,7 +52,7 @@ export class MetadataService {
         );
         return stdout === '401' ? true : undefined;
       },
-      { timeoutMs: 15_000 },
+      { timeoutMs: 60_000 },
     );
     return service;
   }

@@ -166,7 +166,10 @@ ${drops.join('\n')}
       ({ address, port }) => `    iifname "${hostInterface}" ip daddr ${address} tcp dport ${port} accept`,
     );
     await run(['nft', '-f', '-'], {
+      // A run that was killed may have left one of this name.
       input: `
+table ip ${natTable} {}
+delete table ip ${natTable}
 table ip ${natTable} {
   chain postrouting { type nat hook postrouting priority srcnat;
     ip saddr ${guestSubnet} oifname "${wan}" masquerade

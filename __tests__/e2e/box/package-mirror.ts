@@ -1,6 +1,6 @@
 /** The package mirror that the apt of this machine uses: guests get it at run time, nothing of it is written down. */
 import { lookup } from 'node:dns/promises';
-import { run } from './commands';
+import { retried, run } from './commands';
 
 export interface PackageMirror {
   /** Base address of the archive and, where the host has one, of the security archive. */
@@ -32,7 +32,7 @@ export async function findPackageMirror(): Promise<PackageMirror> {
   const hosts = await Promise.all(
     names.map(async (url) => ({
       name: url.hostname,
-      address: (await lookup(url.hostname, { family: 4 })).address,
+      address: (await retried(() => lookup(url.hostname, { family: 4 }))).address,
       port: Number(url.port) || (url.protocol === 'https:' ? 443 : 80),
     })),
   );

@@ -3,11 +3,13 @@
  * Built once per recipe and kept in the user's cache; an instance is an overlay on top of it (no copy).
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
-import { run } from './commands';
+import { basename, join } from 'node:path';
+import { retried, run } from './commands';
+import { mountsBelow } from './mounts';
 import { type PackageMirror, sourcesList } from './package-mirror';
+import { identify } from './process-identity';
 import type { RunFolder } from './run-folder';
 
 export type GuestOs = 'debian-12' | 'debian-13';
@@ -82,15 +84,29 @@ export async function ensureRootFileSystem(
   if (existsSync(target)) return target;
   log(`building the guest's root file system (${os}) once, in ${target}`);
   mkdirSync(cache, { recursive: true });
+  removeUnfinished(cache, target);
   const unfinished = `${target}.${process.pid}`;
   try {
-    await build(os, mirror, unfinished);
+    await retried(async () => {
+      rmSync(unfinished, { recursive: true, force: true });
+      await build(os, mirror, unfinished);
+    });
     // Another run may have finished the same one meanwhile: either is as good.
     if (!existsSync(target)) renameSync(unfinished, target);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
   return target;
+}
+
+/** What builds have left that were killed: each has the number of its process in its name. */
+function removeUnfinished(cache: string, target: string): void {
+  for (const name of readdirSync(cache)) {
+    const [, pid] = /\.(\d+)$/.exec(name) ?? [];
+    if (pid === undefined || !name.startsWith(basename(target)) || identify(Number(pid))) continue;
+    if (mountsBelow(join(cache, name)).length === 0)
+      rmSync(join(cache, name), { recursive: true, force: true });
+  }
 }
 
 async function build(os: GuestOs, mirror: PackageMirror, folder: string): Promise<void> {

@@ -5,11 +5,13 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { unmountBelow } from './mounts';
 import { identify, isAlive, type ProcessIdentity } from './process-identity';
 import { UndoLog } from './undo-log';
 
@@ -72,7 +74,9 @@ export class RunFolder {
   /** Takes back everything the run changed. With `keepLogs` the folder stays, holding only the logs. */
   tearDown(keepLogs: boolean): string[] {
     const problems = this.undo.rollBack();
-    if (problems.length > 0) return problems; // keep the folder: something in it may still be mounted
+    // A run that was killed may have mounted what it had no time to write down.
+    problems.push(...unmountBelow(this.path).map((path) => `${path} is still mounted`));
+    if (problems.length > 0) return problems;
     if (!keepLogs) {
       rmSync(this.path, { recursive: true, force: true });
       return [];
@@ -86,6 +90,9 @@ export class RunFolder {
   #record(kept: boolean): void {
     const owner = identify(process.pid);
     if (!owner) throw new Error('/proc does not show this process: is /proc mounted?');
-    writeFileSync(join(this.path, 'run.json'), JSON.stringify({ owner, kept } satisfies RunRecord));
+    // Whole or not there, whenever this process is killed.
+    const file = join(this.path, 'run.json');
+    writeFileSync(`${file}.new`, JSON.stringify({ owner, kept } satisfies RunRecord));
+    renameSync(`${file}.new`, file);
   }
 }

@@ -50,13 +50,23 @@ export class UndoLog {
     if (!existsSync(this.file)) return problems;
     const steps = readFileSync(this.file, 'utf8').split('\n').filter(Boolean);
     for (const line of steps.reverse()) {
-      const problem = undo(JSON.parse(line) as UndoStep);
+      const step = parsed(line);
+      const problem = step && undo(step);
       if (problem === undefined) continue;
       problems.push(problem);
       left.unshift(line);
     }
     writeFileSync(this.file, left.map((line) => line + '\n').join(''));
     return problems;
+  }
+}
+
+/** Undefined for the last line of a run that was killed while it wrote. */
+function parsed(line: string): UndoStep | undefined {
+  try {
+    return JSON.parse(line) as UndoStep;
+  } catch {
+    return undefined;
   }
 }
 

@@ -17,7 +17,7 @@ export async function checkMachine(report: Report, subject: Subject): Promise<vo
   const { guest } = subject;
 
   await report.check('cloud-init ended without a warning', async () => {
-    assert.equal(await guest.waitForCloudInit(60_000), 'done');
+    assert.equal(await guest.waitForCloudInit(180_000), 'done');
     const { stdout } = await guest.shell('grep -E "WARN|ERROR|Traceback" /var/log/cloud-init.log || true');
     assert.equal(stdout.trim(), '');
   });
@@ -60,7 +60,7 @@ export async function checkMachine(report: Report, subject: Subject): Promise<vo
     const before = (await guest.shell(MACHINE_STATE)).stdout;
     const { stdout } = await guest.exec(
       ['systemd-run', '--quiet', '--wait', '--pipe', '/usr/local/lib/bot/bootstrap.sh'],
-      { timeoutMs: 120_000 },
+      { timeoutMs: 240_000 },
     );
     const after = (await guest.shell(MACHINE_STATE)).stdout;
     assert.deepEqual(after.split('\n'), before.split('\n'), stdout);
@@ -70,26 +70,20 @@ export async function checkMachine(report: Report, subject: Subject): Promise<vo
 export async function checkReboot(report: Report, subject: Subject): Promise<void> {
   const { guest, apiKey } = subject;
   await report.check('the machine comes back by itself after a reboot', async () => {
-    const before = (await guest.exec(['cat', '/proc/sys/kernel/random/boot_id', '/proc/1/stat'])).stdout;
+    const before = guest.bootedAt();
+    assert.ok(before);
     const from = Date.now();
     await guest.exec(['systemctl', 'reboot'], { allowFailure: true });
-    await waitFor('the guest to go down', async () => ((await answers(subject, apiKey)) ? undefined : true), {
-      timeoutMs: 30_000,
-    });
     await waitFor(
-      'an answer after the reboot',
-      async () => ((await answers(subject, apiKey)) ? true : undefined),
-      {
-        timeoutMs: 90_000,
-        intervalMs: 250,
-      },
+      'the guest to begin anew',
+      () => ([undefined, before].includes(guest.bootedAt()) ? undefined : true),
+      { timeoutMs: 180_000 },
     );
+    await waitFor('an answer after the reboot', async () => (await answers(subject, apiKey)) || undefined, {
+      timeoutMs: 180_000,
+      intervalMs: 250,
+    });
     const seconds = (Date.now() - from) / 1000;
-    await guest.waitForSystemd();
-    assert.notEqual(
-      (await guest.exec(['cat', '/proc/sys/kernel/random/boot_id', '/proc/1/stat'])).stdout,
-      before,
-    );
     report.figure({ name: 'reboot to first answer', value: seconds, unit: 's' });
     return `${seconds.toFixed(1)} s`;
   });

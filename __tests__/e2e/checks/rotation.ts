@@ -45,8 +45,10 @@ export async function checkRotation(report: Report, subject: Subject): Promise<v
         'the service to take the new key',
         async () => (await answers(subject, key)) || undefined,
         {
-          timeoutMs: 60_000,
-          intervalMs: 1_000,
+          timeoutMs: 180_000,
+          // The service reads its keys again for an unknown one when it has not just done so, each 5 s at the latest.
+          // Asked more often, it would count a guess each time, and lock this address out.
+          intervalMs: 5_500,
         },
       );
     } finally {

@@ -45,7 +45,7 @@ export class Deployment {
       CDKTF_HOME: join(this.folder, 'cdktf-home'),
       BOTSTACK_ENDPOINT_ADDRESS: endpointAddress,
       // What the emulator cannot do is said at once, not after 25 attempts.
-      AWS_MAX_ATTEMPTS: '3',
+      AWS_MAX_ATTEMPTS: '5',
     };
   }
 
@@ -72,7 +72,7 @@ export class Deployment {
   async plan(): Promise<CommandResult> {
     // prettier-ignore
     return run(['terraform', 'plan', '-input=false', '-no-color', '-detailed-exitcode'],
-      { cwd: join(this.folder, 'cdktf.out', 'stacks', STACK_ID), env: this.#environment, allowFailure: true, timeoutMs: 120_000 });
+      { cwd: join(this.folder, 'cdktf.out', 'stacks', STACK_ID), env: this.#environment, allowFailure: true, timeoutMs: 300_000 });
   }
 
   /** The outputs that `cdktf deploy` wrote. */

@@ -25,7 +25,10 @@ export const operatingDrills: MachineDrill[] = [
         return text.trim().split('\n').at(-1);
       });
       await report.check('bot doctor names what is wrong, and the remedy', async () => {
-        const script = `systemctl stop nginx; python3 -m http.server 443 >/dev/null 2>&1 & sleep 1; ${BOT} doctor; code=$?; kill $!; systemctl start nginx; exit $code`;
+        const script = `systemctl stop nginx; python3 -m http.server 443 >/dev/null 2>&1 & other=$!
+for second in $(seq 60); do [ -z "$(ss -Hltn 'sport = :443')" ] || break; sleep 1; done
+${BOT} doctor; code=$?
+kill $other; wait $other; systemctl start nginx; exit $code`;
         const { status, text } = await inGuest(subject, script);
         assert.equal(status, 1, text);
         says(text, /FAIL port 443 +held by python3 \(process \d+\)/, /sudo kill \d+/, /FAIL nginx/);

@@ -55,7 +55,7 @@ export const powerDrill: MachineDrill = {
     const check = checksInOrder(report, 'power');
     const reaches = (what: string, file: string): Promise<true> =>
       waitFor(what, () => (existsSync(join(guest.disk, file)) ? true : undefined), {
-        timeoutMs: 120_000,
+        timeoutMs: 300_000,
         intervalMs: 20,
       });
 

@@ -167,7 +167,7 @@ async function checkWaysOut({ network, account }: Box, guest: Guest): Promise<st
 import socket
 def tcp(host, port):
     try:
-        socket.create_connection((host, port), timeout=2).close()
+        socket.create_connection((host, port), timeout=5).close()
         return 'open'
     except OSError as error:
         return type(error).__name__
