@@ -13,16 +13,20 @@ const behaviours = {
   ready: (path) => {
     // Two words, so that a test can tell its engines apart.
     const contextSize = path.includes('second') ? 32 : 64;
-    process.send({ type: 'ready', model: { contextSize, sequences: 2, notes: ['a note'] } });
+    const fitted = { contextSize, sequences: 2, kvCacheType: 'q8_0' };
+    process.send({ type: 'ready', model: { contextSize, sequences: 2, notes: ['a note'] }, fitted });
     // Ready once: the next child finds this mark and dies while it loads.
     if (path.includes('once')) writeFileSync(`${path}.mark`, '');
   },
 };
 
+let settings;
+
 process.on('message', (message) => {
   switch (message.type) {
     case 'load': {
-      const path = message.settings.modelPath;
+      settings = message.settings;
+      const path = settings.modelPath;
       const name = path.split('/').at(-1);
       if (name.includes('once') && existsSync(`${path}.mark`)) behaviours['dies-loading']();
       for (const [word, behaviour] of Object.entries(behaviours)) if (name.includes(word)) behaviour(path);
@@ -46,8 +50,8 @@ process.on('message', (message) => {
         }, 10);
         break;
       }
-      if (request.input.prompt === 'environment') {
-        const text = JSON.stringify(process.env);
+      if (request.input.prompt === 'environment' || request.input.prompt === 'settings') {
+        const text = JSON.stringify(request.input.prompt === 'settings' ? settings : process.env);
         process.send({
           type: 'events',
           events: [

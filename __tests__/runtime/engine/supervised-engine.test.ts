@@ -155,6 +155,17 @@ describe('SupervisedEngine', () => {
     expect(await collect(engine, 'environment')).toHaveLength(3);
   });
 
+  it('starts the next child with what the first had room for: the rest may be promised to another model', async () => {
+    const { engine } = makeEngine('ready');
+    await engine.start();
+    await expect(collect(engine, 'die')).rejects.toMatchObject({ code: 'engine_interrupted' });
+    await until(() => engine.status().state === 'ready');
+    const text = (await collect(engine, 'settings')).map((event) =>
+      event.type === 'text' ? event.text : '',
+    );
+    expect(JSON.parse(text.join(''))).toMatchObject({ contextSize: 64, sequences: 2, kvCacheType: 'q8_0' });
+  });
+
   it('gives up on a child that dies each time it loads after a crash', async () => {
     const { engine, states } = makeEngine('ready-once');
     await engine.start();

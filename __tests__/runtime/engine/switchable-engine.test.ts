@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { EngineState, GenerateEvent } from '../../../runtime/src/engine/engine';
 import { ALL_FREE } from '../../../runtime/src/engine/memory-plan';
 import { SupervisedEngine } from '../../../runtime/src/engine/supervised-engine';
+import { ALL_FREE } from '../../../runtime/src/engine/memory-plan';
 import { SwitchableEngine } from '../../../runtime/src/engine/switchable-engine';
 import { until } from '../support/test-service';
 
@@ -131,6 +132,7 @@ describe('an engine in the place of the one that runs', () => {
     const [old, running] = [first.pid, ask(place, untilMark())];
     await until(() => place.status().running === 1);
     const switching = place.replaceInPlace(engine('ready-second'), {
+      memory: ALL_FREE,
       prove: answers,
       again: () => Promise.reject(new Error('not needed')),
       limitMs: LIMIT_MS,
@@ -157,6 +159,7 @@ describe('an engine in the place of the one that runs', () => {
   test('that does not answer makes room for one like the old, which answers those who waited', async () => {
     const { place, states } = await started();
     const switching = place.replaceInPlace(engine('unusable'), {
+      memory: ALL_FREE,
       prove: answers,
       again: () => Promise.resolve(engine('ready-first')),
       limitMs: LIMIT_MS,
@@ -173,6 +176,7 @@ describe('an engine in the place of the one that runs', () => {
   test('says so when not even the old one comes back', async () => {
     const { place, states } = await started();
     const switching = place.replaceInPlace(engine('unusable'), {
+      memory: ALL_FREE,
       prove: answers,
       again: () => Promise.resolve(engine('dies-loading')),
       limitMs: LIMIT_MS,

@@ -1,5 +1,6 @@
 import { modelsOf } from '../../../runtime/src/config/models';
 import type { Estimate } from '../../../runtime/src/engine/estimate-models';
+import type { MemoryPlan } from '../../../runtime/src/engine/memory-plan';
 import { SwitchableEngine } from '../../../runtime/src/engine/switchable-engine';
 import { createLogger } from '../../../runtime/src/log/logger';
 import { createLogRing } from '../../../runtime/src/log/sinks';
@@ -73,6 +74,23 @@ describe('ModelSwitch', () => {
     expect(await order()).toBe('c');
     expect(steps[0]).toMatch(/the memory does not hold both: new requests wait/);
     expect(running[0]?.stopped).toBe(true);
+  });
+
+  test('and keeps from the new one, and from the old one that comes back, what other models will still take', async () => {
+    const plans: unknown[] = [];
+    const { order, options } = make(0, () => {
+      const engine = new Local('c', fails(new Error('it broke')));
+      jest.spyOn(engine, 'start').mockImplementation((memory?: MemoryPlan) => {
+        plans.push(memory);
+        return Promise.resolve();
+      });
+      return engine;
+    });
+    options.factory.estimate = () =>
+      Promise.resolve([300, 200, 700].map((mib) => ({ bytes: mib * MIB, leastBytes: mib * MIB })));
+    await expect(order()).rejects.toThrow('it broke');
+    const plan = { reservedBytes: 200 * MIB, returningBytes: 0 };
+    expect(plans).toEqual([plan, plan]);
   });
 
   test('also where it has to do with less than is wanted', async () => {

@@ -57,8 +57,9 @@ async function load(settings: ModelSettings, memory: MemoryPlan): Promise<void> 
     const model =
       loaded.kind === 'text'
         ? await startWriting(loaded, { settings, memory, batching, threads })
-        : await startEmbedding(loaded, settings, threads);
-    send({ type: 'ready', model });
+        : await startEmbedding(loaded, threads);
+    const { contextSize, sequences, kvCacheType } = loaded.settings;
+    send({ type: 'ready', model, fitted: { contextSize, sequences, kvCacheType } });
   } catch (error) {
     if (!(error instanceof UnusableModel)) throw error;
     send({ type: 'unusable', message: error.message, details: error.details });
@@ -103,8 +104,7 @@ interface WritingParts {
 }
 
 async function startEmbedding(
-  { context, contextSize, notes }: LoadedEmbedder,
-  { sequences }: ModelSettings,
+  { context, settings: { contextSize, sequences }, notes }: LoadedEmbedder,
   threads: ThreadGovernor,
 ): Promise<LoadedModel> {
   const work = new Embedder({ context, contextSize, sequences, threads, emit });

@@ -29,6 +29,8 @@ export interface LoadedContext {
   readonly sequences: readonly LlamaContextSequence[];
   /** Of the context, what is not in memory yet but will be, as sequences grow. */
   readonly emptyBytes: number;
+  /** With which it was made. */
+  readonly settings: ModelSettings;
   /** Settings chosen and why, for people. */
   readonly notes: readonly string[];
 }
@@ -38,7 +40,7 @@ export interface LoadedEmbedder {
   readonly kind: 'embeddings';
   readonly model: LlamaModel;
   readonly context: LlamaEmbeddingContext;
-  readonly contextSize: number;
+  readonly settings: ModelSettings;
   readonly notes: readonly string[];
 }
 
@@ -74,7 +76,7 @@ export async function loadModel(
     if (kind === 'embeddings') {
       const { threads } = settings;
       const shape = { contextSize, batchSize, threads, ignoreMemorySafetyChecks: true };
-      return { kind, model, context: await model.createEmbeddingContext(shape), contextSize, notes };
+      return { kind, model, context: await model.createEmbeddingContext(shape), settings, notes };
     }
     const returnZeroes = watchForZeroes();
     const context = await model.createContext({
@@ -93,7 +95,7 @@ export async function loadModel(
     });
     const emptyBytes = await emptied(returnZeroes, notes);
     const sequences = Array.from({ length: settings.sequences }, () => context.getSequence());
-    return { kind, model, context, sequences, emptyBytes, notes };
+    return { kind, model, context, sequences, emptyBytes, settings, notes };
   } catch (error) {
     if (error instanceof UnusableModel) throw error;
     if (error instanceof ModelError)

@@ -6,6 +6,7 @@ import type {
   PromptCacheFigures,
 } from './engine.js';
 import type { MemoryPlan } from './memory-plan.js';
+import type { Flexible } from './concessions.js';
 import type { ModelSettings } from './options.js';
 
 /**
@@ -24,7 +25,7 @@ export type ToChild =
   | { readonly type: 'stop' };
 
 export type FromChild =
-  | { readonly type: 'ready'; readonly model: LoadedModel }
+  | { readonly type: 'ready'; readonly model: LoadedModel; readonly fitted: FittedSettings }
   /** The model cannot be used; trying again would end the same way. */
   | { readonly type: 'unusable'; readonly message: string; readonly details: ErrorDetails }
   /** All that one step produced, in one message: a message costs more than a token's bookkeeping. */
@@ -35,6 +36,9 @@ export type FromChild =
   | { readonly type: 'log'; readonly level: 'INF' | 'WRN' | 'ERR'; readonly text: string };
 
 export type ErrorDetails = Readonly<Record<string, number | string>>;
+
+/** What the memory had room for. */
+export type FittedSettings = Pick<ModelSettings, Flexible>;
 
 export interface LoadedModel {
   readonly contextSize: number;

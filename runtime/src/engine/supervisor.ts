@@ -47,6 +47,8 @@ export class Supervisor {
   readonly #options: Required<Omit<SupervisorOptions, 'loadLimitMs'>> &
     Pick<SupervisorOptions, 'loadLimitMs'>;
   readonly #events: SupervisorEvents;
+  /** Those of the next child. */
+  #settings: ModelSettings;
   #child: ChildProcess | undefined;
   #readySince: number | undefined;
   #everReady = false;
@@ -70,6 +72,7 @@ export class Supervisor {
       ...options,
     };
     this.#events = events;
+    this.#settings = options.settings;
   }
 
   get restarts(): number {
@@ -80,7 +83,10 @@ export class Supervisor {
     return this.#child?.pid;
   }
 
-  /** `memory` holds for the first child: those after it find the others loaded. */
+  /**
+   * `memory` holds for the first child. Those after it find the others loaded, but not all that is theirs taken: so they
+   * get no more than the first had room for.
+   */
   start(memory = ALL_FREE): void {
     const child = fork(this.#options.childEntry, {
       env: childEnvironment(),
@@ -101,7 +107,7 @@ export class Supervisor {
       if (child.pid === undefined) this.#onExit(child, error.message, lastWords);
     });
     child.on('exit', (code, signal) => this.#onExit(child, describeExit(code, signal), lastWords));
-    this.send({ type: 'load', settings: this.#options.settings, memory });
+    this.send({ type: 'load', settings: this.#settings, memory });
     this.#heartbeat = setInterval(() => this.#beat(), this.#options.heartbeatMs);
     const limitMs = this.#options.loadLimitMs ?? 1000 * loadLimitSeconds(this.#options.settings.modelPath);
     // A child can answer pings for ever and never load: a file on a disk that hangs is read on another thread.
@@ -134,6 +140,7 @@ export class Supervisor {
         clearTimeout(this.#loadLimit);
         this.#readySince = performance.now();
         this.#everReady = true;
+        this.#settings = { ...this.#settings, ...message.fitted };
         this.#events.ready(message.model);
         break;
       case 'pong':

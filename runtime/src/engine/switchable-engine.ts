@@ -115,7 +115,17 @@ export class SwitchableEngine implements LocalEngine {
    */
   async replaceInPlace(
     next: LocalEngine,
-    { prove, again, limitMs }: { prove: Prove; again: () => Promise<LocalEngine>; limitMs: number },
+    {
+      memory,
+      prove,
+      again,
+      limitMs,
+    }: {
+      memory: MemoryPlan;
+      prove: Prove;
+      again: () => Promise<LocalEngine>;
+      limitMs: number;
+    },
   ): Promise<void> {
     let open = (): void => undefined;
     this.#gate = new Promise((resolve) => (open = resolve));
@@ -126,13 +136,13 @@ export class SwitchableEngine implements LocalEngine {
       this.#unsubscribe();
       await old.stop();
       try {
-        await this.#startCandidate(next, undefined, prove);
+        await this.#startCandidate(next, memory, prove);
         this.#use(next);
       } catch (error) {
         if (this.#stopped) throw error;
         const returned = await again();
         this.#use(returned);
-        await returned.start();
+        await returned.start(memory);
         throw error;
       }
     } finally {
@@ -142,7 +152,7 @@ export class SwitchableEngine implements LocalEngine {
     }
   }
 
-  async #startCandidate(next: LocalEngine, memory: MemoryPlan | undefined, prove: Prove): Promise<void> {
+  async #startCandidate(next: LocalEngine, memory: MemoryPlan, prove: Prove): Promise<void> {
     this.#candidate = next;
     try {
       if (this.#stopped) throw new EngineError('engine_unavailable', 'the service is shutting down');

@@ -51,6 +51,18 @@ interface Places {
   readonly next: ModelConfig;
 }
 
+/** Figures in bytes. */
+interface SwitchPlan {
+  /** The memory holds both models. */
+  readonly beside: boolean;
+  /** Free, but to stay so while both are loaded. */
+  readonly reserved: number;
+  /** Free, but other models will take it as their conversations grow. */
+  readonly ofOthers: number;
+  /** Free once the old model is gone. */
+  readonly returning: number;
+}
+
 export class ModelSwitch {
   readonly #options: ModelSwitchOptions;
   #isBusy = false;
@@ -74,7 +86,7 @@ export class ModelSwitch {
       const places = this.#places(order);
       const plan = await this.#plan(places);
       if (plan.beside) await this.#beside(places, plan, tell);
-      else await this.#inPlace(places, tell);
+      else await this.#inPlace(places, plan, tell);
       return places.next.id;
     } catch (error) {
       const text = messageOf(error);
@@ -109,11 +121,7 @@ export class ModelSwitch {
   }
 
   /** @throws SwitchRefused where the new model does not even fit without the old one */
-  async #plan({
-    served,
-    engine,
-    next,
-  }: Places): Promise<{ beside: boolean; reserved: number; returning: number }> {
+  async #plan({ served, engine, next }: Places): Promise<SwitchPlan> {
     const { models, factory } = this.#options;
     const local = models.all.filter(({ config }) => config.path !== undefined);
     const estimates = await factory.estimate([...local.map(({ config }) => config), next]);
@@ -131,19 +139,20 @@ export class ModelSwitch {
     const returning = await residentBytes(engine.pid);
     const free = (await this.#options.available())?.bytes ?? Infinity;
     const ownUntouched = untouched[local.indexOf(served)] ?? 0;
-    const without = free + returning - (claimed - ownUntouched);
+    const ofOthers = claimed - ownUntouched;
+    const without = free + returning - ofOthers;
     if (newest.leastBytes > without) {
       throw new SwitchRefused(
         `${next.path} needs ${mebibytes(newest.leastBytes)} of memory, and ${mebibytes(Math.max(0, without))} would be ` +
           'free without the old model; take a smaller model, a smaller engine.context_size or fewer engine.sequences',
       );
     }
-    return { beside: newest.bytes <= free - reserved, reserved, returning };
+    return { beside: newest.bytes <= free - reserved, reserved, ofOthers, returning };
   }
 
   async #beside(
     { served, engine, next }: Places,
-    { reserved, returning }: { readonly reserved: number; readonly returning: number },
+    { reserved, returning }: SwitchPlan,
     say: (line: string) => void,
   ): Promise<void> {
     const { factory, caches, limitMs } = this.#options;
@@ -161,7 +170,11 @@ export class ModelSwitch {
     say(`switched: ${next.id} is ${next.path} now`);
   }
 
-  async #inPlace({ served, engine, next }: Places, say: (line: string) => void): Promise<void> {
+  async #inPlace(
+    { served, engine, next }: Places,
+    { ofOthers }: SwitchPlan,
+    say: (line: string) => void,
+  ): Promise<void> {
     const { factory, caches, limitMs } = this.#options;
     const old = engine.model.id;
     const before = served.config;
@@ -170,6 +183,7 @@ export class ModelSwitch {
     );
     const cache = await caches.of(next);
     await engine.replaceInPlace(await factory.local(next), {
+      memory: { reservedBytes: ofOthers, returningBytes: 0 },
       prove: proofOfKind(engine),
       limitMs,
       again: () => {
