@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import type { EngineState, GenerateEvent } from '../../../runtime/src/engine/engine';
 import { ALL_FREE } from '../../../runtime/src/engine/memory-plan';
 import { SupervisedEngine } from '../../../runtime/src/engine/supervised-engine';
-import { ALL_FREE } from '../../../runtime/src/engine/memory-plan';
 import { SwitchableEngine } from '../../../runtime/src/engine/switchable-engine';
 import { until } from '../support/test-service';
 

@@ -5,6 +5,7 @@
 import { messageOf } from '../errors/message-of.js';
 import { concessions } from './concessions.js';
 import type { Estimate } from './estimate-models.js';
+import { ENGINE_BYTES } from './memory.js';
 import { estimateMemory, startLlama } from './memory-estimate.js';
 import { readModelFile } from './model-file.js';
 import type { ModelSettings } from './options.js';
@@ -17,7 +18,7 @@ async function estimate(models: readonly ModelSettings[]): Promise<readonly Esti
       const file = await readModelFile(settings.modelPath);
       const need = async (shape: ModelSettings) => {
         const { weightsBytes, contextBytes } = await estimateMemory(llama, file, shape);
-        return weightsBytes + contextBytes;
+        return weightsBytes + contextBytes + ENGINE_BYTES;
       };
       const least = concessions(settings).at(-1) ?? settings;
       estimates.push({ bytes: await need(settings), leastBytes: await need(least) });

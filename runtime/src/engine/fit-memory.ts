@@ -1,6 +1,6 @@
 import type { GgufFileInfo, Llama } from 'node-llama-cpp';
 import { describeConcessions, firstThatFits, MEMORY_REMEDY } from './concessions.js';
-import { availableMemory, mebibytes } from './memory.js';
+import { availableMemory, mebibytes, REQUESTS_BYTES } from './memory.js';
 import { estimateMemory } from './memory-estimate.js';
 import type { MemoryPlan } from './memory-plan.js';
 import { modelKind, type ModelKind } from './model-kind.js';
@@ -20,9 +20,11 @@ export async function fitMemory(
 ): Promise<{ readonly settings: ModelSettings; readonly kind: ModelKind }> {
   const kind = modelKind(wanted.modelPath, file);
   const available = await availableMemory();
-  const freeBytes = available === undefined ? Infinity : Math.max(0, available.bytes - reservedBytes);
-  const others = reservedBytes === 0 ? '' : `, without ${mebibytes(reservedBytes)} that are reserved`;
-  const free = `only ${mebibytes(freeBytes)} are free (${available?.source ?? 'unknown'}${others})`;
+  const reserved = reservedBytes + REQUESTS_BYTES;
+  const freeBytes = available === undefined ? Infinity : Math.max(0, available.bytes - reserved);
+  const others = reservedBytes === 0 ? '' : ` and ${mebibytes(reservedBytes)} for others`;
+  const without = `without ${mebibytes(REQUESTS_BYTES)} for requests${others}`;
+  const free = `only ${mebibytes(freeBytes)} are free (${available?.source ?? 'unknown'}, ${without})`;
 
   const { wanted: most, found } = await firstThatFits(
     wanted,

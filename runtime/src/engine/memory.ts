@@ -44,10 +44,22 @@ async function controlGroupLimits(root: string): Promise<MemoryLimit[]> {
   return limits;
 }
 
-/** Memory that a process takes now; 0 where it is gone, or there is no /proc. */
+/** What the process of an engine takes before it loads a model: Node, llama.cpp. With SmolLM2 50 MiB were seen. */
+const PROCESS_BYTES = 56 * 2 ** 20;
+
+/**
+ * What it takes, later, beside weights and context: samplers, V8's heap, a sequence that is copied to another place; and
+ * what requests take in the HTTP process. A model that has less is killed when its context is full.
+ */
+export const REQUESTS_BYTES = 64 * 2 ** 20;
+
+/** What an engine takes beside weights and context, in all. */
+export const ENGINE_BYTES = PROCESS_BYTES + REQUESTS_BYTES;
+
+/** Memory that a process takes for itself, without files that it shares; 0 where it is gone, or there is no /proc. */
 export async function residentBytes(pid: number | undefined): Promise<number> {
   const status = pid === undefined ? undefined : await readText(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status ?? '')?.[1] ?? 0) * 1024;
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status ?? '')?.[1] ?? 0) * 1024;
 }
 
 export function mebibytes(bytes: number): string {

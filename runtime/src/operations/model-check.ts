@@ -1,13 +1,13 @@
 /** Whether a model file can be served here: whole, known to llama.cpp, small enough for the memory. */
 import { firstThatFits, MEMORY_REMEDY } from '../engine/concessions.js';
 import { inspectModel, type ModelInspection } from '../engine/inspect.js';
-import { availableMemory, mebibytes } from '../engine/memory.js';
+import { availableMemory, ENGINE_BYTES, mebibytes } from '../engine/memory.js';
 import { resolveModelSettings } from '../engine/options.js';
 import type { BotConfig } from '../config/schema.js';
 import { runCommand } from './run-command.js';
 
-/** Of the HTTP process and the engine's own, beside the model. */
-const SERVICE_BYTES = 130 * 1024 * 1024;
+/** Of the engine beside the model, and of the HTTP process. */
+const SERVICE_BYTES = ENGINE_BYTES + 32 * 2 ** 20;
 
 export interface ModelVerdict extends ModelInspection {
   /** What the model may take, and where the figure comes from; undefined where it cannot be found out. */
