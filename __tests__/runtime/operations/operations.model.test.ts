@@ -1,7 +1,18 @@
 /** Upgrade, restore and a switch of models on a whole installation: the real service, restarted for real. */
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
 
+import { splitModel } from '../../support/split-model';
 import { testModel } from '../../support/test-model';
 import { InstalledService } from '../support/installed-service';
 
@@ -90,6 +101,35 @@ describe('model_loader', () => {
     // A good file of the same name may come after it.
     expect(existsSync(service.path('opt/bot/models/broken.gguf'))).toBe(false);
     expect(service.run('bot', 'status', '--root', service.root).output).toMatch(/ready +yes\nmodel +other/);
+  }, 60_000);
+
+  test('takes a model in several files, and names with doctor the one that is cut short', () => {
+    const models = service.path('opt/bot/models');
+    const [first = '', second = ''] = splitModel(testModel().path, service.root, 'parts', 2);
+    truncateSync(second, statSync(second).size - 64);
+    const short = load('--path', first);
+    expect(short.output).toMatch(
+      /error: model_path: \S+\/parts-00002-of-00002\.gguf is cut short: \d+ of its/,
+    );
+    expect(load('--path', second).output).toMatch(
+      /is part 2 of a model in 2 parts; name the first, \S+-00001-/,
+    );
+    expect(load('--path', first, '--sha256', 'a'.repeat(64)).output).toMatch(/--sha256 is of one file/);
+    expect(existsSync(join(models, basename(first)))).toBe(false);
+
+    splitModel(testModel().path, service.root, 'parts', 2);
+    const { status, output } = load('--path', first, '--name', 'other');
+    expect(output).toMatch(
+      /in 2 parts\n.*copying to \S+-00001-of-00002\.gguf\n.*copying to \S+-00002-of-00002/,
+    );
+    expect(output).toMatch(/answered with \d+ tokens/);
+    expect(status).toBe(0);
+
+    const copy = join(models, basename(second));
+    renameSync(copy, `${copy}.away`);
+    const { output: found } = service.run('bot', 'doctor', '--root', service.root);
+    renameSync(`${copy}.away`, copy);
+    expect(found).toMatch(/is the first of 2 parts, and there is no \S+\/parts-00002-of-00002\.gguf/);
   }, 60_000);
 
   test('refuses what cannot be served before it touches anything', () => {

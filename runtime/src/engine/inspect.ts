@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { GgufFileType, GgufInsights } from 'node-llama-cpp';
+import { partsOf } from '../models/gguf-parts.js';
 import { estimateMemory, startLlama, type ContextShape } from './memory-estimate.js';
 import { readModelFile } from './model-file.js';
 import { resolveModelSettings } from './options.js';
@@ -18,6 +19,7 @@ export interface ModelInspection {
   /** What the figures below are for. */
   readonly contextSize: number;
   readonly sequences: number;
+  /** Of all its files, where it is in several. */
   readonly fileBytes: number;
   /** Memory for the weights. */
   readonly weightsBytes: number;
@@ -54,7 +56,7 @@ export async function inspectModel(
       hasChatTemplate: tokenizer.chat_template !== undefined,
       contextSize,
       sequences: settings.sequences,
-      fileBytes: (await stat(file)).size,
+      fileBytes: await bytesOf(partsOf(file)),
       weightsBytes,
       contextBytes,
       totalBytes: weightsBytes + contextBytes,
@@ -62,6 +64,11 @@ export async function inspectModel(
   } finally {
     await llama.dispose();
   }
+}
+
+async function bytesOf(files: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 function quantisationName(fileType: GgufFileType | undefined): string {

@@ -1,22 +1,63 @@
 import { stat } from 'node:fs/promises';
 import { readGgufFileInfo, type GgufFileInfo } from 'node-llama-cpp';
+import { ModelError } from '../models/errors.js';
 import { checkGgufFile } from '../models/gguf-file.js';
+import { partsOf } from '../models/gguf-parts.js';
 import { leastFileSize } from '../models/gguf-tensors.js';
 import { UnusableModel } from './unusable-model.js';
 
-/** What the header of a GGUF file says. @throws ModelError when it is no GGUF model, UnusableModel when it is cut short */
+/**
+ * What the header of a GGUF model says, of all parts where it is in several.
+ * @throws ModelError when it is no GGUF model, UnusableModel when it is cut short or a part is missing
+ */
 export async function readModelFile(path: string): Promise<GgufFileInfo> {
-  await checkGgufFile(path);
+  const parts = partsOf(path);
+  for (const [index, part] of parts.entries()) {
+    await checkGgufFile(part).catch((error: unknown) => {
+      throw index === 0 ? error : explainPart(path, part, parts, error);
+    });
+  }
   const file = await readGgufFileInfo(path, { sourceType: 'filesystem', logWarnings: false });
-  await checkComplete(path, file);
+  checkCount(path, file, parts);
+  for (const [index, part] of parts.entries()) {
+    await checkComplete(part, tensorsOf(file, index + 1));
+  }
   return file;
 }
 
+type Tensors = NonNullable<GgufFileInfo['fullTensorInfo']>;
+
+function tensorsOf({ fullTensorInfo = [] }: GgufFileInfo, part: number): Tensors {
+  return fullTensorInfo.filter(({ filePart }) => filePart === part);
+}
+
+function explainPart(path: string, part: string, parts: readonly string[], error: unknown): unknown {
+  if (!(error instanceof ModelError) || error.code !== 'NOT_FOUND') return error;
+  return new UnusableModel(
+    `model_path: ${path} is the first of ${parts.length} parts, and there is no ${part}; ` +
+      'put all parts in one folder',
+    { path, missing: part },
+  );
+}
+
+/** llama.cpp takes the number from the header and makes the names of it. */
+function checkCount(path: string, { metadata }: GgufFileInfo, { length }: readonly string[]): void {
+  const { split } = metadata as { readonly split?: { readonly count?: number } };
+  const count = Math.max(1, Number(split?.count ?? 1));
+  if (count === length) return;
+  const name = count === 1 ? 'MODEL.gguf' : `MODEL-00001-of-${String(count).padStart(5, '0')}.gguf`;
+  throw new UnusableModel(
+    `model_path: ${path} has the name of a model in ${length === 1 ? 'one file' : `${length} parts`}, and its header ` +
+      `says ${count}; give it its name back, such as ${name}`,
+    { path, parts: count },
+  );
+}
+
 /** A download that broke off: the header promises tensors beyond the end of the file. */
-async function checkComplete(path: string, file: GgufFileInfo): Promise<void> {
+async function checkComplete(path: string, tensors: Tensors): Promise<void> {
   const { size } = await stat(path);
-  const missing = leastFileSize(file.tensorInfo ?? []) - size;
-  if (missing <= 0 || file.splicedParts > 1) return;
+  const missing = leastFileSize(tensors) - size;
+  if (missing <= 0) return;
   throw new UnusableModel(
     `model_path: ${path} is cut short: ${missing} of its ${size + missing} bytes are missing; ` +
       'download it again and check its SHA-256',

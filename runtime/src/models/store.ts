@@ -16,6 +16,7 @@ import { checkSpace } from './disk-space.js';
 import { discardPart, download } from './download.js';
 import { ModelError } from './errors.js';
 import { checkGgufFile } from './gguf-file.js';
+import { requireOneFile } from './gguf-parts.js';
 import { aborted, type RetryPolicy } from './http.js';
 import { hubToken, resolveHubFile } from './hub.js';
 import { addPin, type Pin, readPins } from './pins.js';
@@ -83,6 +84,7 @@ async function useLocalFile(path: string, fileName: string, options: PullOptions
 }
 
 async function pullRemote(source: RemoteSource, options: PullOptions): Promise<PulledModel> {
+  requireOneFile(source.fileName);
   const cacheDir = options.cacheDir ?? defaultCacheDir(options.env);
   const pins = new PinStore(options.lockFile, userLockFile(cacheDir), options.newPins === 'user');
   const cached = await lookUp(source, cacheDir, pins);

@@ -3,8 +3,7 @@
  * and goes on with the old one where it does not. Only then the configuration names it. Where no service runs that can
  * switch, it is configured first and the service restarted; where it does not answer then, the old one comes back.
  */
-import { copyFile, mkdir, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { readFile, realpath, stat } from 'node:fs/promises';
 
 import { modelsOf, type ModelConfig } from '../config/models.js';
 import type { BotConfig } from '../config/schema.js';
@@ -13,16 +12,14 @@ import { messageOf } from '../errors/message-of.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { sha256Of } from '../models/cache.js';
 import { checkGgufFile } from '../models/gguf-file.js';
+import { partsOf } from '../models/gguf-parts.js';
 import { megabytes } from '../models/progress.js';
-import { isThere } from './backup.js';
 import { editConfig, type ConfigEdit } from './config-edit.js';
 import { exclusively, installedConfig, type Installation } from './installation.js';
+import { amongModels, removeFiles } from './model-copy.js';
 import { proveAnswer } from './service-client.js';
 import { findService } from './service-process.js';
 import { orderSwitch, SwitchRefused } from './switch-order.js';
-
-/** Stays free on the disk, in bytes. */
-const RESERVE = 256 * 1024 * 1024;
 
 export interface ModelSwitchOptions {
   readonly path: string;
@@ -40,7 +37,7 @@ export function switchModel(installation: Installation, options: ModelSwitchOpti
     const { configFile, say } = installation;
     const replaced = replacedModel(installedConfig(installation), options.replaces);
     await checkFile(installation, replaced, options);
-    const { path, isCopy } = await amongModels(installation, options.path);
+    const { path, copies } = await amongModels(installation, options.path);
     if (path === replaced.path && options.name === undefined) {
       say(`${path} is the configured model already`);
       return;
@@ -53,7 +50,7 @@ export function switchModel(installation: Installation, options: ModelSwitchOpti
     const order = { path, name: options.name, replaces: options.replaces };
     const model = await orderSwitch(installation, order).catch(async (error: Error) => {
       // It would stand in the way of a good file of the same name.
-      if (isCopy && error instanceof SwitchRefused) await rm(path, { force: true });
+      if (error instanceof SwitchRefused) await removeFiles(copies);
       throw new Error(`not switched, ${replaced.id} answers as before: ${error.message}`, { cause: error });
     });
     if (model === undefined) {
@@ -104,6 +101,12 @@ async function checkFile(
   { path, sha256 }: ModelSwitchOptions,
 ): Promise<void> {
   await checkGgufFile(path);
+  const parts = partsOf(path);
+  if (sha256 !== undefined && parts.length > 1) {
+    throw new Error(
+      `--sha256 is of one file, and ${path} is in ${parts.length}: leave it out, and check each with sha256sum`,
+    );
+  }
   const actual = await sha256Of(path);
   if (sha256 !== undefined && actual !== sha256.toLowerCase()) {
     throw new Error(
@@ -117,48 +120,9 @@ async function checkFile(
   if (found.problem !== undefined) throw new Error(found.problem);
   installation.say(
     `checked: ${found.architecture} ${found.quantisation}, ${megabytes(found.fileBytes)}, needs ` +
-      `${mebibytes(found.totalBytes)} of memory, SHA-256 ${actual}`,
+      `${mebibytes(found.totalBytes)} of memory, ` +
+      (parts.length === 1 ? `SHA-256 ${actual}` : `in ${parts.length} parts`),
   );
-}
-
-/** The service sees neither /home nor /tmp, and a model must not vanish under it: it is copied to the others. */
-async function amongModels(
-  { layout, say }: Installation,
-  file: string,
-): Promise<{ readonly path: string; readonly isCopy: boolean }> {
-  const source = await realpath(file);
-  await mkdir(layout.models, { recursive: true });
-  const target = join(await realpath(layout.models), basename(source));
-  const path = join(layout.models, basename(source));
-  if (source === target) return { path, isCopy: false };
-  if (await isThere(target)) {
-    if ((await sha256Of(target)) === (await sha256Of(source))) return { path, isCopy: false };
-    throw new Error(
-      `${target} is another model of the same name; rename ${file}, or remove that one if nobody uses it`,
-    );
-  }
-  const { bavail, bsize } = await statfs(layout.models);
-  const { size } = await stat(source);
-  if (bavail * bsize < size + RESERVE) {
-    throw new Error(
-      `${layout.models} has ${megabytes(bavail * bsize)} free, ${megabytes(size + RESERVE)} are needed; remove a model`,
-    );
-  }
-  say(`copying to ${target}`);
-  const partial = `${target}.partial`;
-  try {
-    await copyFile(source, partial);
-    const copy = await open(partial, 'r+');
-    await copy.chmod(0o644);
-    await copy.sync();
-    await copy.close();
-    if ((await sha256Of(partial)) !== (await sha256Of(source)))
-      throw new Error(`${file} changed while it was copied`);
-    await rename(partial, target);
-  } finally {
-    await rm(partial, { force: true });
-  }
-  return { path, isCopy: true };
 }
 
 async function restartAndProve(

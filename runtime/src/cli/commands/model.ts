@@ -82,7 +82,11 @@ function registerPull(model: Command): void {
     )
     .action(async (source: string, options: { json?: true; cache?: string; lock?: string }) => {
       const { megabytes, terminalProgress } = await import('../../models/progress.js');
+      const { requireOneFile } = await import('../../models/gguf-parts.js');
+      const { parseSource } = await import('../../models/source.js');
       const { pullModel } = await import('../../models/store.js');
+      // What is pulled is deployed: one object with one hash.
+      requireOneFile(parseSource(source).fileName);
       const pulled = await interruptible((signal) =>
         pullModel(source, {
           lockFile: options.lock ?? DEFAULT_LOCK_FILE,
