@@ -23,6 +23,7 @@ def once(application):
             is_first = request not in answers
             answer = answers.setdefault(request, Future())
         if not is_first:
+            print(f"sent again: {environ['REQUEST_METHOD']} {environ['PATH_INFO']} {request}", flush=True)
             # An answer before the end of the request would cut the connection.
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             return answer.result()
