@@ -1,7 +1,11 @@
 import { StepPlanner, type LaneDemand, type Step } from '../../../runtime/src/engine/step-planner';
 
-const decoding = (sequence: number): LaneDemand => ({ sequence, promptTokensLeft: 0 });
-const reading = (sequence: number, promptTokensLeft: number): LaneDemand => ({ sequence, promptTokensLeft });
+const reading = (sequence: number, promptTokensLeft: number): LaneDemand => ({
+  request: sequence,
+  sequence,
+  promptTokensLeft,
+});
+const decoding = (sequence: number): LaneDemand => reading(sequence, 0);
 const tokens = (step: Step): number => [...step.shares.values()].reduce((a, b) => a + b, 0);
 
 /** A machine that takes `msPerToken` to read and `decodeMs` for a step of decoding. */
@@ -171,6 +175,17 @@ describe('StepPlanner', () => {
         machine.lanes[1]!.left = 100;
       }
       expect(ofOldest).toBe(10);
+    });
+
+    it('knows the oldest by its number, wherever it stands: one that was moved, or held back, stands last', () => {
+      const planner = new StepPlanner({ batchSize: 128 });
+      planner.record({ kind: 'prefill', shares: new Map([[0, 128]]) }, 128, false);
+      const lanes = [
+        { request: 2, sequence: 0, promptTokensLeft: 300 },
+        { request: 1, sequence: 1, promptTokensLeft: 3000 },
+      ];
+      const order = [1, 2, 3, 4].map(() => [...planner.plan(lanes).shares.keys()][0]);
+      expect(order).toEqual([0, 1, 0, 1]);
     });
 
     it('takes along those that end within what is left of a slice', () => {

@@ -166,7 +166,11 @@ export class Scheduler {
   async #step(): Promise<void> {
     const lanes = [...this.#lanes.values()];
     const step = this.#options.planner.plan(
-      lanes.map((lane) => ({ sequence: lane.sequenceId, promptTokensLeft: lane.promptTokensLeft })),
+      lanes.map((lane) => ({
+        request: lane.job.id,
+        sequence: lane.sequenceId,
+        promptTokensLeft: lane.promptTokensLeft,
+      })),
     );
     const othersDecode = lanes.some((lane) => lane.promptTokensLeft === 0);
     this.#options.batching.expect(step.shares.size);

@@ -1,5 +1,7 @@
-/** What a request needs next. A plan gets them in the order in which they came. */
+/** What a request needs next. */
 export interface LaneDemand {
+  /** Its number: the smallest came first, wherever it runs by now. */
+  readonly request: number;
   /** The sequence it runs on. */
   readonly sequence: number;
   /** Tokens of its prompt that are not evaluated yet; 0 while it decodes. */
@@ -89,7 +91,7 @@ export class StepPlanner {
    */
   #inTurn(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
     const shares = new Map<number, number>();
-    const [oldest] = reading;
+    const [oldest] = [...reading].sort((a, b) => a.request - b.request);
     const byEnd = [...reading].sort((a, b) => a.promptTokensLeft - b.promptTokensLeft);
     const first = this.#oldestIsDue ? oldest : byEnd[0];
     let left = slice;
