@@ -27,6 +27,7 @@ const CLAIMS = { sub: 'ada', iss: 'botstack', iat: now, exp: now + 60, jti: '1',
 
 describe('access tokens', () => {
   test('carry user, scope and expiry', async () => {
+    const before = Math.floor(Date.now() / 1000);
     const { token, id, issuedAt, expiresAt } = await signAccessToken(CURRENT, 'ada', 86400);
     expect(looksLikeAccessToken(token)).toBe(true);
     expect(await verifyAccessToken(token, keys(CURRENT))).toEqual({
@@ -36,7 +37,9 @@ describe('access tokens', () => {
       issuedAt,
       scopes: ['chat'],
     });
-    expect(Math.abs(expiresAt.getTime() - Date.now() - 86_400_000)).toBeLessThan(2000);
+    expect(expiresAt.getTime() / 1000).toBe(issuedAt + 86_400);
+    expect(issuedAt).toBeGreaterThanOrEqual(before);
+    expect(issuedAt).toBeLessThanOrEqual(Math.floor(Date.now() / 1000));
     const [header = '', payload = ''] = token.split('.');
     expect(JSON.parse(Buffer.from(header, 'base64url').toString())).toEqual({ alg: 'HS256', typ: 'JWT' });
     expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toMatchObject({

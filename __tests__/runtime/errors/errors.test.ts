@@ -5,6 +5,7 @@ import { ApiError } from '../../../runtime/src/errors/api-error';
 import { API_ERRORS, type ErrorCode } from '../../../runtime/src/errors/catalog';
 import { renderErrorsPage } from '../../../runtime/src/errors/docs';
 import { nearest } from '../../../runtime/src/errors/nearest';
+import { processorMs } from '../../support/processor-time';
 
 const PAGE = join(__dirname, '../../../docs/errors.md');
 
@@ -48,9 +49,9 @@ test.each([
   expect(nearest(name, ['temperature', 'api_key', 'max_tokens', 'model_path'])).toBe(guess);
 });
 
-test('a name of a megabyte is near to none, and found so at once', () => {
+test('a name of a megabyte is near to none, and found so at once', async () => {
   const known = Array.from({ length: 40 }, (_, n) => `known_parameter_${n}`);
-  const started = Date.now();
-  expect(nearest('a'.repeat(2 ** 20), known)).toBeUndefined();
-  expect(Date.now() - started).toBeLessThan(500);
+  const name = 'a'.repeat(2 ** 20);
+  // Compared letter by letter it takes seconds.
+  expect(await processorMs(() => expect(nearest(name, known)).toBeUndefined())).toBeLessThan(500);
 });

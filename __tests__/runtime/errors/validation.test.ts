@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { explainIssues } from '../../../runtime/src/errors/validation';
+import { processorMs } from '../../support/processor-time';
 
 const schema = z.strictObject({ list: z.array(z.string({ error: 'a text' }), { error: 'a list' }) });
 
@@ -9,17 +10,18 @@ function explain(value: unknown) {
   return explainIssues(error!, value, () => ['list']).map(({ text }) => text);
 }
 
-test('what is wrong in 100,000 places is told at once', () => {
-  const started = Date.now();
-  const items = explain({ list: Array(100_000).fill(1) });
-  expect(items[0]).toBe('Expected `list[0]` to be a text, got 1');
-  const keys = explain({
-    list: [],
-    ...Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [`k${n}`, 1])),
+test('what is wrong in 100,000 places is told at once', async () => {
+  const used = await processorMs(() => {
+    const items = explain({ list: Array(100_000).fill(1) });
+    expect(items[0]).toBe('Expected `list[0]` to be a text, got 1');
+    const keys = explain({
+      list: [],
+      ...Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [`k${n}`, 1])),
+    });
+    expect(keys[0]).toBe('`k0` is not known; known here: list');
   });
-  expect(keys[0]).toBe('`k0` is not known; known here: list');
-  // Each place compared with each other one: 30 s.
-  expect(Date.now() - started).toBeLessThan(3000);
+  // Under a second; with each place compared with each other one, 30.
+  expect(used).toBeLessThan(10_000);
 });
 
 test('a value that refers to itself by the million is shown by its beginning', () => {
