@@ -65,16 +65,11 @@ describe('nginx.conf', () => {
           const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
           run('openssl', ['req', '-x509', ...curve, '-subj', '/CN=test', '-keyout', key, '-out', cert]);
           // Ports and paths of the machine that runs the test are left alone: nginx -t binds what it is told to listen on.
+          let sockets = 0;
           const site = renderedFile('nginx.conf', props)
             .replaceAll('/etc/bot/tls', folder)
             .replaceAll('/var/log/nginx', folder)
-            .replace('listen 443 ssl', 'listen 127.0.0.1:44371 ssl')
-            .replace('listen 18789', 'listen 127.0.0.1:44372')
-            .replace('listen 8080 ssl', 'listen 127.0.0.1:44373 ssl')
-            .replace(
-              /listen \[::\]:(443|18789|8080)/g,
-              (_, port: string) => `listen [::1]:${44374 + port.length}`,
-            );
+            .replace(/listen (\[::\]:)?\d+/g, () => `listen unix:${folder}/${sockets++}`);
           writeFileSync(join(folder, 'site.conf'), site);
           writeFileSync(
             join(folder, 'nginx.conf'),
