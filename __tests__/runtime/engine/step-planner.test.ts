@@ -152,6 +152,20 @@ describe('StepPlanner', () => {
       expect(first).toEqual([1, 0]);
     });
 
+    it('reads the short ones and the oldest when a small slice has fewer tokens than there are prompts', () => {
+      const planner = new StepPlanner({ batchSize: 128 });
+      planner.record({ kind: 'decode', shares: new Map([[20, 1]]) }, 100, false);
+      planner.record({ kind: 'prefill', shares: new Map([[0, 8]]) }, 400, false);
+      const reading = Array.from({ length: 10 }, (_, i) => ({
+        request: i,
+        sequence: i,
+        promptTokensLeft: i === 0 ? 3000 : 1000 - i,
+      }));
+      const answering = { request: 20, sequence: 20, promptTokensLeft: 0 };
+      const { shares } = planner.plan([...reading, answering]);
+      expect(shares).toEqual(new Map([9, 8, 7, 6, 5, 4, 3, 0].map((sequence) => [sequence, 1])));
+    });
+
     it('reads one after the other when they are alike, the oldest first', () => {
       const order = slices(machineWith(250, 250, 250)).map((slice) => slice[0]);
       expect(order).toEqual([...order].sort());

@@ -94,8 +94,8 @@ export class StepPlanner {
    */
   #inTurn(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
     const shares = new Map<number, number>();
-    const [oldest] = [...reading].sort((a, b) => a.request - b.request);
-    const byEnd = [...reading].sort((a, b) => a.promptTokensLeft - b.promptTokensLeft);
+    const oldest = oldestOf(reading);
+    const byEnd = endingFirst(reading);
     const first = this.#oldestIsDue ? oldest : byEnd[0];
     let left = slice;
     for (const lane of new Set([first, ...byEnd])) {
@@ -129,17 +129,30 @@ export class StepPlanner {
   }
 }
 
-/** Equal shares, and what one does not need goes to the others: short prompts get through first. */
+/**
+ * Equal shares, and what one does not need goes to the others: short prompts get through first. Of more prompts than the
+ * slice has tokens, those that end first and the oldest.
+ */
 function sideBySide(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
   const shares = new Map<number, number>();
   let left = slice;
-  const byEnd = [...reading].sort((a, b) => a.promptTokensLeft - b.promptTokensLeft);
+  const oldest = reading.length > slice ? oldestOf(reading) : undefined;
+  const chosen = [...new Set([...(oldest === undefined ? [] : [oldest]), ...endingFirst(reading)])];
+  const byEnd = endingFirst(chosen.slice(0, slice));
   byEnd.forEach((lane, index) => {
     const share = Math.min(lane.promptTokensLeft, Math.floor(left / (byEnd.length - index)));
     if (share > 0) shares.set(lane.sequence, share);
     left -= share;
   });
   return shares;
+}
+
+function oldestOf(lanes: readonly LaneDemand[]): LaneDemand | undefined {
+  return [...lanes].sort((a, b) => a.request - b.request)[0];
+}
+
+function endingFirst(lanes: readonly LaneDemand[]): LaneDemand[] {
+  return [...lanes].sort((a, b) => a.promptTokensLeft - b.promptTokensLeft);
 }
 
 function blend(known: number | undefined, seen: number): number {
