@@ -124,8 +124,13 @@ describe('where a conversation runs', () => {
     expect(engine.status().promptCache!.bytes).toBeGreaterThan(0);
   });
 
-  it('moves together when those between them end, and the answer goes on as it would have', async () => {
-    const tale = request('', { input: { prompt: 'A tale of rain:' }, maxTokens: 100 });
+  it.each<[string, Partial<GenerateRequest>]>([
+    ['greedy', {}],
+    ['seeded', { temperature: 0.5, seed: 11 }],
+    ['punished, with log-probabilities', { frequencyPenalty: 0.5, topLogprobs: 2 }],
+    ['held to a grammar', { format: { type: 'json_object' } }],
+  ])('moves together when those between them end, and goes on as it would have: %s', async (_, options) => {
+    const tale = request('', { input: { prompt: 'A tale of rain:' }, maxTokens: 100, ...options });
     const alone = await answer(tale);
     const { moves } = await engine.stats();
     // Four run side by side. Of the three pairs that may be left of them, one at least is apart.

@@ -1,21 +1,9 @@
 import { LlamaGrammar, LlamaGrammarEvaluationState } from 'node-llama-cpp';
-import type { LlamaModel, Token } from 'node-llama-cpp';
+import type { LlamaModel } from 'node-llama-cpp';
 import { answerGrammar, MOST_CALLS } from './answer-grammar.js';
 import type { GenerateRequest } from './engine.js';
+import { acceptInGrammar, nativeGrammar } from './native.js';
 import type { ToolForm } from './tool-form.js';
-
-/** Not in node-llama-cpp's types: how a state is told of text that was generated before it began. */
-interface StateInternals {
-  readonly _state: unknown;
-  readonly _llama: {
-    readonly _bindings: {
-      readonly AddonSampler: {
-        canBeNextTokenForGrammarEvaluationState(state: unknown, token: Token): boolean;
-        acceptGrammarEvaluationStateToken(state: unknown, token: Token): void;
-      };
-    };
-  };
-}
 
 /** What the answer to one request has to be. */
 export interface AnswerRules {
@@ -57,11 +45,8 @@ export class AnswerRulesMaker {
 
   #begin(grammar: LlamaGrammar, read: string): LlamaGrammarEvaluationState | undefined {
     const state = new LlamaGrammarEvaluationState({ model: this.#model, grammar });
-    const native = state as unknown as StateInternals;
-    const { AddonSampler } = native._llama._bindings;
     for (const token of this.#model.tokenize(read)) {
-      if (!AddonSampler.canBeNextTokenForGrammarEvaluationState(native._state, token)) return undefined;
-      AddonSampler.acceptGrammarEvaluationStateToken(native._state, token);
+      if (!acceptInGrammar(this.#model, nativeGrammar(state), token)) return undefined;
     }
     return state;
   }

@@ -1,10 +1,11 @@
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
-import { BatchingStrategy } from './batching-strategy.js';
 import { Embedder } from './embedder.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
+import { Evaluator } from './evaluator.js';
 import { loadModel, type LoadedContext, type LoadedEmbedder } from './load-model.js';
 import type { MemoryPlan } from './memory-plan.js';
+import { nativeContext, newNativeSampler } from './native.js';
 import { PromptCache } from './prompt-cache.js';
 import { promptCacheBytes } from './prompt-cache-size.js';
 import { PromptRenderer, type RenderedPrompt } from './prompt.js';
@@ -47,17 +48,11 @@ const emit = (events: readonly RequestEvent[]): void => send({ type: 'events', e
 
 async function load(settings: ModelSettings, memory: MemoryPlan): Promise<void> {
   try {
-    const batching = new BatchingStrategy();
-    const loaded = await loadModel(settings, batching, memory);
-    const { llama } = loaded.model;
-    const threads = new ThreadGovernor({
-      most: settings.threads,
-      setThreads: (count) => (llama.maxThreads = count),
-    });
+    const loaded = await loadModel(settings, memory);
     const model =
       loaded.kind === 'text'
-        ? await startWriting(loaded, { settings, memory, batching, threads })
-        : await startEmbedding(loaded, threads);
+        ? await startWriting(loaded, { settings, memory })
+        : await startEmbedding(loaded, settings.threads);
     const { contextSize, sequences, kvCacheType } = loaded.settings;
     send({ type: 'ready', model, fitted: { contextSize, sequences, kvCacheType } });
   } catch (error) {
@@ -68,8 +63,13 @@ async function load(settings: ModelSettings, memory: MemoryPlan): Promise<void> 
 
 async function startWriting(
   { model, context, sequences, emptyBytes, notes }: LoadedContext,
-  { settings, memory, batching, threads }: WritingParts,
+  { settings, memory }: { readonly settings: ModelSettings; readonly memory: MemoryPlan },
 ): Promise<LoadedModel> {
+  const evaluator = new Evaluator(nativeContext(context), () => newNativeSampler(model));
+  const threads = new ThreadGovernor({
+    most: settings.threads,
+    setThreads: (count) => evaluator.setThreads(count),
+  });
   const prompts = new PromptRenderer(model);
   const planner = new StepPlanner({ batchSize: settings.batchSize });
   const cacheSize = await promptCacheBytes(settings, {
@@ -79,13 +79,14 @@ async function startWriting(
   const work = new Scheduler({
     sequences: sequences.length,
     placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
-    vocabularySize: model.fileInfo.metadata.tokenizer.ggml.tokens.length,
-    batching,
+    model,
+    contextSize: context.contextSize,
+    evaluator,
     planner,
     threads,
     emit,
   });
-  await warmUp({ model, sequences, batching, planner, threads });
+  await warmUp({ model, sequences, evaluator, planner, threads });
   const rules = new AnswerRulesMaker(model, prompts.toolForm);
   running = { kind: 'text', work, prompts, rules, contextSize: context.contextSize };
   return {
@@ -96,17 +97,12 @@ async function startWriting(
   };
 }
 
-interface WritingParts {
-  readonly settings: ModelSettings;
-  readonly memory: MemoryPlan;
-  readonly batching: BatchingStrategy;
-  readonly threads: ThreadGovernor;
-}
-
 async function startEmbedding(
-  { context, settings: { contextSize, sequences }, notes }: LoadedEmbedder,
-  threads: ThreadGovernor,
+  { model, context, settings: { contextSize, sequences }, notes }: LoadedEmbedder,
+  most: number,
 ): Promise<LoadedModel> {
+  const { llama } = model;
+  const threads = new ThreadGovernor({ most, setThreads: (count) => (llama.maxThreads = count) });
   const work = new Embedder({ context, contextSize, sequences, threads, emit });
   // Proof that it works, before it is said to.
   const { values } = await work.vector('one two three');

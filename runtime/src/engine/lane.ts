@@ -1,15 +1,9 @@
-import { randomInt } from 'node:crypto';
-import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp';
-import type {
-  ChosenLogprob,
-  FinishReason,
-  GenerateEvent,
-  GenerateRequest,
-  SamplingOptions,
-  Usage,
-} from './engine.js';
+import type { LlamaModel, Token } from 'node-llama-cpp';
+import type { ChosenLogprob, FinishReason, GenerateEvent, GenerateRequest, Usage } from './engine.js';
 import type { AnswerRules } from './answer-rules.js';
-import { LogitTap } from './logit-tap.js';
+import type { Evaluation, Outcome, RawLogprobs } from './evaluator.js';
+import type { Sampler } from './sampler.js';
+import type { Sequence } from './sequence.js';
 import { TextStream } from './text-stream.js';
 import { tokenBytes } from './token-bytes.js';
 import { ToolCallStream, type ToolPiece } from './tool-call-stream.js';
@@ -26,83 +20,64 @@ export interface Job {
   cancelled: boolean;
 }
 
-/**
- * Candidates kept before sampling. OpenAI's semantics have no such cut, but sorting a vocabulary of 128,000 for each
- * token takes longer than evaluating it; what lies beyond is noise even at temperature 1.
- */
-const SAMPLED_CANDIDATES = 128;
+export interface LaneParts {
+  readonly model: LlamaModel;
+  /** Tokens of prompt and answer together. */
+  readonly contextSize: number;
+  /** The lane's own as long as it runs. */
+  readonly sampler: Sampler;
+}
 
-type EvaluateOptions = NonNullable<Parameters<LlamaContextSequence['evaluateWithMetadata']>[2]>;
-type Evaluation = ReturnType<LlamaContextSequence['evaluateWithMetadata']>;
-
 /**
- * One request on one sequence: reads the prompt in slices, then yields a token a step. It does only what the
- * scheduler asks, one step at a time, so between steps it can be cancelled and its sequence used for anything.
+ * One request on one sequence: reads the prompt in slices, then takes a token a step. It says what to evaluate next and
+ * makes events of what comes of it; between steps it can be cancelled, or go on on another sequence.
  */
 export class Lane {
   readonly job: Job;
   readonly cachedTokens: number;
-  #sequenceId: number;
-  #sequence: LlamaContextSequence;
+  readonly #model: LlamaModel;
+  readonly #contextSize: number;
+  readonly sampler: Sampler;
+  #sequence: Sequence;
   readonly #text: TextStream;
   readonly #calls: ToolCallStream | undefined;
-  readonly #logits: LogitTap | undefined;
   readonly #generated: Token[] = [];
   /** Of tokens whose text was not reported yet. */
   #logprobs: ChosenLogprob[] = [];
-  /** Set while the answer is held to a grammar. */
-  #grammar: LlamaGrammarEvaluationState | undefined;
-  #read: number;
-  #evaluation: Evaluation | undefined;
   /** Tokens whose text was reported, in this or an earlier piece. */
   #reported = 0;
 
-  constructor(job: Job, sequence: LlamaContextSequence, sequenceId: number) {
+  /** The sequence has evaluated a beginning of the prompt, and not all of it. */
+  constructor(job: Job, sequence: Sequence, { model, contextSize, sampler }: LaneParts) {
     this.job = job;
-    this.#sequenceId = sequenceId;
+    this.#model = model;
+    this.#contextSize = contextSize;
+    this.sampler = sampler;
     this.#sequence = sequence;
-    this.cachedTokens = this.#read = sequence.nextTokenIndex;
+    this.cachedTokens = sequence.length;
     const { rules, request } = job;
     // Models write calls with tokens of their own, which are no text otherwise.
     const withSpecial = rules?.calls !== undefined;
     this.#text = new TextStream(
-      (tokens, previous) => sequence.model.detokenize(tokens as Token[], withSpecial, previous as Token[]),
+      (tokens, previous) => model.detokenize(tokens as Token[], withSpecial, previous as Token[]),
       job.stop,
     );
     if (rules?.calls !== undefined) this.#calls = new ToolCallStream(rules.calls.form, rules.calls.most);
-    if (rules?.grammar !== undefined && !rules.afterTrigger) this.#grammar = rules.grammar();
-    if (request.topLogprobs !== undefined) {
-      this.#logits = new LogitTap(sequence, sequence.model, request.topLogprobs);
-    }
+    const fromTheStart = rules?.afterTrigger === true ? undefined : rules?.grammar?.();
+    sampler.begin(request, contextSize, fromTheStart);
   }
 
-  get sequenceId(): number {
-    return this.#sequenceId;
-  }
-
-  /**
-   * A seeded answer stays where it is: the sampler's random numbers would begin anew. So does one that is held to a
-   * grammar or whose logits are read: both belong to the evaluation.
-   */
-  get isMovable(): boolean {
-    const { seed, temperature } = this.job.request;
-    if (this.job.rules !== undefined || this.#logits !== undefined) return false;
-    return this.#evaluation === undefined || seed === undefined || temperature === 0;
+  get sequence(): Sequence {
+    return this.#sequence;
   }
 
   /** Goes on on another sequence, which has evaluated the same tokens. Between steps only. */
-  async moveTo(sequence: LlamaContextSequence, id: number): Promise<void> {
-    const wasGenerating = this.#evaluation !== undefined;
-    await this.close();
+  moveTo(sequence: Sequence): void {
     this.#sequence = sequence;
-    this.#sequenceId = id;
-    if (!wasGenerating) return;
-    // The newest token was sampled and is not evaluated yet.
-    this.#evaluation = sequence.evaluateWithMetadata(this.#generated.slice(-1), {}, this.#evaluateOptions());
   }
 
   get promptTokensLeft(): number {
-    return this.job.tokens.length - this.#read;
+    return Math.max(0, this.job.tokens.length - this.#sequence.length);
   }
 
   get usage(): Usage {
@@ -113,39 +88,24 @@ export class Lane {
     };
   }
 
-  /** Evaluates `share` tokens: of the prompt, or the one just generated. Returns what the answer gains by it. */
-  async step(share: number): Promise<GenerateEvent[]> {
-    if (share < this.promptTokensLeft) {
-      const slice = this.job.tokens.slice(this.#read, this.#read + share);
-      await this.#sequence.evaluateWithoutGeneratingNewTokens(slice, {
-        evaluationPriority: this.#evaluationPriority,
-      });
-      this.#read += share;
-      return [];
-    }
-    if (this.promptTokensLeft > 0) {
-      const slice = this.job.tokens.slice(this.#read);
-      this.#evaluation = this.#sequence.evaluateWithMetadata(slice, {}, this.#evaluateOptions());
-      const next = await this.#evaluation.next();
-      this.#read = this.job.tokens.length;
-      return this.#accept(next.done === true ? undefined : next.value.token);
-    }
-    const next = await this.#evaluation?.next();
-    return this.#accept(next === undefined || next.done === true ? undefined : next.value.token);
+  /** `share` tokens of the prompt, or the one just generated. */
+  next(share: number): Evaluation {
+    const sequence = this.#sequence;
+    const left = this.promptTokensLeft;
+    const tokens =
+      left > 0 ? this.job.tokens.slice(sequence.length, sequence.length + share) : this.#generated.slice(-1);
+    if (share < left) return { sequence, tokens };
+    const { topLogprobs } = this.job.request;
+    return { sequence, tokens, sampler: this.sampler, ...(topLogprobs === undefined ? {} : { topLogprobs }) };
   }
 
-  /** Ends the evaluation; the sequence keeps what it has evaluated, for the next request that begins the same. */
-  async close(): Promise<void> {
-    await this.#evaluation?.return();
-    this.#evaluation = undefined;
-    this.#logits?.close();
-  }
-
-  /** `undefined`: the model ended its answer. */
-  #accept(token: Token | undefined): GenerateEvent[] {
-    if (token === undefined) return this.#finish('stop', this.#text.end());
+  /** What the answer gains by a step. @throws what the step says that went wrong */
+  accept({ token, logprobs, error }: Outcome): GenerateEvent[] {
+    if (error !== undefined) throw error;
+    if (token === undefined) return [];
+    if (this.#model.isEogToken(token)) return this.#finish('stop', this.#text.end());
     this.#generated.push(token);
-    this.#noteLogprob();
+    if (logprobs !== undefined) this.#noteLogprobs(logprobs);
     const { text, stopped } = this.#text.push(token);
     if (stopped) return this.#finish('stop', text);
     if (this.#generated.length >= this.job.request.maxTokens || this.#contextIsFull()) {
@@ -180,8 +140,10 @@ export class Lane {
   #beginGrammar(calls: ToolCallStream): ToolPiece[] {
     const { rules } = this.job;
     if (rules?.grammar === undefined || !rules.afterTrigger) return [];
-    this.#grammar = rules.grammar(calls.behindTrigger);
-    return this.#grammar === undefined ? calls.abandon() : [];
+    const grammar = rules.grammar(calls.behindTrigger);
+    if (grammar === undefined) return calls.abandon();
+    this.sampler.holdTo(grammar, this.#generated);
+    return [];
   }
 
   #toEvent(piece: ToolPiece): GenerateEvent {
@@ -203,17 +165,14 @@ export class Lane {
     return { ...event, logprobs };
   }
 
-  #noteLogprob(): void {
-    const last = this.#logits?.last;
-    if (last === undefined) return;
-    const { model } = this.#sequence;
+  #noteLogprobs(chosen: RawLogprobs): void {
     const textOf = ({ token, logprob }: { readonly token: Token; readonly logprob: number }) => {
-      const text = model.detokenize([token], true);
-      const { model: tokenizer, tokens } = model.fileInfo.metadata.tokenizer.ggml;
+      const text = this.#model.detokenize([token], true);
+      const { model: tokenizer, tokens } = this.#model.fileInfo.metadata.tokenizer.ggml;
       const bytes = text.includes('\uFFFD') ? tokenBytes(tokens[token] ?? '', tokenizer) : undefined;
       return { text, logprob, ...(bytes === undefined ? {} : { bytes }) };
     };
-    this.#logprobs.push({ ...textOf(last.token), top: last.top.map(textOf) });
+    this.#logprobs.push({ ...textOf(chosen.token), top: chosen.top.map(textOf) });
   }
 
   #countNew(): number {
@@ -222,39 +181,8 @@ export class Lane {
     return count;
   }
 
-  /** One place is kept free: node-llama-cpp would shift the context to make room, and the beginning would be lost. */
+  /** Prompt and answer together; the token that was just chosen is not evaluated yet. */
   #contextIsFull(): boolean {
-    return this.#sequence.nextTokenIndex >= this.#sequence.contextSize - 1;
-  }
-
-  #evaluateOptions(): EvaluateOptions {
-    const sampling = this.job.request;
-    return {
-      temperature: sampling.temperature,
-      topP: sampling.topP,
-      topK: SAMPLED_CANDIDATES,
-      minP: 0,
-      seed: sampling.seed === undefined ? randomInt(2 ** 32 - 1) : sampling.seed >>> 0,
-      repeatPenalty: this.#penalties(sampling),
-      // Asked anew at each token: a call can begin in the middle of the answer.
-      ...(this.job.rules?.grammar === undefined ? {} : { grammarEvaluationState: () => this.#grammar }),
-      evaluationPriority: this.#evaluationPriority,
-    };
-  }
-
-  #penalties({ frequencyPenalty, presencePenalty }: SamplingOptions): EvaluateOptions['repeatPenalty'] {
-    if (frequencyPenalty === 0 && presencePenalty === 0) return undefined;
-    return {
-      punishTokens: () => this.#generated,
-      maxPunishTokens: this.#sequence.contextSize,
-      penalty: 1,
-      frequencyPenalty,
-      presencePenalty,
-    };
-  }
-
-  /** The batching strategy orders by it; the type says 1 to 5, but the value is handed through as it is. */
-  get #evaluationPriority(): EvaluateOptions['evaluationPriority'] {
-    return this.#sequenceId as EvaluateOptions['evaluationPriority'];
+    return this.#sequence.length + 1 >= this.#contextSize;
   }
 }

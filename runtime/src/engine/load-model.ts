@@ -1,23 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type {
-  GgufFileInfo,
-  LlamaContext,
-  LlamaContextSequence,
-  LlamaEmbeddingContext,
-  LlamaModel,
-} from 'node-llama-cpp';
+import type { GgufFileInfo, LlamaContext, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp';
 import { messageOf } from '../errors/message-of.js';
 import { ModelError } from '../models/errors.js';
-import type { BatchingStrategy } from './batching-strategy.js';
 import { watchForZeroes } from './empty-memory.js';
 import { fitMemory } from './fit-memory.js';
 import { mebibytes } from './memory.js';
 import { ggmlType, startLlama } from './memory-estimate.js';
 import type { MemoryPlan } from './memory-plan.js';
 import { readModelFile } from './model-file.js';
+import { nativeContext } from './native.js';
 import type { ModelSettings } from './options.js';
 import { repackable, repackModel, type RepackedModel } from './repack/repack-model.js';
+import { Sequence } from './sequence.js';
 import { UnusableModel } from './unusable-model.js';
 
 /** A model that answers with text. */
@@ -25,8 +20,8 @@ export interface LoadedContext {
   readonly kind: 'text';
   readonly model: LlamaModel;
   readonly context: LlamaContext;
-  /** All there are, in order of their ids, kept for the life of the process: making them anew costs speed. */
-  readonly sequences: readonly LlamaContextSequence[];
+  /** All there are, in order of their ids. */
+  readonly sequences: readonly Sequence[];
   /** Of the context, what is not in memory yet but will be, as sequences grow. */
   readonly emptyBytes: number;
   /** With which it was made. */
@@ -47,7 +42,6 @@ export interface LoadedEmbedder {
 /** Loads the model and makes its context. @throws UnusableModel with cause and remedy. */
 export async function loadModel(
   wanted: ModelSettings,
-  batching: BatchingStrategy,
   memory: MemoryPlan,
 ): Promise<LoadedContext | LoadedEmbedder> {
   const complaints: string[] = [];
@@ -88,13 +82,14 @@ export async function loadModel(
       experimentalKvCacheKeyType: ggmlType(settings.kvCacheType),
       experimentalKvCacheValueType: ggmlType(settings.kvCacheType),
       ...(repacked === undefined ? {} : { lora: repacked.adapterPath }),
-      batching: { itemPrioritizationStrategy: batching.prioritize },
       ignoreMemorySafetyChecks: true,
       // Never a smaller context than was asked for.
       failedCreationRemedy: false,
     });
     const emptyBytes = await emptied(returnZeroes, notes);
-    const sequences = Array.from({ length: settings.sequences }, () => context.getSequence());
+    const native = nativeContext(context);
+    const window = model.fileInsights.swaSize;
+    const sequences = Array.from({ length: settings.sequences }, (_, id) => new Sequence(id, native, window));
     return { kind, model, context, sequences, emptyBytes, settings, notes };
   } catch (error) {
     if (error instanceof UnusableModel) throw error;

@@ -92,6 +92,12 @@ export class PromptCache<State extends CachedState> {
     this.add(state);
   }
 
+  /** For a copy of so many tokens that lies beside the cache for a moment: both together keep to the limit where they can. */
+  makeRoom(tokens: number): void {
+    const bytes = tokens * this.#bytesPerToken;
+    if (bytes <= this.limitBytes) this.#shrinkTo(this.limitBytes - bytes);
+  }
+
   #shrinkTo(bytes: number): void {
     for (const state of this.#states) {
       if (this.#bytes <= bytes) return;

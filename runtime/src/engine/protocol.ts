@@ -84,7 +84,7 @@ export interface EngineStats {
   /** Steps that read prompts. */
   readonly prefillSteps: number;
   readonly prefillTokens: number;
-  /** Evaluations that llama.cpp ran, as the batching strategy saw them: as many as steps when batches are full. */
+  /** Evaluations that llama.cpp was asked for: one a step. */
   readonly batches: number;
   /** Sequences moved next to the running ones. */
   readonly moves: number;

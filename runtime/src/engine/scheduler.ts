@@ -1,15 +1,15 @@
-import type { Token } from 'node-llama-cpp';
+import type { LlamaModel, Token } from 'node-llama-cpp';
 import { messageOf } from '../errors/message-of.js';
 import type { GenerateEvent, PromptCacheFigures } from './engine.js';
-import type { BatchingStrategy } from './batching-strategy.js';
+import type { Evaluator, Outcome } from './evaluator.js';
 import { Lane, type Job } from './lane.js';
 import type { EngineStats, RequestEvent } from './protocol.js';
-import { SamplerGarbage } from './sampler-garbage.js';
+import { SamplerPool } from './sampler.js';
 import type { SequencePlacement } from './sequence-placement.js';
 import { countRuns } from './sequence-pool.js';
 import type { Step, StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
-import { commonPrefix, evaluatedPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
+import { commonPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
 
 /** Steps that gaps between running sequences are left alone: who ended a request often sends the next one at once. */
 const STEPS_APART = 4;
@@ -18,8 +18,10 @@ export interface SchedulerOptions {
   /** How many sequences the context has. */
   readonly sequences: number;
   readonly placement: SequencePlacement;
-  readonly vocabularySize: number;
-  readonly batching: BatchingStrategy;
+  readonly model: LlamaModel;
+  /** Tokens that each of them holds. */
+  readonly contextSize: number;
+  readonly evaluator: Evaluator;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
   /** Called once a step with all that it produced. */
@@ -36,7 +38,7 @@ export class Scheduler {
   readonly #jobs = new Map<number, Job>();
   readonly #waiting: Job[] = [];
   readonly #lanes = new Map<number, Lane>();
-  readonly #garbage: SamplerGarbage;
+  readonly #samplers: SamplerPool;
   #stepsApart = 0;
   #events: RequestEvent[] = [];
   #loop: Promise<void> | undefined;
@@ -46,14 +48,14 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    this.#garbage = new SamplerGarbage(options.vocabularySize);
+    this.#samplers = new SamplerPool(options.model);
   }
 
   get stats(): EngineStats {
     return {
       ...this.#stats,
       moves: this.#options.placement.moves,
-      batches: this.#options.batching.batches,
+      batches: this.#options.evaluator.batches,
       threads: this.#options.threads.threads,
     };
   }
@@ -93,29 +95,26 @@ export class Scheduler {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      await this.#dropCancelled();
+      this.#dropCancelled();
       await this.#admit();
       await this.#compact();
       this.#flush();
-      if (this.#lanes.size === 0 && this.#waiting.length === 0) {
-        this.#garbage.idle();
-        return;
-      }
+      if (this.#lanes.size === 0 && this.#waiting.length === 0) return;
       await this.#step();
       this.#flush();
-      // A turn of the event loop: node-llama-cpp lets go of the context, and messages come in.
+      // A turn of the event loop: messages come in.
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  async #dropCancelled(): Promise<void> {
+  #dropCancelled(): void {
     for (const lane of this.#lanes.values()) {
-      if (lane.job.cancelled) await this.#release(lane, { type: 'cancelled' });
+      if (lane.job.cancelled) this.#release(lane, { type: 'cancelled' });
     }
   }
 
   async #admit(): Promise<void> {
-    const { placement, sequences } = this.#options;
+    const { placement, sequences, model, contextSize } = this.#options;
     /** Requests that wait for a beginning which another reads; a sequence is left for each. */
     let heldBack = 0;
     for (let next = 0; next < this.#waiting.length && this.#lanes.size + heldBack < sequences;) {
@@ -127,13 +126,11 @@ export class Scheduler {
         continue;
       }
       this.#waiting.splice(next, 1);
-      const id = await placement.place(job.tokens, new Set(this.#lanes.keys()));
-      const sequence = placement.sequence(id);
-      // The last token is always evaluated: the first of the answer is sampled from what it yields.
-      const reusable = Math.min(evaluatedPrefix(sequence, job.tokens), job.tokens.length - 1);
-      await sequence.adaptStateToTokens(job.tokens.slice(0, reusable), false);
-      const lane = new Lane(job, sequence, id);
-      this.#lanes.set(id, lane);
+      const sequence = await placement.place(job.tokens, new Set(this.#lanes.keys()));
+      // The last token is always evaluated: the first of the answer is chosen from what it yields.
+      sequence.keepFirst(Math.min(sequence.evaluatedOf(job.tokens), job.tokens.length - 1));
+      const lane = new Lane(job, sequence, { model, contextSize, sampler: this.#samplers.take() });
+      this.#lanes.set(sequence.id, lane);
       this.#push(lane, { type: 'start', promptTokens: job.tokens.length, cachedTokens: lane.cachedTokens });
     }
   }
@@ -156,11 +153,11 @@ export class Scheduler {
       return;
     }
     if (++this.#stepsApart < STEPS_APART) return;
-    const from = new Map([...this.#lanes.values()].map((lane) => [lane, lane.sequenceId]));
+    const from = new Map([...this.#lanes.values()].map((lane) => [lane, lane.sequence.id]));
     const moved = await this.#options.placement.compact(this.#lanes);
     if (moved === undefined) return;
     this.#lanes.delete(from.get(moved) ?? -1);
-    this.#lanes.set(moved.sequenceId, moved);
+    this.#lanes.set(moved.sequence.id, moved);
   }
 
   async #step(): Promise<void> {
@@ -168,35 +165,44 @@ export class Scheduler {
     const step = this.#options.planner.plan(
       lanes.map((lane) => ({
         request: lane.job.id,
-        sequence: lane.sequenceId,
+        sequence: lane.sequence.id,
         promptTokensLeft: lane.promptTokensLeft,
       })),
     );
     const othersDecode = lanes.some((lane) => lane.promptTokensLeft === 0);
-    this.#options.batching.expect(step.shares.size);
     this.#options.threads.stepBegins(step.kind === 'decode' ? step.shares.size : 0);
     const started = (this.#stepStarted = performance.now());
-    await Promise.all([...step.shares].map(([id, share]) => this.#advance(id, share)));
+    await this.#advance(step);
     this.#stepStarted = undefined;
     this.#options.planner.record(step, performance.now() - started, othersDecode);
     this.#options.threads.stepEnds();
-    if (step.kind === 'prefill') this.#garbage.made(step.shares.size);
     this.#count(step);
   }
 
-  async #advance(sequenceId: number, share: number): Promise<void> {
-    const lane = this.#lanes.get(sequenceId);
-    if (lane === undefined) throw new RangeError(`nothing runs on sequence ${sequenceId}`);
+  async #advance(step: Step): Promise<void> {
+    const lanes = [...step.shares].map(([id, share]) => {
+      const lane = this.#lanes.get(id);
+      if (lane === undefined) throw new RangeError(`nothing runs on sequence ${id}`);
+      return { lane, evaluation: lane.next(share) };
+    });
+    let outcomes: readonly Outcome[];
     try {
-      const events = await lane.step(share);
-      for (const event of events) {
-        if (event.type === 'end') await this.#release(lane, event);
+      outcomes = await this.#options.evaluator.evaluate(lanes.map(({ evaluation }) => evaluation));
+    } catch (error) {
+      outcomes = lanes.map(() => ({ error }));
+    }
+    for (const [at, { lane }] of lanes.entries()) this.#take(lane, outcomes[at] ?? {});
+  }
+
+  #take(lane: Lane, outcome: Outcome): void {
+    try {
+      for (const event of lane.accept(outcome)) {
+        if (event.type === 'end') this.#release(lane, event);
         else this.#push(lane, event);
       }
     } catch (error) {
-      await lane.close();
-      await this.#options.placement.sequence(sequenceId).clearHistory();
-      await this.#release(lane, {
+      lane.sequence.clear();
+      this.#release(lane, {
         type: 'error',
         code: 'engine_interrupted',
         message: `the evaluation failed: ${messageOf(error)}`,
@@ -205,9 +211,10 @@ export class Scheduler {
     }
   }
 
-  async #release(lane: Lane, last: RequestEvent[1]): Promise<void> {
-    await lane.close();
-    this.#lanes.delete(lane.sequenceId);
+  /** The sequence keeps what it has evaluated, for the next request that begins the same. */
+  #release(lane: Lane, last: RequestEvent[1]): void {
+    this.#samplers.give(lane.sampler);
+    this.#lanes.delete(lane.sequence.id);
     this.#jobs.delete(lane.job.id);
     this.#events.push([lane.job.id, last]);
   }

@@ -1,15 +1,15 @@
-import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import type { Token } from 'node-llama-cpp';
 import type { PromptCacheFigures } from './engine.js';
 import type { PromptCache } from './prompt-cache.js';
 import { chooseSequence, countRuns } from './sequence-pool.js';
+import type { Sequence } from './sequence.js';
 import { SequenceSnapshot } from './sequence-snapshot.js';
-import { evaluatedPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
+import { WORTH_MOVING_TOKENS } from './token-prefix.js';
 
 /** A running request that can go on on another sequence. */
 export interface Movable {
-  readonly sequenceId: number;
-  readonly isMovable: boolean;
-  moveTo(sequence: LlamaContextSequence, id: number): Promise<void>;
+  readonly sequence: Sequence;
+  moveTo(sequence: Sequence): void;
 }
 
 /**
@@ -17,13 +17,13 @@ export interface Movable {
  * consecutive. What is found there is brought from wherever it was evaluated: another sequence or the cache.
  */
 export class SequencePlacement {
-  readonly #sequences: readonly LlamaContextSequence[];
+  readonly #sequences: readonly Sequence[];
   readonly #cache: PromptCache<SequenceSnapshot>;
   readonly #lastUsed: number[];
   #uses = 0;
   #moves = 0;
 
-  constructor(sequences: readonly LlamaContextSequence[], cache: PromptCache<SequenceSnapshot>) {
+  constructor(sequences: readonly Sequence[], cache: PromptCache<SequenceSnapshot>) {
     this.#sequences = sequences;
     this.#cache = cache;
     this.#lastUsed = sequences.map(() => 0);
@@ -38,7 +38,7 @@ export class SequencePlacement {
     return this.#cache.figures;
   }
 
-  sequence(id: number): LlamaContextSequence {
+  sequence(id: number): Sequence {
     const sequence = this.#sequences[id];
     if (sequence === undefined) throw new RangeError(`there is no sequence ${id}`);
     return sequence;
@@ -46,15 +46,15 @@ export class SequencePlacement {
 
   /** How many of the first tokens need not be read, wherever the request runs. */
   evaluated(tokens: readonly Token[]): number {
-    const here = Math.max(...this.#sequences.map((sequence) => evaluatedPrefix(sequence, tokens)));
+    const here = Math.max(...this.#sequences.map((sequence) => sequence.evaluatedOf(tokens)));
     return Math.max(here, this.#cache.find(tokens)?.prefix ?? 0);
   }
 
-  /** Chooses a sequence that is not in use, and brings there what is evaluated of the prompt. Returns its id. */
-  async place(tokens: readonly Token[], running: ReadonlySet<number>): Promise<number> {
+  /** Chooses a sequence that is not in use, and brings there what is evaluated of the prompt. */
+  async place(tokens: readonly Token[], running: ReadonlySet<number>): Promise<Sequence> {
     const id = this.#choose(tokens, running);
     const target = this.sequence(id);
-    const prefixes = this.#sequences.map((sequence) => evaluatedPrefix(sequence, tokens));
+    const prefixes = this.#sequences.map((sequence) => sequence.evaluatedOf(tokens));
     const own = prefixes[id] ?? 0;
     const longest = Math.max(...prefixes);
     const cached = this.#cache.find(tokens);
@@ -63,7 +63,7 @@ export class SequencePlacement {
 
     // Out of the cache first: room for what is displaced must not be made of what is wanted.
     if (isCached) this.#cache.take(cached.state);
-    if (target.nextTokenIndex - own >= WORTH_MOVING_TOKENS) await this.#keep(target);
+    if (target.length - own >= WORTH_MOVING_TOKENS) await this.#keep(target);
     if (isCached) {
       if (await cached.state.restore(target)) this.#moves++;
       // The same conversation goes on here, where the next one finds it.
@@ -71,14 +71,13 @@ export class SequencePlacement {
       else this.#cache.add(cached.state);
     } else if (longest - own >= WORTH_MOVING_TOKENS) {
       const from = prefixes.indexOf(longest);
-      await this.#copy(from, id);
+      await this.#copy(this.sequence(from), target);
       // The same conversation went on elsewhere: what it leaves behind is nobody's.
       const left = this.sequence(from);
-      if (!running.has(from) && left.nextTokenIndex - longest < WORTH_MOVING_TOKENS)
-        await left.clearHistory();
+      if (!running.has(from) && left.length - longest < WORTH_MOVING_TOKENS) left.clear();
     }
     this.#lastUsed[id] = ++this.#uses;
-    return id;
+    return target;
   }
 
   /** Moves running requests together, where that makes fewer evaluations of a step. */
@@ -86,9 +85,8 @@ export class SequencePlacement {
     const ids = [...lanes.keys()];
     let best: { lane: Lane; to: number; runs: number; tokens: number } | undefined;
     for (const lane of lanes.values()) {
-      if (!lane.isMovable) continue;
-      const others = ids.filter((id) => id !== lane.sequenceId);
-      const tokens = this.sequence(lane.sequenceId).nextTokenIndex;
+      const others = ids.filter((id) => id !== lane.sequence.id);
+      const tokens = lane.sequence.length;
       for (const to of this.#sequences.keys()) {
         if (lanes.has(to)) continue;
         const runs = countRuns([...others, to]);
@@ -98,22 +96,22 @@ export class SequencePlacement {
       }
     }
     if (best === undefined) return undefined;
-    const { lane, to } = best;
-    const from = lane.sequenceId;
-    if (this.sequence(to).nextTokenIndex >= WORTH_MOVING_TOKENS) await this.#keep(this.sequence(to));
+    const { lane } = best;
+    const from = lane.sequence;
+    const to = this.sequence(best.to);
+    if (to.length >= WORTH_MOVING_TOKENS) await this.#keep(to);
     if (!(await this.#copy(from, to))) return undefined;
-    await lane.moveTo(this.sequence(to), to);
-    await this.sequence(from).clearHistory();
-    this.#lastUsed[to] = this.#lastUsed[from] ?? 0;
+    lane.moveTo(to);
+    from.clear();
+    this.#lastUsed[to.id] = this.#lastUsed[from.id] ?? 0;
     return lane;
   }
 
   #choose(tokens: readonly Token[], running: ReadonlySet<number>): number {
     const free = this.#sequences.flatMap((sequence, id) => {
       if (running.has(id)) return [];
-      const prefix = evaluatedPrefix(sequence, tokens);
-      const continues =
-        prefix >= WORTH_MOVING_TOKENS || sequence.nextTokenIndex - prefix < WORTH_MOVING_TOKENS;
+      const prefix = sequence.evaluatedOf(tokens);
+      const continues = prefix >= WORTH_MOVING_TOKENS || sequence.length - prefix < WORTH_MOVING_TOKENS;
       // A few tokens that all conversations share are no reason to overwrite one that was just used.
       return [{ id, prefix: continues ? prefix : 0, lastUsed: this.#lastUsed[id] ?? 0 }];
     });
@@ -122,16 +120,17 @@ export class SequencePlacement {
     return choice.id;
   }
 
-  #keep(sequence: LlamaContextSequence): Promise<void> {
-    return this.#cache.keep(sequence.contextTokens, () => SequenceSnapshot.take(sequence));
+  #keep(sequence: Sequence): Promise<void> {
+    return this.#cache.keep(sequence.tokens, () => SequenceSnapshot.take(sequence));
   }
 
   /** False: `from` could not be copied; `to` is as it was, or empty. */
-  async #copy(from: number, to: number): Promise<boolean> {
-    const snapshot = await SequenceSnapshot.take(this.sequence(from));
+  async #copy(from: Sequence, to: Sequence): Promise<boolean> {
+    this.#cache.makeRoom(from.length);
+    const snapshot = await SequenceSnapshot.take(from);
     if (snapshot === undefined) return false;
     try {
-      const copied = await snapshot.restore(this.sequence(to));
+      const copied = await snapshot.restore(to);
       if (copied) this.#moves++;
       return copied;
     } finally {

@@ -1,7 +1,8 @@
 import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import type { Token } from 'node-llama-cpp';
+import type { Sequence } from './sequence.js';
 
 const MEMORY_FOLDER = '/dev/shm';
 const OPEN_FILES = '/proc/self/fd';
@@ -28,7 +29,7 @@ export class SequenceSnapshot {
   }
 
   /** `undefined`: there was no room for it, and nothing changed. Between steps only. */
-  static async take(sequence: LlamaContextSequence): Promise<SequenceSnapshot | undefined> {
+  static async take(sequence: Sequence): Promise<SequenceSnapshot | undefined> {
     // Synchronous calls: asynchronous ones wait in the one thread that evaluates, and these take microseconds.
     const file = join(snapshotFolder(), `botstack-${process.pid}-${++taken}`);
     const fd = openSync(file, 'wx+', 0o600);
@@ -38,8 +39,8 @@ export class SequenceSnapshot {
       path = join(OPEN_FILES, String(fd));
     }
     try {
-      const { fileSize } = await sequence.saveStateToFile(path);
-      return new SequenceSnapshot([...sequence.contextTokens], fileSize, fd, path);
+      const bytes = await sequence.save(path);
+      return new SequenceSnapshot([...sequence.tokens], bytes, fd, path);
     } catch {
       closeSync(fd);
       rmSync(file, { force: true });
@@ -48,12 +49,11 @@ export class SequenceSnapshot {
   }
 
   /** The sequence then has evaluated these tokens and no others; nothing at all when false is returned. */
-  async restore(sequence: LlamaContextSequence): Promise<boolean> {
+  async restore(sequence: Sequence): Promise<boolean> {
     try {
-      await sequence.loadStateFromFile(this.#path, { acceptRisk: true });
+      await sequence.load(this.#path, this.tokens.length);
       return true;
     } catch {
-      await sequence.clearHistory();
       return false;
     }
   }

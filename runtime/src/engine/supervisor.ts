@@ -91,7 +91,7 @@ export class Supervisor {
     const child = fork(this.#options.childEntry, {
       env: childEnvironment(),
       // Nothing of the parent's own flags (a debugger's port, a loader). What is large here is not V8's.
-      execArgv: ['--max-semi-space-size=2', '--max-old-space-size=256', '--expose-gc'],
+      execArgv: ['--max-semi-space-size=2', '--max-old-space-size=256'],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#child = child;

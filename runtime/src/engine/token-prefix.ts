@@ -1,4 +1,4 @@
-import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import type { Token } from 'node-llama-cpp';
 
 /** Fewer tokens than this are read again sooner than they are brought from elsewhere. */
 export const WORTH_MOVING_TOKENS = 64;
@@ -9,9 +9,4 @@ export function commonPrefix(a: readonly Token[], b: readonly Token[]): number {
   let index = 0;
   while (index < length && a[index] === b[index]) index++;
   return index;
-}
-
-/** How many of the first tokens the sequence has evaluated already. */
-export function evaluatedPrefix(sequence: LlamaContextSequence, tokens: readonly Token[]): number {
-  return sequence.compareContextTokens(tokens as Token[]).firstDifferentIndex;
 }

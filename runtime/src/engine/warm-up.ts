@@ -1,5 +1,8 @@
-import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
-import type { BatchingStrategy } from './batching-strategy.js';
+import type { LlamaModel, Token } from 'node-llama-cpp';
+import type { Evaluator } from './evaluator.js';
+import { newNativeSampler } from './native.js';
+import { Sampler } from './sampler.js';
+import type { Sequence } from './sequence.js';
 import type { StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
 import { UnusableModel } from './unusable-model.js';
@@ -12,12 +15,12 @@ const PROMPT_TOKENS = 32;
  */
 export async function warmUp(parts: {
   readonly model: LlamaModel;
-  readonly sequences: readonly LlamaContextSequence[];
-  readonly batching: BatchingStrategy;
+  readonly sequences: readonly Sequence[];
+  readonly evaluator: Evaluator;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
 }): Promise<void> {
-  const { model, batching, planner, threads } = parts;
+  const { model, evaluator, planner, threads } = parts;
   const sequence = parts.sequences[0];
   if (sequence === undefined) throw new RangeError('the context has no sequence');
   const words = model.tokenize('one two three four five six seven eight nine ten ');
@@ -25,20 +28,20 @@ export async function warmUp(parts: {
   while (prompt.length < PROMPT_TOKENS) prompt.push(...words);
   prompt.length = PROMPT_TOKENS;
 
-  const evaluation = sequence.evaluateWithMetadata(prompt, {}, { yieldEogToken: true });
+  const sampler = new Sampler(newNativeSampler(model));
+  let tokens = prompt;
   for (const step of [
     { kind: 'prefill', shares: new Map([[0, PROMPT_TOKENS]]) },
     { kind: 'decode', shares: new Map([[0, 1]]) },
   ] as const) {
-    batching.expect(1);
     threads.stepBegins();
     const started = performance.now();
-    const { done } = await evaluation.next();
-    if (done === true)
+    const [outcome] = await evaluator.evaluate([{ sequence, tokens, sampler }]);
+    if (outcome?.token === undefined)
       throw new UnusableModel('the model was loaded but generates nothing; take another model');
+    tokens = [outcome.token];
     planner.record(step, performance.now() - started, false);
     threads.stepEnds();
   }
-  await evaluation.return();
-  await sequence.clearHistory();
+  sequence.clear();
 }

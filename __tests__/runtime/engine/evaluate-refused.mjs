@@ -1,0 +1,30 @@
+// @ts-nocheck -- it loads what was compiled
+/**
+ * With the real llama.cpp, which cannot be had in Jest: evaluates what it refuses (a token that the model does not have)
+ * beside what it would not, then goes on. Prints what was said and chosen.
+ */
+const [engine, modelPath] = process.argv.slice(2);
+const load = (name) => import(`${engine}/${name}.js`);
+const [{ loadModel }, { resolveModelSettings }, { Evaluator }, { Sampler }, native] = await Promise.all(
+  ['load-model', 'options', 'evaluator', 'sampler', 'native'].map(load),
+);
+const settings = resolveModelSettings({ modelPath, contextSize: 256, sequences: 2, promptCacheMiB: 0 });
+const { model, context, sequences } = await loadModel(settings, { reservedBytes: 0, returningBytes: 0 });
+const newSampler = () => native.newNativeSampler(model);
+const evaluator = new Evaluator(native.nativeContext(context), newSampler);
+const [first, second] = sequences;
+const [one, other] = [new Sampler(newSampler()), new Sampler(newSampler())];
+const prompt = model.tokenize('The capital of France is');
+const evaluate = async (...parts) => (await evaluator.evaluate(parts)).map(({ token }) => token);
+const go = (sequence, tokens, sampler) => ({ sequence, tokens, sampler });
+
+const [begun] = await evaluate(go(first, prompt, one));
+const said = await evaluate(go(first, [begun], one), go(second, [10 ** 6], other)).catch(
+  ({ message }) => message,
+);
+const lengths = sequences.map(({ length }) => length);
+const [next, fresh] = await evaluate(go(first, [begun], one), go(second, prompt, other));
+second.clear();
+const [again] = await evaluate(go(second, [...prompt, begun], other));
+process.stdout.write(JSON.stringify({ prompt: prompt.length, begun, said, lengths, next, fresh, again }));
+process.exit(0);
