@@ -146,24 +146,66 @@ describe('StepPlanner', () => {
 
     const machineWith = (...prompts: readonly number[]) => machineOf(1, prompts);
 
-    it('reads them side by side on a machine that slows down beside answers, short ones first', () => {
-      expect(slices(machineOf(8, [250, 250, 250])).at(-2)).toHaveLength(3);
-      const [first] = slices(machineOf(8, [3000, 20]));
-      expect(first).toEqual([1, 0]);
-    });
+    describe('on a machine that slows down beside answers', () => {
+      const SLOW = 8;
 
-    it('reads the short ones and the oldest when a small slice has fewer tokens than there are prompts', () => {
-      const planner = new StepPlanner({ batchSize: 128 });
-      planner.record({ kind: 'decode', shares: new Map([[20, 1]]) }, 100, false);
-      planner.record({ kind: 'prefill', shares: new Map([[0, 8]]) }, 400, false);
-      const reading = Array.from({ length: 10 }, (_, i) => ({
-        request: i,
-        sequence: i,
-        promptTokensLeft: i === 0 ? 3000 : 1000 - i,
-      }));
-      const answering = { request: 20, sequence: 20, promptTokensLeft: 0 };
-      const { shares } = planner.plan([...reading, answering]);
-      expect(shares).toEqual(new Map([9, 8, 7, 6, 5, 4, 3, 0].map((sequence) => [sequence, 1])));
+      it('reads those that are alike one after the other, and answers them from the same step on', () => {
+        const machine = machineOf(SLOW, [250, 240, 230]);
+        const order = slices(machine);
+        expect(order).toEqual([[2], [2], [1], [1], [0], [0], [0, 1, 2]]);
+        expect(machine.lanes.map(({ tokens: answered }) => answered)).toEqual([1, 1, 1]);
+      });
+
+      it('holds back no short one for a long one', () => {
+        const machine = machineOf(SLOW, [3000, 20]);
+        expect(machine.step().shares).toEqual(new Map([[1, 20]]));
+        expect(machine.lanes[1]!.tokens).toBe(1);
+      });
+
+      it('reads one that comes late at once where that is soon done', () => {
+        const machine = machineOf(SLOW, [900, 900, 900]);
+        machine.step();
+        machine.add(3, 100);
+        expect(machine.step().shares).toEqual(new Map([[3, 100]]));
+        machine.lanes.length = 3;
+        machine.add(4, 2000);
+        expect([...machine.step().shares.keys()]).toEqual([0]);
+      });
+
+      it('reads them side by side beside answers, in equal shares that fill whole groups', () => {
+        const machine = machineOf(SLOW, [0, 250, 250, 250]);
+        const ofSlices: [number, number][] = [];
+        while (ofSlices.length < 6) {
+          const step = machine.step();
+          if (step.kind === 'prefill') ofSlices.push([step.shares.size, [...step.shares.values()][0]!]);
+        }
+        // Sixteen tokens of two, and not fifteen of three.
+        expect(ofSlices).toEqual(Array.from({ length: 6 }, () => [2, 8]));
+        const left = machine.lanes.slice(1).map((lane) => lane.left);
+        expect(Math.max(...left) - Math.min(...left)).toBeLessThanOrEqual(8);
+      });
+
+      it('gives each its turn when a slice has fewer tokens than there are prompts, short ones first', () => {
+        const planner = new StepPlanner({ batchSize: 128 });
+        planner.record({ kind: 'decode', shares: new Map([[20, 1]]) }, 100, false);
+        planner.record({ kind: 'prefill', shares: new Map([[0, 16]]) }, 800, false);
+        const lanes = Array.from({ length: 10 }, (_, i) => ({
+          request: i,
+          sequence: i,
+          promptTokensLeft: i === 0 ? 3000 : 1000 - i,
+        }));
+        const before = lanes.map((lane) => lane.promptTokensLeft);
+        const answering = { request: 20, sequence: 20, promptTokensLeft: 0 };
+        const turns = Array.from({ length: 10 }, () => {
+          const { shares } = planner.plan([...lanes, answering]);
+          for (const [sequence, share] of shares) lanes[sequence]!.promptTokensLeft -= share;
+          return [...shares.keys()];
+        });
+        expect(turns[0]!.slice(0, 2)).toEqual([9, 8]);
+        const read = lanes.map(({ promptTokensLeft }, i) => before[i]! - promptTokensLeft);
+        expect(Math.min(...read)).toBeGreaterThan(0);
+        expect(Math.max(...read) - Math.min(...read)).toBeLessThanOrEqual(2);
+      });
     });
 
     it('reads one after the other when they are alike, the oldest first', () => {

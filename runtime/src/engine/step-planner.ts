@@ -1,3 +1,5 @@
+import { ATTENTION_TILE, costOf, costOfShares, wellSized } from './batch-cost.js';
+
 /** What a request needs next. */
 export interface LaneDemand {
   /** Its number: the smallest came first, wherever it runs by now. */
@@ -22,24 +24,17 @@ export interface StepPlannerOptions {
   readonly idleStepMs?: number;
 }
 
-/**
- * Slices smaller than this read the weights for too few tokens: the prompt would take several times as long. (A 1B model
- * on two cores takes 10.3 ms a token in slices of 8, 8.4 in slices of 16 and 8.3 in slices of 32.)
- */
+/** What a slice has at the least beside answers, where even sixteen tokens would take too long: those cost a fifth less each. */
 const SMALLEST_SLICE = 8;
 /**
- * When nobody decodes, slices are at least this large, whatever they take: a 1B model in Q4_0 on two cores read 77
- * tokens/s in slices of 32, 84 in slices of 64, 118 in slices of 128 and 113 in slices of 256.
+ * When nobody decodes, slices are at least this large, whatever they take: in slices of 64 a 1B model reads 5 % slower than
+ * in these, in smaller ones 20 %.
  */
-const EFFICIENT_SLICE = 128;
-/** A slice of n tokens takes as long as n + this many tokens of an endless one: what the weights cost to read. */
-const SLICE_OVERHEAD_TOKENS = 12;
-/**
- * A slice of at least this many tokens is of one prompt. With SmolLM2 on two cores, 124 tokens of one are read a third
- * faster than 31 of each of four, and those who are done decode beside the next: four users with 250 tokens each were
- * served a tenth faster than side by side. With a 1B model, whose slices are of 8 to 16 tokens then, a tenth slower.
- */
-const ONE_AT_A_TIME = 64;
+const EFFICIENT_SLICE = 2 * ATTENTION_TILE;
+/** Prompts are read together, and answered from the same moment on, where the longest is at most so many times the shortest. */
+const ALIKE = 2;
+/** Fewer prompts in a slice have to be worth it: those that are read side by side end together. */
+const WORTH_FEWER = 1.05;
 /** While someone reads a prompt, the part of the time that those who decode keep. */
 const DECODE_SHARE = 0.25;
 /** How fast a new measurement replaces the old. */
@@ -53,21 +48,27 @@ const LEARNING = 0.5;
  * be held up, by what slices were seen to take; then the answers get several tokens, until they have had their share
  * of the time. When nobody decodes, slices are large.
  *
- * Several prompts are read one after the other where a running answer lets slices be large (see ONE_AT_A_TIME), and
- * else side by side, so that they end together: what one decodes while the others are read in small slices costs more
- * than it brings.
+ * Of several prompts, a slice is of one, as long as that does not keep somebody waiting who could be answered: small
+ * shares of several are read much slower. A fast machine (its slices are large beside answers, too) reads the one that
+ * ends first and the oldest in turn, and who is done is answered beside the others. On a slow one that would cost more
+ * than it brings: there, prompts that are alike are read one after the other up to their last tokens, which are then
+ * evaluated together; and beside answers they are read side by side.
  */
 export class StepPlanner {
   readonly #batchSize: number;
   readonly #gapMs: number;
   readonly #idleStepMs: number;
-  /** Of reading; undefined until the first slice was measured. */
+  /** Of reading whole groups; undefined until the first slice was measured. */
   #msPerToken: number | undefined;
   #decodeMs: number | undefined;
   /** Milliseconds of decoding that are due for the last slice. */
   #owedMs = 0;
   /** The last slice was of a prompt that came later. */
   #oldestIsDue = false;
+  /** Requests whose prompts are read before any of them is answered. */
+  #together = new Set<number>();
+  /** Of requests whose prompts are read side by side: tokens that were. */
+  #readBeside = new Map<number, number>();
 
   constructor(options: StepPlannerOptions) {
     this.#batchSize = options.batchSize;
@@ -83,9 +84,13 @@ export class StepPlanner {
       return { kind: 'decode', shares: new Map(decoding.map((lane) => [lane.sequence, 1])) };
     }
     const besideAnswers = this.#sliceWithin(this.#gapMs - (this.#decodeMs ?? 0), SMALLEST_SLICE);
-    const slice = decoding.length > 0 ? besideAnswers : this.#sliceWithin(this.#idleStepMs, EFFICIENT_SLICE);
-    const shares = besideAnswers >= ONE_AT_A_TIME ? this.#inTurn(slice, reading) : sideBySide(slice, reading);
-    return { kind: 'prefill', shares };
+    return { kind: 'prefill', shares: this.#shares(besideAnswers, reading, decoding.length > 0) };
+  }
+
+  #shares(besideAnswers: number, reading: readonly LaneDemand[], isBeside: boolean): Map<number, number> {
+    const slice = isBeside ? besideAnswers : this.#sliceWithin(this.#idleStepMs, EFFICIENT_SLICE);
+    if (besideAnswers >= ATTENTION_TILE) return this.#inTurn(slice, reading);
+    return isBeside ? this.#sideBySide(slice, reading) : this.#upToTheLast(slice, reading);
   }
 
   /**
@@ -115,36 +120,70 @@ export class StepPlanner {
       this.#owedMs = Math.max(0, this.#owedMs - elapsedMs);
       return;
     }
-    this.#msPerToken = blend(
-      this.#msPerToken,
-      elapsedMs / (sum(step.shares.values()) + SLICE_OVERHEAD_TOKENS),
-    );
+    this.#msPerToken = blend(this.#msPerToken, elapsedMs / costOfShares(step.shares.values()));
     this.#owedMs = othersDecode ? (elapsedMs * DECODE_SHARE) / (1 - DECODE_SHARE) : 0;
   }
 
+  /**
+   * Equal shares, so that llama.cpp evaluates them together, of as many prompts as fill whole groups: of those of which
+   * least was read beside others, and of them those that end first.
+   */
+  #sideBySide(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
+    // Who comes begins where the others are, or it would have all slices until it was as far.
+    const least = Math.min(...reading.map(({ request }) => this.#readBeside.get(request) ?? Infinity));
+    const newcomer = Number.isFinite(least) ? least : 0;
+    this.#readBeside = new Map(
+      reading.map(({ request }) => [request, this.#readBeside.get(request) ?? newcomer]),
+    );
+    const read = ({ request }: LaneDemand): number => this.#readBeside.get(request) ?? 0;
+    const byTurn = endingFirst(reading).sort((a, b) => read(a) - read(b));
+    let best = { count: 0, share: 0, efficiency: 0 };
+    for (let count = Math.min(slice, byTurn.length); count > 0; count--) {
+      const ending = Math.min(...byTurn.slice(0, count).map((lane) => lane.promptTokensLeft));
+      const share = Math.min(ending, inFours(slice / count));
+      const efficiency = (share * count) / costOf(share * count);
+      if (efficiency > best.efficiency * WORTH_FEWER) best = { count, share, efficiency };
+    }
+    const chosen = byTurn.slice(0, best.count);
+    for (const lane of chosen) this.#readBeside.set(lane.request, read(lane) + best.share);
+    return new Map(chosen.map((lane) => [lane.sequence, best.share]));
+  }
+
+  /**
+   * Of those that are alike the one that ends first, up to its last token; when all are read so far, their last tokens.
+   * Who comes meanwhile is read first where that is soon done.
+   */
+  #upToTheLast(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
+    const byEnd = endingFirst(reading);
+    const isInGroup = ({ request }: LaneDemand): boolean => this.#together.has(request);
+    if (!byEnd.some(isInGroup)) this.#together = alike(byEnd);
+    const group = byEnd.filter(isInGroup);
+    const left = group.reduce((sum, { promptTokensLeft }) => sum + promptTokensLeft, 0);
+    const newcomer = byEnd.find((lane) => !isInGroup(lane) && lane.promptTokensLeft * ALIKE < left);
+    const next = newcomer ?? (group.length > 1 ? group.find((lane) => lane.promptTokensLeft > 1) : undefined);
+    if (next === undefined)
+      return new Map(group.map((lane) => [lane.sequence, Math.min(slice, lane.promptTokensLeft)]));
+    const kept = next === newcomer ? 0 : 1;
+    return new Map([[next.sequence, Math.min(slice, next.promptTokensLeft - kept)]]);
+  }
+
+  /** As many tokens as fit the time, and at least `smallest`. */
   #sliceWithin(budgetMs: number, smallest: number): number {
-    const fits =
-      this.#msPerToken === undefined ? 0 : Math.floor(budgetMs / this.#msPerToken) - SLICE_OVERHEAD_TOKENS;
-    return Math.min(this.#batchSize, Math.max(smallest, fits));
+    const fits = this.#msPerToken === undefined ? 0 : Math.floor(budgetMs / this.#msPerToken);
+    return Math.min(this.#batchSize, wellSized(Math.max(smallest, fits)));
   }
 }
 
-/**
- * Equal shares, and what one does not need goes to the others: short prompts get through first. Of more prompts than the
- * slice has tokens, those that end first and the oldest.
- */
-function sideBySide(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
-  const shares = new Map<number, number>();
-  let left = slice;
-  const oldest = reading.length > slice ? oldestOf(reading) : undefined;
-  const chosen = [...new Set([...(oldest === undefined ? [] : [oldest]), ...endingFirst(reading)])];
-  const byEnd = endingFirst(chosen.slice(0, slice));
-  byEnd.forEach((lane, index) => {
-    const share = Math.min(lane.promptTokensLeft, Math.floor(left / (byEnd.length - index)));
-    if (share > 0) shares.set(lane.sequence, share);
-    left -= share;
-  });
-  return shares;
+/** The requests of those that end first and take about as long. */
+function alike(byEnd: readonly LaneDemand[]): Set<number> {
+  const shortest = byEnd[0]?.promptTokensLeft ?? 0;
+  const group = byEnd.filter(({ promptTokensLeft }) => promptTokensLeft <= ALIKE * shortest);
+  return new Set(group.map(({ request }) => request));
+}
+
+/** The most of it that is multiplied four at a time. */
+function inFours(tokens: number): number {
+  return tokens < 4 ? Math.floor(tokens) : Math.floor(tokens / 4) * 4;
 }
 
 function oldestOf(lanes: readonly LaneDemand[]): LaneDemand | undefined {
@@ -157,10 +196,4 @@ function endingFirst(lanes: readonly LaneDemand[]): LaneDemand[] {
 
 function blend(known: number | undefined, seen: number): number {
   return known === undefined ? seen : known + LEARNING * (seen - known);
-}
-
-function sum(values: Iterable<number>): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
 }
