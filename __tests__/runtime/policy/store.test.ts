@@ -57,8 +57,20 @@ describe('the access policy', () => {
     });
   });
 
+  test('is in the log at the start, so that a change while the service was off shows; no word is', async () => {
+    const before = await open();
+    before.close();
+    writeFileSync(file(), `sessions: { per_token: 5 }\n${WORDS}`);
+    const { revision } = await open();
+    expect(logged).toEqual([
+      `SEC access policy ${before.revision} is in force: sessions {}, 0 word rules with 0 words`,
+      `SEC access policy ${revision} is in force: sessions {"per_token":5}, 2 word rules with 3 words`,
+    ]);
+  });
+
   test('is taken over when its file changes; the line tells no word', async () => {
     const policy = await open();
+    logged = [];
     writeFileSync(file(), WORDS);
     await until(() => !policy.output.isEmpty);
     expect(logged).toEqual([
@@ -70,6 +82,7 @@ describe('the access policy', () => {
   test('stays in force when the file is broken, and the log says why', async () => {
     writeFileSync(file(), WORDS);
     const policy = await open();
+    logged = [];
     writeFileSync(file(), 'sessions: { per_tokn: 5 }\n');
     await until(() => logged.length === 1);
     expect(logged[0]).toMatch(/^ERR .*policy.yaml cannot be used, the one before stays in force/);

@@ -99,6 +99,8 @@ export class PolicyStore {
     } catch (error) {
       if (options.mayBeBroken !== true) throw error;
     }
+    // Also where it is the one of before: whoever reads the log sees what was changed while the service was off.
+    store.#announce();
     return store;
   }
 
@@ -263,11 +265,16 @@ export class PolicyStore {
     this.#text = text;
     this.#inForce = await compile(text, this.#desk);
     this.#problem = undefined;
-    const { sessions, words } = this.#inForce.policy;
+    this.#announce();
+  }
+
+  #announce(): void {
+    const { policy, revision } = this.#inForce;
+    const { sessions, words } = policy;
     const count = words.reduce((sum, rule) => sum + rule.words.length, 0);
     this.#options.log(
       'SEC',
-      `access policy ${this.#inForce.revision} is in force: sessions ${JSON.stringify(sessions)}, ` +
+      `access policy ${revision} is in force: sessions ${JSON.stringify(sessions)}, ` +
         `${words.length} word rules with ${count} words`,
     );
   }
