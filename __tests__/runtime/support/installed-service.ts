@@ -113,12 +113,15 @@ export class InstalledService {
     return readlinkSync(this.path('opt/bot/current'));
   }
 
-  /** Runs a program of the current release below the root. */
-  run(program: string, ...args: readonly string[]): { status: number | null; output: string } {
+  /** Runs a program of the current release below the root. `errors` is the part of its output that is standard error. */
+  run(
+    program: string,
+    ...args: readonly string[]
+  ): { status: number | null; output: string; errors: string } {
     const { status, stdout, stderr } = spawnSync(this.path('opt/bot/bin', program), args, {
       encoding: 'utf8',
     });
-    return { status, output: stdout + stderr };
+    return { status, output: stdout + stderr, errors: stderr };
   }
 
   /** The flags that point a command at this installation. */
