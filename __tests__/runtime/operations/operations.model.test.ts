@@ -22,7 +22,9 @@ beforeAll(async () => {
   service = await InstalledService.create(testModel().path);
   service.install(service.bundle('0.1.0'));
   service.tell('restart');
-}, 60_000);
+  // Whichever test comes first: a switch asks a service that answers.
+  await service.ready();
+}, 120_000);
 afterAll(() => service.dispose());
 
 describe('upgrade.sh', () => {
