@@ -45,6 +45,7 @@ export default {
       setupFilesAfterEnv: ['<rootDir>/__tests__/support/one-engine-at-a-time.ts'],
     },
   ],
+  globalSetup: '<rootDir>/__tests__/support/folder-of-run.mjs',
   testSequencer: '<rootDir>/__tests__/support/interleaving-sequencer.mjs',
   // Many tests wait more than they compute: for Terraform, timers, processes. Jest's own choice on two cores is one.
   maxWorkers: Math.max(2, availableParallelism() - 1),

@@ -1,7 +1,6 @@
 /** The AWS emulator for one test file, on a free port of loopback, with a secret that a function rotates. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:net';
 
 import {
   CreateSecretCommand,
@@ -9,6 +8,7 @@ import {
   RotateSecretCommand,
   type SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
+import { freePort } from '../support/free-port';
 
 const HOST = '127.0.0.1';
 export const REGION = 'us-east-1';
@@ -133,15 +133,4 @@ async function answering(url: string, child: ChildProcess): Promise<void> {
   }
   child.kill('SIGKILL');
   throw new Error('moto_server did not answer within 30 s');
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, HOST, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

@@ -21,11 +21,12 @@ const behaviours = {
 };
 
 let settings;
+let memory;
 
 process.on('message', (message) => {
   switch (message.type) {
     case 'load': {
-      settings = message.settings;
+      ({ settings, memory } = message);
       const path = settings.modelPath;
       const name = path.split('/').at(-1);
       if (name.includes('once') && existsSync(`${path}.mark`)) behaviours['dies-loading']();
@@ -50,8 +51,9 @@ process.on('message', (message) => {
         }, 10);
         break;
       }
-      if (request.input.prompt === 'environment' || request.input.prompt === 'settings') {
-        const text = JSON.stringify(request.input.prompt === 'settings' ? settings : process.env);
+      const told = { environment: process.env, settings, memory }[request.input.prompt];
+      if (told !== undefined) {
+        const text = JSON.stringify(told);
         process.send({
           type: 'events',
           events: [

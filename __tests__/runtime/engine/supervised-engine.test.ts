@@ -21,6 +21,7 @@ afterEach(async () => {
 function makeEngine(
   behaviour: string,
   loadTimeoutSeconds = 20,
+  promisedBytes?: () => Promise<number>,
 ): {
   engine: SupervisedEngine;
   states: EngineState[];
@@ -32,6 +33,7 @@ function makeEngine(
       modelPath: join(folder, behaviour),
       modelId: 'fake',
       loadTimeoutSeconds,
+      ...(promisedBytes === undefined ? {} : { promisedBytes }),
       log: (_level, text) => logged.push(text),
     },
     CHILD,
@@ -164,6 +166,37 @@ describe('SupervisedEngine', () => {
       event.type === 'text' ? event.text : '',
     );
     expect(JSON.parse(text.join(''))).toMatchObject({ contextSize: 64, sequences: 2, kvCacheType: 'q8_0' });
+  });
+
+  it('tells the next child what models beside it will still take by then', async () => {
+    let promised = 1;
+    const { engine } = makeEngine('ready', undefined, () => Promise.resolve(promised));
+    const memory = async () => {
+      const text = (await collect(engine, 'memory')).map((event) =>
+        event.type === 'text' ? event.text : '',
+      );
+      return JSON.parse(text.join('')) as unknown;
+    };
+    const first = { reservedBytes: 3, returningBytes: 4 };
+    await engine.start(first);
+    expect(await memory()).toEqual(first);
+    promised = 2;
+    await expect(collect(engine, 'die')).rejects.toMatchObject({ code: 'engine_interrupted' });
+    await until(() => engine.status().state === 'ready');
+    expect(await memory()).toEqual({ reservedBytes: 0, returningBytes: 0, promisedBytes: 2 });
+  });
+
+  it('starts no child for an engine that was stopped while the others were asked', async () => {
+    let answer = (_bytes: number): void => undefined;
+    const asked = jest.fn(() => new Promise<number>((resolve) => (answer = resolve)));
+    const { engine } = makeEngine('ready', undefined, asked);
+    await engine.start();
+    await expect(collect(engine, 'die')).rejects.toMatchObject({ code: 'engine_interrupted' });
+    await until(() => asked.mock.calls.length === 1);
+    await engine.stop();
+    answer(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(engine.pid).toBeUndefined();
   });
 
   it('gives up on a child that dies each time it loads after a crash', async () => {

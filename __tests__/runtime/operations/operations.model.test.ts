@@ -22,7 +22,9 @@ beforeAll(async () => {
   service = await InstalledService.create(testModel().path);
   service.install(service.bundle('0.1.0'));
   service.tell('restart');
-}, 60_000);
+  // Whichever test comes first: a switch asks a service that answers.
+  await service.ready();
+}, 120_000);
 afterAll(() => service.dispose());
 
 describe('upgrade.sh', () => {
@@ -94,7 +96,11 @@ describe('model_loader', () => {
     const bytes = readFileSync(testModel().path);
     bytes.write('blk.3.attn_X.weight', bytes.indexOf('blk.3.attn_q.weight'));
     writeFileSync(file, bytes);
-    const { status, output } = load('--path', file);
+    const { status, output, errors } = load('--path', file);
+    // Before the switch, which does not come about here.
+    expect(errors).toMatch(
+      /^warning: clients have to call it broken: those that ask for other get 404 .*; --name other keeps the name\n/,
+    );
     expect(output).toMatch(/error: not switched, other answers as before: .*attn_q\.weight/);
     expect(status).toBe(1);
     expect(service.read('etc/bot/config.yaml')).toBe(before);
@@ -118,7 +124,8 @@ describe('model_loader', () => {
     expect(existsSync(join(models, basename(first)))).toBe(false);
 
     splitModel(testModel().path, service.root, 'parts', 2);
-    const { status, output } = load('--path', first, '--name', 'other');
+    const { status, output, errors } = load('--path', first, '--name', 'other');
+    expect(errors).toBe('');
     expect(output).toMatch(
       /in 2 parts\n.*copying to \S+-00001-of-00002\.gguf\n.*copying to \S+-00002-of-00002/,
     );

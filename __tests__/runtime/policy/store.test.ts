@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { PolicyChanged, PolicyStore } from '../../../runtime/src/policy/store';
@@ -8,6 +8,11 @@ import { until } from '../support/test-service';
 
 const folder = temporaryFolder();
 const file = () => join(folder(), 'policy.yaml');
+/** In one step: the store may look at it at any time, and half a policy is another one. */
+const write = (text: string) => {
+  writeFileSync(`${file()}.new`, text);
+  renameSync(`${file()}.new`, file());
+};
 let logged: string[];
 let store: PolicyStore | undefined;
 beforeEach(() => (logged = []));
@@ -37,8 +42,7 @@ describe('the access policy', () => {
   });
 
   test('has limits in all, for each token, and for a user’s', async () => {
-    writeFileSync(
-      file(),
+    write(
       'sessions: { overall: 8, per_token: 5, longest_request_seconds: 120 }\nusers:\n  ada: { per_token: 1 }\n',
     );
     const policy = await open();
@@ -48,7 +52,7 @@ describe('the access policy', () => {
   });
 
   test('applies each rule to the side it is for', async () => {
-    writeFileSync(file(), WORDS);
+    write(WORDS);
     const policy = await open();
     expect((await policy.input.screen('Ada is bad')).blockedBy).toBe('bad');
     expect(await policy.output.screen('Ada is bad')).toMatchObject({
@@ -57,9 +61,21 @@ describe('the access policy', () => {
     });
   });
 
+  test('is in the log at the start, so that a change while the service was off shows; no word is', async () => {
+    const before = await open();
+    before.close();
+    write(`sessions: { per_token: 5 }\n${WORDS}`);
+    const { revision } = await open();
+    expect(logged).toEqual([
+      `SEC access policy ${before.revision} is in force: sessions {}, 0 word rules with 0 words`,
+      `SEC access policy ${revision} is in force: sessions {"per_token":5}, 2 word rules with 3 words`,
+    ]);
+  });
+
   test('is taken over when its file changes; the line tells no word', async () => {
     const policy = await open();
-    writeFileSync(file(), WORDS);
+    logged = [];
+    write(WORDS);
     await until(() => !policy.output.isEmpty);
     expect(logged).toEqual([
       expect.stringMatching(/^SEC access policy \w+ is in force.* 2 word rules with 3 words$/),
@@ -68,28 +84,29 @@ describe('the access policy', () => {
   });
 
   test('stays in force when the file is broken, and the log says why', async () => {
-    writeFileSync(file(), WORDS);
+    write(WORDS);
     const policy = await open();
-    writeFileSync(file(), 'sessions: { per_tokn: 5 }\n');
+    logged = [];
+    write('sessions: { per_tokn: 5 }\n');
     await until(() => logged.length === 1);
     expect(logged[0]).toMatch(/^ERR .*policy.yaml cannot be used, the one before stays in force/);
     expect(logged[0]).toContain('did you mean `sessions.per_token`?');
     expect(policy.problem).toContain('per_tokn');
     expect((await policy.output.screen('Ada')).text).toBe('***');
-    writeFileSync(file(), WORDS.replace('ada', 'bob'));
+    write(WORDS.replace('ada', 'bob'));
     await until(() => policy.problem === undefined);
     expect((await policy.output.screen('Ada')).text).toBe('Ada');
   });
 
   test('is read again at once when it is told to', async () => {
     const policy = await open();
-    writeFileSync(file(), WORDS);
+    write(WORDS);
     await policy.reload();
     expect(policy.output.isEmpty).toBe(false);
   });
 
   test('that is broken stops the start: no older one could stay in force', async () => {
-    writeFileSync(file(), 'words: [');
+    write('words: [');
     await expect(open()).rejects.toThrow(/line \d+, column \d+: not valid YAML/);
   });
 
@@ -164,7 +181,7 @@ describe('a policy of thousands of words', () => {
     expect([await hits(policy, 'a'), await hits(policy, 'b')]).toEqual([0, 1]);
     const third = policy.replace(many('c'));
     await until(() => readFileSync(file(), 'utf8').includes('c敏'));
-    writeFileSync(file(), JSON.stringify(many('d')));
+    write(JSON.stringify(many('d')));
     await third;
     await policy.reload();
     expect([await hits(policy, 'c'), await hits(policy, 'd')]).toEqual([0, 1]);

@@ -66,6 +66,7 @@ describe('ModelSwitch', () => {
     expect(steps[0]).toMatch(/the memory holds both/);
     expect(served.names).toEqual(['c', 'b', 'far']);
     expect(served.default.config).toMatchObject({ id: 'c', path: '/c.gguf' });
+    expect(await served.promisedBeside('models[0].')).toBe(800 * MIB);
     expect(running.map(({ stopped }) => stopped)).toEqual([true, false]);
   });
 

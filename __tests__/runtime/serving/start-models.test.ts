@@ -42,7 +42,7 @@ function make(models: readonly object[], estimates: readonly Estimate[] = []) {
     log: createLogger([ring]),
     signal: controller.signal,
   };
-  return { engines, starts, logged: () => ring.lines(), start: () => startModels(served, options) };
+  return { engines, served, starts, logged: () => ring.lines(), start: () => startModels(served, options) };
 }
 
 describe('startModels', () => {
@@ -57,12 +57,24 @@ describe('startModels', () => {
     ]);
   });
 
+  test('knows what the others will still take when one of them comes back after a crash', async () => {
+    const { start, served } = make(
+      [...LOCAL, { model_name: 'far', remote_service: REMOTE }],
+      [1, 2, 4].map((count) => need(count * 1024)),
+    );
+    await start();
+    const promised = served.all.map(({ config }) => served.promisedBeside(config.key));
+    expect(await Promise.all(promised)).toEqual([6, 5, 3, 7].map((count) => count * 1024));
+  });
+
   test('leaves each the least that it can do with, where not all of what is wanted fits', async () => {
-    const { start, starts } = make(LOCAL, [need(4096 * GIB, 10), need(4096 * GIB, 20), need(1, 1)]);
+    const { start, starts, served } = make(LOCAL, [need(4096 * GIB, 10), need(4096 * GIB, 20), need(1, 1)]);
     await start();
     expect(starts[0]?.memory?.reservedBytes).toBe(21);
     // All that is free but its own 20 bytes.
     expect(starts[1]?.memory?.reservedBytes).toBeGreaterThan(1024);
+    expect(await served.promisedBeside('')).toBe(21);
+    expect(await served.promisedBeside('models[0].')).toBeLessThan(4096 * GIB);
   });
 
   test('loads none of them where they do not fit together, and names the keys', async () => {

@@ -304,6 +304,29 @@ const DAY_SECONDS = 86_400;
         expect((await policyOf('two')).policy.sessions).toEqual({});
       });
 
+      test('leaves a line where its file was deleted while the service was off: once, with what is in force', async () => {
+        await (await policyOf('one')).replace(change(3));
+        const file = join(machine('one'), POLICY_FILE);
+        const starts = async () => {
+          logged = [];
+          const { revision } = await policyOf('one');
+          return logged.map((line) => line.replace(revision, 'REVISION'));
+        };
+        const inForce = (sessions: string) =>
+          `access policy REVISION is in force: sessions ${sessions}, 0 word rules with 0 words`;
+        const instead = (sessions: string) =>
+          `${file} was deleted while the service was off; ${inForce(sessions).replace('force', 'force instead')}`;
+        rmSync(file);
+        expect(await starts()).toEqual([`SEC ${instead('{}')}`]);
+        expect(await starts()).toEqual([`SEC ${inForce('{}')}`]);
+
+        await (await policyOf('one')).replace(change(4));
+        await (await policyOf('two')).replace(change(5));
+        rmSync(file);
+        expect(await starts()).toEqual([`SEC ${instead('{"per_token":5}')}`]);
+        expect(await starts()).toEqual([`SEC ${inForce('{"per_token":5}')}`]);
+      });
+
       test('has the newer of two changes count where what both had before is not known', async () => {
         const mark = join(machine('one'), COMMON_FILE);
         const file = join(machine('one'), POLICY_FILE);

@@ -14,9 +14,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
+import { freePort } from '../../support/free-port';
 import { REPOSITORY } from '../../support/test-model';
-import { freePort } from './spawned-service';
 import { API_KEY } from './test-service';
 
 const RUNTIME = join(REPOSITORY, 'runtime');
@@ -113,12 +114,15 @@ export class InstalledService {
     return readlinkSync(this.path('opt/bot/current'));
   }
 
-  /** Runs a program of the current release below the root. */
-  run(program: string, ...args: readonly string[]): { status: number | null; output: string } {
+  /** Runs a program of the current release below the root. `errors` is the part of its output that is standard error. */
+  run(
+    program: string,
+    ...args: readonly string[]
+  ): { status: number | null; output: string; errors: string } {
     const { status, stdout, stderr } = spawnSync(this.path('opt/bot/bin', program), args, {
       encoding: 'utf8',
     });
-    return { status, output: stdout + stderr };
+    return { status, output: stdout + stderr, errors: stderr };
   }
 
   /** The flags that point a command at this installation. */
@@ -128,6 +132,17 @@ export class InstalledService {
 
   tell(verb: 'stop' | 'restart'): void {
     spawnSync(this.path('service'), [verb], { stdio: 'ignore' });
+  }
+
+  /** Waits until /readyz says 200. */
+  async ready(): Promise<void> {
+    const deadline = Date.now() + 90_000;
+    for (;;) {
+      const probe = await fetch(`http://127.0.0.1:${this.port}/readyz`).catch(() => undefined);
+      if (probe?.status === 200) return;
+      if (Date.now() > deadline) throw new Error(`the service did not get ready: ${this.read('output')}`);
+      await sleep(50);
+    }
   }
 
   dispose(): void {

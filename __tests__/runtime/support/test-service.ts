@@ -20,7 +20,7 @@ export interface TestService {
   readonly server: RunningServer;
   readonly url: string;
   readonly consoleUrl: string;
-  /** What was logged so far. */
+  /** What was logged since the start. */
   logged(): readonly string[];
   /** An authenticated request; the body, if any, as JSON. */
   call(path: string, body?: unknown, init?: RequestInit): Promise<Response>;
@@ -100,12 +100,13 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   });
   running.push(server);
   const url = `http://127.0.0.1:${server.apiPort}`;
+  const linesOfStart = ring.lines().length;
   return {
     engine,
     server,
     url,
     consoleUrl: `http://127.0.0.1:${server.consolePort}`,
-    logged: () => ring.lines(),
+    logged: () => ring.lines().slice(linesOfStart),
     call: (path, body, init) =>
       fetch(url + path, {
         ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),

@@ -4,6 +4,11 @@ export interface MemoryPlan {
   readonly reservedBytes: number;
   /** Taken now, but free soon: the model that this one replaces. It counts for the prompt cache, not for the load. */
   readonly returningBytes: number;
+  /**
+   * Free now, but models that run will take it as their conversations grow. It counts for the prompt cache, not for the
+   * load: a model that comes back after a crash brings settings for which there was room. @default 0
+   */
+  readonly promisedBytes?: number;
 }
 
 export const ALL_FREE: MemoryPlan = { reservedBytes: 0, returningBytes: 0 };

@@ -35,6 +35,11 @@ export interface LocalEngineOptions {
   readonly promptCacheShare?: number;
   /** Seconds from the engine's start until it has to answer; then it is killed. @default 170, more from 10 GB on */
   readonly loadTimeoutSeconds?: number;
+  /**
+   * Bytes that are free and that models beside this one will still take. Asked each time that a process has ended and
+   * another one takes its place. @default there are no others
+   */
+  readonly promisedBytes?: () => Promise<number>;
   readonly log: (level: 'INF' | 'WRN' | 'ERR', text: string) => void;
 }
 

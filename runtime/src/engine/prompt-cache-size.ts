@@ -17,14 +17,15 @@ export interface CacheSize {
 /** The prompt cache's limit: what is set, or what fits this machine. Ask after the model is loaded. */
 export async function promptCacheBytes(
   { promptCacheMiB: setMiB, promptCacheShare: share }: ModelSettings,
-  { reservedBytes, returningBytes }: MemoryPlan,
+  { reservedBytes, returningBytes, promisedBytes = 0 }: MemoryPlan,
 ): Promise<CacheSize> {
   const folder = snapshotFolder();
   if (setMiB !== undefined) {
     const note = setMiB === 0 ? 'off, as set' : `${setMiB} MiB in ${folder}, as set`;
     return { bytes: setMiB * MIB, note: `prompt cache: ${note}` };
   }
-  const memory = Math.max(0, ((await availableMemory())?.bytes ?? 0) + returningBytes - reservedBytes);
+  const available = (await availableMemory())?.bytes ?? 0;
+  const memory = Math.max(0, available + returningBytes - reservedBytes - promisedBytes);
   const room = await statfs(folder)
     .then(({ bavail, bsize }) => bavail * bsize)
     .catch(() => 0);

@@ -68,10 +68,10 @@ export class SupervisedEngine implements Engine {
       sequences: settings.sequences,
       notes: [],
     };
-    const { loadTimeoutSeconds } = options;
+    const { loadTimeoutSeconds, promisedBytes } = options;
     const loadLimitMs = loadTimeoutSeconds === undefined ? undefined : loadTimeoutSeconds * 1000;
     this.#supervisor = new Supervisor(
-      { loadLimitMs, ...tuning, childEntry, settings, log: options.log },
+      { loadLimitMs, promisedBytes, ...tuning, childEntry, settings, log: options.log },
       {
         ready: (model) => this.#onReady(model),
         message: (message) => this.#onMessage(message),

@@ -16,6 +16,8 @@ export interface SupervisorOptions {
   readonly missedHeartbeatsWhileLoading?: number;
   /** From its start until the model has answered; a child that takes longer is killed. @default what its file may take */
   readonly loadLimitMs?: number | undefined;
+  /** What the plan of a child after the first says: see MemoryPlan. @default nothing */
+  readonly promisedBytes?: (() => Promise<number>) | undefined;
   /** Before the first restart; doubles with each failure in a row. @default 250 ms */
   readonly firstBackoffMs?: number;
   /** @default 30_000 ms */
@@ -42,10 +44,11 @@ const HEALTHY_MS = 60_000;
 /** A child that dies while it loads the model does so each time, as a rule: out of memory, a damaged file. */
 const MOST_DEATHS_WHILE_LOADING = 3;
 
+type Optional = 'loadLimitMs' | 'promisedBytes';
+
 /** Keeps one child alive: starts it, notices when it dies or hangs, and starts another one. */
 export class Supervisor {
-  readonly #options: Required<Omit<SupervisorOptions, 'loadLimitMs'>> &
-    Pick<SupervisorOptions, 'loadLimitMs'>;
+  readonly #options: Required<Omit<SupervisorOptions, Optional>> & Pick<SupervisorOptions, Optional>;
   readonly #events: SupervisorEvents;
   /** Those of the next child. */
   #settings: ModelSettings;
@@ -85,7 +88,7 @@ export class Supervisor {
 
   /**
    * `memory` holds for the first child. Those after it find the others loaded, but not all that is theirs taken: so they
-   * get no more than the first had room for.
+   * get no more than the first had room for, and the prompt cache leaves the others what they will still take.
    */
   start(memory = ALL_FREE): void {
     const child = fork(this.#options.childEntry, {
@@ -211,8 +214,13 @@ export class Supervisor {
       `the engine process ended (${reason}${said}); starting another one in ${wait} ms`,
     );
     this.#restarts++;
-    this.#restart = setTimeout(() => this.start(), wait);
+    this.#restart = setTimeout(() => void this.#startAnother(), wait);
     this.#events.lost(reason, wait);
+  }
+
+  async #startAnother(): Promise<void> {
+    const promisedBytes = await this.#options.promisedBytes?.();
+    if (!this.#ended) this.start({ ...ALL_FREE, ...(promisedBytes === undefined ? {} : { promisedBytes }) });
   }
 
   #remedyOfLoading(): string {

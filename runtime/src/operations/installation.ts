@@ -16,6 +16,8 @@ export interface Installation {
   readonly manager: ServiceManager;
   /** Gets one line for each step. */
   readonly say: (line: string) => void;
+  /** Gets one line for what somebody may not want. */
+  readonly warn: (line: string) => void;
 }
 
 /** The environment that the service sees: this process's, and the unit's EnvironmentFile over it. */

@@ -6,7 +6,7 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 
 import { modelsOf, type ModelConfig } from '../config/models.js';
-import type { BotConfig } from '../config/schema.js';
+import { modelIdOf, type BotConfig } from '../config/schema.js';
 import { mebibytes } from '../engine/memory.js';
 import { messageOf } from '../errors/message-of.js';
 import { writeAtomically } from '../files/atomic-write.js';
@@ -34,7 +34,7 @@ export interface ModelSwitchOptions {
 /** @throws Error with the cause; the old model runs and answers then, or the message says that it does not */
 export function switchModel(installation: Installation, options: ModelSwitchOptions): Promise<void> {
   return exclusively(installation, async () => {
-    const { configFile, say } = installation;
+    const { configFile, say, warn } = installation;
     const replaced = replacedModel(installedConfig(installation), options.replaces);
     await checkFile(installation, replaced, options);
     const { path, copies } = await amongModels(installation, options.path);
@@ -42,8 +42,16 @@ export function switchModel(installation: Installation, options: ModelSwitchOpti
       say(`${path} is the configured model already`);
       return;
     }
-    if (options.name === undefined && replaced.name !== undefined) {
-      say(`clients go on to call it ${replaced.name} (model_name); --name changes that`);
+    if (options.name === undefined) {
+      const id = modelIdOf({ model_name: replaced.name, model_path: path });
+      if (replaced.name !== undefined)
+        say(`clients go on to call it ${id} (model_name); --name changes that`);
+      else if (id !== replaced.id) {
+        warn(
+          `clients have to call it ${id}: those that ask for ${replaced.id} get 404 once it is switched; ` +
+            `--name ${replaced.id} keeps the name`,
+        );
+      }
     }
     const before = await readFile(configFile, 'utf8');
     const after = await editConfig(before, editOf(replaced, { path, name: options.name }));

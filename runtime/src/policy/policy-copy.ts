@@ -25,6 +25,11 @@ export class PolicyCopy {
     this.#common = common;
   }
 
+  /** The file and the copy met last while there was a policy: a file that is missing was deleted since. */
+  get hadPolicy(): boolean {
+    return this.#common.isKnown && !this.#common.is(REMOVED);
+  }
+
   /** What `exchange` resolved to is in the file now. */
   took(text: string): Promise<void> {
     return this.#common.set(text);
@@ -36,8 +41,7 @@ export class PolicyCopy {
    * @throws CopyError
    */
   async exchange(local: LocalPolicy | undefined): Promise<string | undefined> {
-    const wasThere = this.#common.isKnown && !this.#common.is(REMOVED);
-    const isRemoved = local === undefined && wasThere;
+    const isRemoved = local === undefined && this.hadPolicy;
     for (let tries = TRIES; tries > 0; tries--) {
       const version = await this.#object.read(this.#agreed?.tag);
       if (version !== undefined) this.#agreed = { ...version, text: version.content.toString('utf8') };

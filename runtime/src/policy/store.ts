@@ -92,6 +92,7 @@ export class PolicyStore {
    */
   static async open(options: PolicyStoreOptions): Promise<PolicyStore> {
     const store = new PolicyStore(options);
+    const isDeleted = store.#copy?.hadPolicy === true && (await store.#readFile()) === undefined;
     await store.#meetCopy();
     store.#text = await store.#readText();
     try {
@@ -99,6 +100,8 @@ export class PolicyStore {
     } catch (error) {
       if (options.mayBeBroken !== true) throw error;
     }
+    // Also where it is the one of before: whoever reads the log sees what was changed while the service was off.
+    store.#announce(isDeleted);
     return store;
   }
 
@@ -263,12 +266,19 @@ export class PolicyStore {
     this.#text = text;
     this.#inForce = await compile(text, this.#desk);
     this.#problem = undefined;
-    const { sessions, words } = this.#inForce.policy;
+    this.#announce();
+  }
+
+  /** `isDeleted`: the file that was there when the service ended. */
+  #announce(isDeleted = false): void {
+    const { policy, revision } = this.#inForce;
+    const { sessions, words } = policy;
     const count = words.reduce((sum, rule) => sum + rule.words.length, 0);
+    const deleted = `${this.file ?? POLICY_FILE} was deleted while the service was off; `;
     this.#options.log(
       'SEC',
-      `access policy ${this.#inForce.revision} is in force: sessions ${JSON.stringify(sessions)}, ` +
-        `${words.length} word rules with ${count} words`,
+      `${isDeleted ? deleted : ''}access policy ${revision} is in force${isDeleted ? ' instead' : ''}: ` +
+        `sessions ${JSON.stringify(sessions)}, ${words.length} word rules with ${count} words`,
     );
   }
 

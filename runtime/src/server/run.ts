@@ -81,7 +81,12 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
     cleanUp.push(() => caches.close());
 
     const modelConfigs = modelsOf(config);
-    const factory = engineFactory(modelConfigs.filter(({ path }) => path !== undefined).length, log);
+    const factory = engineFactory({
+      localModels: modelConfigs.filter(({ path }) => path !== undefined).length,
+      // No engine runs before they are made.
+      promisedBeside: (key) => models.promisedBeside(key),
+      log,
+    });
     const parts = modelConfigs.map(async (model) => ({
       config: model,
       engine:
@@ -90,7 +95,7 @@ export async function runService(options: RunOptions): Promise<0 | 1> {
           : new SwitchableEngine(await factory.local(model)),
       cache: await caches.of(model),
     }));
-    const models = new ServedModels(await Promise.all(parts), config.limits.max_queue);
+    const models: ServedModels = new ServedModels(await Promise.all(parts), config.limits.max_queue);
     // Each request ends by itself within its time; a second is for its last words.
     const limitMs = (config.limits.max_request_seconds + 1) * 1000;
     const modelSwitch = new ModelSwitch({

@@ -18,8 +18,15 @@ export interface EngineFactory {
 /** Of the free memory: what all prompt caches together may take by default. */
 const PROMPT_CACHE_SHARE = 0.25;
 
-/** @param localModels how many of them share the memory */
-export function engineFactory(localModels: number, log: Logger): EngineFactory {
+export interface EngineFactoryOptions {
+  /** How many of them share the memory. */
+  readonly localModels: number;
+  /** What models but the one with this `key` (see ModelConfig) will still take, in bytes. */
+  readonly promisedBeside: (key: string) => Promise<number>;
+  readonly log: Logger;
+}
+
+export function engineFactory({ localModels, promisedBeside, log }: EngineFactoryOptions): EngineFactory {
   const options = ({ id, path, engine }: ModelConfig): Omit<LocalEngineOptions, 'log'> => {
     if (path === undefined) throw new Error(`${id} is no local model`);
     return {
@@ -42,7 +49,11 @@ export function engineFactory(localModels: number, log: Logger): EngineFactory {
       const { createLocalEngine } = await import('../engine/local-engine.js');
       // With several, each line says whose it is.
       const whose = localModels > 1 ? `${model.id}: ` : '';
-      return createLocalEngine({ ...options(model), log: (level, text) => log.log(level, whose + text) });
+      return createLocalEngine({
+        ...options(model),
+        promisedBytes: () => promisedBeside(model.key),
+        log: (level, text) => log.log(level, whose + text),
+      });
     },
     async remote({ id, remote, name, engine }) {
       if (remote === undefined) throw new Error(`${id} is no remote model`);

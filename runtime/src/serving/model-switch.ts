@@ -61,6 +61,8 @@ interface SwitchPlan {
   readonly ofOthers: number;
   /** Free once the old model is gone. */
   readonly returning: number;
+  /** What the new model will take in all. */
+  readonly need: number;
 }
 
 export class ModelSwitch {
@@ -147,12 +149,13 @@ export class ModelSwitch {
           'free without the old model; take a smaller model, a smaller engine.context_size or fewer engine.sequences',
       );
     }
-    return { beside: newest.bytes <= free - reserved, reserved, ofOthers, returning };
+    const need = Math.min(newest.bytes, without);
+    return { beside: newest.bytes <= free - reserved, reserved, ofOthers, returning, need };
   }
 
   async #beside(
     { served, engine, next }: Places,
-    { reserved, returning }: SwitchPlan,
+    { reserved, returning, need }: SwitchPlan,
     say: (line: string) => void,
   ): Promise<void> {
     const { factory, caches, limitMs } = this.#options;
@@ -164,7 +167,7 @@ export class ModelSwitch {
       prove: proofOfKind(engine),
       limitMs,
     });
-    Object.assign(served, { config: next, cache });
+    Object.assign(served, { config: next, cache, needBytes: need });
     say('it answered; new requests go to it, and what runs ends on the old one');
     await ended;
     say(`switched: ${next.id} is ${next.path} now`);
@@ -172,7 +175,7 @@ export class ModelSwitch {
 
   async #inPlace(
     { served, engine, next }: Places,
-    { ofOthers }: SwitchPlan,
+    { ofOthers, need }: SwitchPlan,
     say: (line: string) => void,
   ): Promise<void> {
     const { factory, caches, limitMs } = this.#options;
@@ -191,7 +194,7 @@ export class ModelSwitch {
         return factory.local(before);
       },
     });
-    Object.assign(served, { config: next, cache });
+    Object.assign(served, { config: next, cache, needBytes: need });
     say(`switched: ${next.id} is ${next.path} now`);
   }
 }

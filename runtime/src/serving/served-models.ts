@@ -11,6 +11,8 @@ export interface ServedModel {
   config: ModelConfig;
   readonly engine: Engine;
   readonly admission: Admission;
+  /** What a local one will take in all, its prompt cache aside. 0 where it is the only one, and nobody has to know. */
+  needBytes: number;
   /** Undefined where it is switched off. Another one after a switch: what another model said is no answer. */
   cache: ResponseCache | undefined;
 }
@@ -37,6 +39,7 @@ export class ServedModels {
       config,
       engine,
       admission: new Admission(engine, maxQueue, sessions),
+      needBytes: 0,
       cache,
     }));
     const [first] = this.all;
@@ -62,6 +65,13 @@ export class ServedModels {
   /** Requests that are inside, in all. */
   get inside(): number {
     return this.all.reduce((sum, { admission }) => sum + admission.inside, 0);
+  }
+
+  /** What all but the one with this `key` (see ModelConfig) will still take, in bytes. */
+  async promisedBeside(key: string): Promise<number> {
+    const others = this.all.filter(({ config }) => config.key !== key);
+    const promised = await Promise.all(others.map((model) => untouchedBytes(model, model.needBytes)));
+    return promised.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** See Admission. */

@@ -68,7 +68,14 @@ async function checkTogether(
         '`engine.context_size` or fewer `engine.sequences` for it, or take a larger machine',
     );
   }
-  return { needs, fit: sum(needs.map(({ bytes }) => bytes)) <= freeBytes };
+  const fit = sum(needs.map(({ bytes }) => bytes)) <= freeBytes;
+  // Where not all fit, the default one takes what the others can do without.
+  const most = freeBytes - sum(least.slice(1));
+  for (const [index, model] of local.entries()) {
+    const { bytes = 0, leastBytes = 0 } = needs[index] ?? {};
+    model.needBytes = fit ? bytes : index === 0 ? Math.min(bytes, most) : leastBytes;
+  }
+  return { needs, fit };
 }
 
 /** What of the memory that is free now is not the model's whose turn it is. */

@@ -34,6 +34,7 @@ export async function installationOf(options: OperationOptions): Promise<Install
     ...(await installedAt(options)),
     manager: options.serviceCommand === undefined ? usual : serviceCommand(options.serviceCommand),
     say: (line) => process.stdout.write(`${line}\n`),
+    warn: (line) => process.stderr.write(`warning: ${line}\n`),
   };
 }
 
