@@ -30,6 +30,20 @@ describe('several at once', () => {
     expect(after.batches - before.batches).toBe(allSteps);
   });
 
+  it('leaves a conversation as it was beside which three others ran', async () => {
+    const resting = request(longPrompt(150), { maxTokens: 1 });
+    const others = [1, 2, 3].map((n) =>
+      request('', { input: { prompt: `${longPrompt(100)} Tale ${n}:` }, maxTokens: 24 }),
+    );
+    const alone: string[] = [];
+    for (const other of others) alone.push((await answer(other)).text);
+    const { usage } = await answer(resting);
+    const together = await Promise.all(others.map((other) => answer(other)));
+    // Batches of another size round differently, so only the beginning is sure to be the same.
+    together.forEach(({ text }, n) => expect(text.slice(0, 12)).toBe(alone[n]!.slice(0, 12)));
+    expect((await answer(resting)).usage.cachedTokens).toBe(usage.promptTokens - 1);
+  });
+
   it('lets the fifth wait until one of four sequences is free', async () => {
     const running = [1, 2, 3, 4].map((n) =>
       answer(request('', { input: { prompt: `Tale ${n}:` }, maxTokens: n === 1 ? 8 : 40 })),

@@ -1,5 +1,6 @@
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
+import { BatchFilling } from './batch-filling.js';
 import { Embedder } from './embedder.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
 import { Evaluator } from './evaluator.js';
@@ -76,17 +77,19 @@ async function startWriting(
     ...memory,
     reservedBytes: memory.reservedBytes + emptyBytes,
   });
+  const { swaSize, isRecurrent, isHybrid } = model.fileInsights;
+  const smallBatches = await warmUp({ model, sequences, evaluator, planner, threads });
   const work = new Scheduler({
     sequences: sequences.length,
     placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
     model,
     contextSize: context.contextSize,
     evaluator,
+    filling: swaSize === undefined && !isRecurrent && !isHybrid ? new BatchFilling(smallBatches) : undefined,
     planner,
     threads,
     emit,
   });
-  await warmUp({ model, sequences, evaluator, planner, threads });
   const rules = new AnswerRulesMaker(model, prompts.toolForm);
   running = { kind: 'text', work, prompts, rules, contextSize: context.contextSize };
   return {

@@ -1,7 +1,8 @@
 import type { LlamaModel, Token } from 'node-llama-cpp';
 import { messageOf } from '../errors/message-of.js';
+import type { BatchFilling } from './batch-filling.js';
 import type { GenerateEvent, PromptCacheFigures } from './engine.js';
-import type { Evaluator, Outcome } from './evaluator.js';
+import type { Evaluation, Evaluator, Outcome } from './evaluator.js';
 import { Lane, type Job } from './lane.js';
 import type { EngineStats, RequestEvent } from './protocol.js';
 import { SamplerPool } from './sampler.js';
@@ -14,6 +15,9 @@ import { commonPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
 /** Steps that gaps between running sequences are left alone: who ended a request often sends the next one at once. */
 const STEPS_APART = 4;
 
+/** Any token will do. */
+const FILLING_TOKEN = 0 as Token;
+
 export interface SchedulerOptions {
   /** How many sequences the context has. */
   readonly sequences: number;
@@ -22,6 +26,8 @@ export interface SchedulerOptions {
   /** Tokens that each of them holds. */
   readonly contextSize: number;
   readonly evaluator: Evaluator;
+  /** Undefined where sequences cannot go back by a token. */
+  readonly filling: BatchFilling | undefined;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
   /** Called once a step with all that it produced. */
@@ -185,13 +191,30 @@ export class Scheduler {
       if (lane === undefined) throw new RangeError(`nothing runs on sequence ${id}`);
       return { lane, evaluation: lane.next(share) };
     });
+    const fillers = step.kind === 'decode' ? this.#fillers() : [];
     let outcomes: readonly Outcome[];
     try {
-      outcomes = await this.#options.evaluator.evaluate(lanes.map(({ evaluation }) => evaluation));
+      const evaluations = lanes.map(({ evaluation }) => evaluation);
+      outcomes = await this.#options.evaluator.evaluate([...evaluations, ...fillers]);
     } catch (error) {
       outcomes = lanes.map(() => ({ error }));
     }
+    for (const { sequence, length } of fillers) sequence.keepFirst(length);
     for (const [at, { lane }] of lanes.entries()) this.#take(lane, outcomes[at] ?? {});
+  }
+
+  /** Tokens of no meaning behind what idle sequences have: the batch takes less time with them. */
+  #fillers(): (Evaluation & { readonly length: number })[] {
+    const { filling, placement, sequences, contextSize } = this.#options;
+    if (filling === undefined) return [];
+    const idle = new Set<number>();
+    for (let id = 0; id < sequences; id++) {
+      if (!this.#lanes.has(id) && placement.sequence(id).length < contextSize) idle.add(id);
+    }
+    return filling.choose([...this.#lanes.keys()], idle).map((id) => {
+      const sequence = placement.sequence(id);
+      return { sequence, tokens: [FILLING_TOKEN], length: sequence.length };
+    });
   }
 
   #take(lane: Lane, outcome: Outcome): void {

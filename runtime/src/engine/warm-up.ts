@@ -1,4 +1,5 @@
 import type { LlamaModel, Token } from 'node-llama-cpp';
+import type { SmallBatches } from './batch-filling.js';
 import type { Evaluator } from './evaluator.js';
 import { newNativeSampler } from './native.js';
 import { Sampler } from './sampler.js';
@@ -8,10 +9,12 @@ import type { ThreadGovernor } from './thread-governor.js';
 import { UnusableModel } from './unusable-model.js';
 
 const PROMPT_TOKENS = 32;
+/** Small batches are measured again as long as that takes no longer: the shortest time counts. */
+const MEASURING_MS = 200;
 
 /**
  * Has the model answer once: proof that it can, a first measurement for the planner, and the end of the slowness of
- * a first evaluation.
+ * a first evaluation. Resolves to what small batches take.
  */
 export async function warmUp(parts: {
   readonly model: LlamaModel;
@@ -19,7 +22,7 @@ export async function warmUp(parts: {
   readonly evaluator: Evaluator;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
-}): Promise<void> {
+}): Promise<SmallBatches> {
   const { model, evaluator, planner, threads } = parts;
   const sequence = parts.sequences[0];
   if (sequence === undefined) throw new RangeError('the context has no sequence');
@@ -44,4 +47,27 @@ export async function warmUp(parts: {
     threads.stepEnds();
   }
   sequence.clear();
+  return measureSmallBatches(evaluator, sequence, prompt);
+}
+
+async function measureSmallBatches(
+  evaluator: Evaluator,
+  sequence: Sequence,
+  tokens: readonly Token[],
+): Promise<SmallBatches> {
+  const timeOf = async (count: number): Promise<number> => {
+    const started = performance.now();
+    await evaluator.evaluate([{ sequence, tokens: tokens.slice(0, count) }]);
+    const elapsed = performance.now() - started;
+    sequence.clear();
+    return elapsed;
+  };
+  const best = { one: Infinity, three: Infinity, four: Infinity };
+  const started = performance.now();
+  do {
+    best.one = Math.min(best.one, await timeOf(1));
+    best.three = Math.min(best.three, await timeOf(3));
+    best.four = Math.min(best.four, await timeOf(4));
+  } while (performance.now() - started < MEASURING_MS);
+  return best;
 }
