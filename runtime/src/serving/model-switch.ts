@@ -129,9 +129,9 @@ export class ModelSwitch {
     if (newest === undefined || 'problem' in newest)
       throw new SwitchRefused(newest?.problem ?? 'no estimate');
     const untouched = await Promise.all(
-      local.map((model, index) => {
+      local.map(async (model, index) => {
         const estimate = estimates[index];
-        return untouchedBytes(model, estimate !== undefined && 'bytes' in estimate ? estimate.bytes : 0);
+        return estimate !== undefined && 'bytes' in estimate ? untouchedBytes(model, estimate) : 0;
       }),
     );
     const claimed = untouched.reduce((sum, bytes) => sum + bytes, 0);
@@ -147,7 +147,8 @@ export class ModelSwitch {
           'free without the old model; take a smaller model, a smaller engine.context_size or fewer engine.sequences',
       );
     }
-    return { beside: newest.bytes <= free - reserved, reserved, ofOthers, returning };
+    // Rather with fewer sequences than with a pause.
+    return { beside: newest.fewer.bytes <= free - reserved, reserved, ofOthers, returning };
   }
 
   async #beside(

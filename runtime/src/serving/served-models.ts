@@ -3,6 +3,7 @@ import { Admission, Sessions } from '../api/admission.js';
 import type { ResponseCache } from '../cache/response-cache.js';
 import type { ModelConfig } from '../config/models.js';
 import type { Engine } from '../engine/engine.js';
+import type { ModelNeed } from '../engine/estimate-models.js';
 import { residentBytes } from '../engine/memory.js';
 import { SwitchableEngine } from '../engine/switchable-engine.js';
 
@@ -16,11 +17,16 @@ export interface ServedModel {
 }
 
 /**
- * Of `bytes` that a local model needs in all, what it does not have yet and will take as conversations grow: free, as the
- * system sees it, and not for others.
+ * Of what a local model that runs needs in all, what it does not have yet and will take as conversations grow: free, as
+ * the system sees it, and not for others.
  */
-export async function untouchedBytes({ engine }: ServedModel, bytes: number): Promise<number> {
-  return engine instanceof SwitchableEngine ? Math.max(0, bytes - (await residentBytes(engine.pid))) : 0;
+export async function untouchedBytes(
+  { engine }: ServedModel,
+  { bytes, fewer }: Pick<ModelNeed, 'bytes' | 'fewer'>,
+): Promise<number> {
+  if (!(engine instanceof SwitchableEngine)) return 0;
+  const whole = engine.model.sequences <= fewer.sequences ? fewer.bytes : bytes;
+  return Math.max(0, whole - (await residentBytes(engine.pid)));
 }
 
 export type ModelParts = Pick<ServedModel, 'config' | 'engine'> & Partial<Pick<ServedModel, 'cache'>>;

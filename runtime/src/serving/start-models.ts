@@ -68,21 +68,24 @@ async function checkTogether(
         '`engine.context_size` or fewer `engine.sequences` for it, or take a larger machine',
     );
   }
-  return { needs, fit: sum(needs.map(({ bytes }) => bytes)) <= freeBytes };
+  const planned = [needs.map(({ bytes }) => bytes), needs.map(({ fewer }) => fewer.bytes)];
+  return { needs, planned: planned.find((bytes) => sum(bytes) <= freeBytes) };
 }
 
 /** What of the memory that is free now is not the model's whose turn it is. */
 async function reservedFor(
   index: number,
-  { needs, fit }: Needs,
+  { needs, planned }: Needs,
   local: readonly ServedModel[],
 ): Promise<number> {
-  const later = needs.slice(index + 1);
-  if (fit) {
-    const before = local.slice(0, index).map((model, at) => untouchedBytes(model, needs[at]?.bytes ?? 0));
-    return sum([...later.map(({ bytes }) => bytes), ...(await Promise.all(before))]);
+  if (planned !== undefined) {
+    const before = needs.slice(0, index).map(async (need, at) => {
+      const model = local[at];
+      return model === undefined ? 0 : untouchedBytes(model, need);
+    });
+    return sum([...planned.slice(index + 1), ...(await Promise.all(before))]);
   }
-  if (index === 0) return sum(later.map(({ leastBytes }) => leastBytes));
+  if (index === 0) return sum(needs.slice(1).map(({ leastBytes }) => leastBytes));
   // The default model took what the others can do without; those before this one do not hold all that is theirs yet.
   const free = (await availableMemory())?.bytes ?? Infinity;
   return Math.max(0, free - (needs[index]?.leastBytes ?? 0));
@@ -90,8 +93,8 @@ async function reservedFor(
 
 interface Needs {
   readonly needs: readonly ModelNeed[];
-  /** All of them, with the settings that are wanted. Else each has to do with less. */
-  readonly fit: boolean;
+  /** What each may count on, in bytes: all that is wanted, else with fewer sequences. Undefined: each has to do with less. */
+  readonly planned: readonly number[] | undefined;
 }
 
 async function untilItAnswers(model: ServedModel, log: Logger, signal: AbortSignal): Promise<void> {
