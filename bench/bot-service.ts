@@ -19,13 +19,16 @@ export async function buildBotService(): Promise<string> {
   return (await run(join(await provideBundleNode(), 'node'), [BOT, '--version'])).trim();
 }
 
-/** What a measurement sets beside the settings that both servers have. */
+/** What a measurement sets beside the settings of all. */
 export interface BotOverrides {
   readonly engine?: Readonly<Record<string, number>>;
   readonly cache?: { readonly store: 'memory' };
 }
 
-/** Everything not named here, and in `overrides`, stays at the service's default. */
+/**
+ * Everything not named here, and in `overrides`, stays at the service's default. What is the default anyway is said all
+ * the same: so it is not lowered where memory is short.
+ */
 export async function startBotService(
   settings: Settings,
   { engine, cache }: BotOverrides = {},

@@ -13,11 +13,13 @@ import type { RunningServer } from './server-process.js';
 export interface Comparison extends Settings {
   readonly scenarios: readonly string[];
   readonly rounds: number;
+  /** Requests that llama-server evaluates at once. */
+  readonly slots: number;
   readonly log: (line: string) => void;
 }
 
 const SERVERS = [
-  { side: 'ours', start: (settings: Settings) => startBotService(settings) },
+  { side: 'ours', start: (comparison: Comparison) => startBotService(comparison) },
   { side: 'theirs', start: startLlamaServer },
 ] as const;
 

@@ -12,7 +12,7 @@ export type FigureName =
   | 'worst-gap'
   | 'newcomer'
   | 'second-turn'
-  | 'eight-conversations'
+  | 'many-conversations'
   | 'shared-prompt'
   | 'memory-start'
   | 'memory-end'
@@ -72,8 +72,8 @@ export const FIGURES: Readonly<Record<FigureName, Figure>> = {
     unit: 's',
     target: { is: 'at most', ratio: { '135m': 1.0, '1b': 1.0 } },
   },
-  'eight-conversations': {
-    title: 'the same, eight conversations in turn on four sequences',
+  'many-conversations': {
+    title: 'the same, sixteen conversations in turn',
     unit: 's',
     target: { is: 'at most', ratio: { '135m': 1.0, '1b': 1.0 } },
   },

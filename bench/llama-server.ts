@@ -8,8 +8,9 @@ import { CACHE, makeFolder, run } from './workspace.js';
 export interface Settings {
   readonly modelPath: string;
   readonly threads: number;
+  /** How many requests our service evaluates at once. */
   readonly sequences: number;
-  /** Tokens of context for each sequence. */
+  /** Tokens of context for each sequence, and for each of llama-server's slots. */
   readonly contextSize: number;
   /** For the configuration file and the log; removed at the end of the run. */
   readonly folder: string;
@@ -44,14 +45,16 @@ export async function installLlamaServer(log: (line: string) => void): Promise<s
 }
 
 /** Everything not named here stays at llama-server's default. */
-export async function startLlamaServer(settings: Settings): Promise<RunningServer> {
+export async function startLlamaServer(
+  settings: Omit<Settings, 'sequences'> & { readonly slots: number },
+): Promise<RunningServer> {
   const port = await freePort();
   const options = {
     '--model': copyIntoRoot(settings.modelPath),
     '--threads': settings.threads,
-    '--parallel': settings.sequences,
+    '--parallel': settings.slots,
     // llama-server divides its context among the slots.
-    '--ctx-size': settings.contextSize * settings.sequences,
+    '--ctx-size': settings.contextSize * settings.slots,
     '--host': '127.0.0.1',
     '--port': port,
   };

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { DEFAULT_CONTEXT_SIZE, DEFAULT_SEQUENCES } from '../runtime/src/engine/options.js';
 import { buildBotService, startBotService } from './bot-service.js';
 import { startChat } from './chat-client.js';
 import type { Endpoint } from './chat-request.js';
@@ -15,11 +16,10 @@ import { MODEL_TITLES, provideModel } from './models.js';
 import { longAnswer } from './prompts.js';
 import type { RunningServer } from './server-process.js';
 
-const SEQUENCES = 4;
 /** `limits.max_queue`, which stays at its default. */
 const QUEUE = 16;
-const CLIENTS = 10 * (SEQUENCES + QUEUE);
-const SETTINGS = { threads: 2, sequences: SEQUENCES, contextSize: 2048 };
+const CLIENTS = 10 * (DEFAULT_SEQUENCES + QUEUE);
+const SETTINGS = { threads: 2, sequences: DEFAULT_SEQUENCES, contextSize: DEFAULT_CONTEXT_SIZE };
 /** Small, so that it is full long before memory is judged. */
 const PROMPT_CACHE_MIB = 64;
 const SAMPLE_MS = 10_000;
@@ -38,12 +38,12 @@ async function main(options: LoadOptions, folder: string): Promise<boolean> {
   );
   try {
     say(`${describeMachine()}; ${version}; ${MODEL_TITLES[options.model]}`);
-    say(`${CLIENTS} clients for ${options.minutes} minutes; room for ${SEQUENCES} + ${QUEUE}`);
+    say(`${CLIENTS} clients for ${options.minutes} minutes; room for ${DEFAULT_SEQUENCES} + ${QUEUE}`);
     const record = new LoadRecord();
     const seconds = await putLoadOn(service, options.minutes, record);
     const after = await lookAfterwards(service);
     say(`\n${record.table(seconds, after)}\n`);
-    const problems = record.broken(seconds, after, SEQUENCES);
+    const problems = record.broken(seconds, after, DEFAULT_SEQUENCES);
     for (const problem of problems) say(`broken: ${problem}`);
     if (problems.length === 0) say('every rule was kept');
     return problems.length === 0;
@@ -86,7 +86,9 @@ async function lookAfterwards(service: RunningServer): Promise<Aftermath> {
     await sleep(100);
     left = await inside(service);
   }
-  const answers = Array.from({ length: SEQUENCES }, (_, user) => startChat(service, longAnswer(400, user)));
+  const answers = Array.from({ length: DEFAULT_SEQUENCES }, (_, user) =>
+    startChat(service, longAnswer(400, user)),
+  );
   await Promise.all(answers.map((answer) => answer.reached(4)));
   const { running } = await inside(service);
   for (const answer of answers) answer.leave();

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { DEFAULT_CONTEXT_SIZE, DEFAULT_SEQUENCES } from '../runtime/src/engine/options.js';
 import { buildBotService } from './bot-service.js';
 import { compare } from './compare.js';
 import { installLlamaServer } from './llama-server.js';
@@ -14,8 +15,8 @@ import { ownTable, rowsOf, table } from './report.js';
 import { SCENARIOS } from './scenarios.js';
 import { makeFolder, RESULTS } from './workspace.js';
 
-/** What both servers get, and nothing else. */
-const SETTINGS = { threads: 2, sequences: 4, contextSize: 4096 };
+/** What is set, and nothing else. The sequences are our service's; llama-server has its slots by an option. */
+const SETTINGS = { threads: 2, sequences: DEFAULT_SEQUENCES, contextSize: DEFAULT_CONTEXT_SIZE };
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -31,7 +32,11 @@ async function main(options: Options, folder: string): Promise<void> {
     settings: SETTINGS,
     ...options,
   };
-  const about = [`machine: ${result.machine}`, ...Object.entries(versions).map((entry) => entry.join(': '))];
+  const about = [
+    `machine: ${result.machine}`,
+    ...Object.entries(versions).map((entry) => entry.join(': ')),
+    `at once: botstack ${SETTINGS.sequences}, its default${isCompared ? `, llama-server ${options.slots}` : ''}`,
+  ];
   for (const line of about) say(line);
 
   const models = [];

@@ -29,6 +29,8 @@ const ANSWER_TOKENS = 160;
 const SHORT_ANSWER_TOKENS = 96;
 /** More than any server decodes while another's prompt is read. */
 const ENDLESS_ANSWER_TOKENS = 2000;
+/** More than either server has sequences, so that each loses its own to another in between. */
+const CONVERSATIONS = 16;
 /** Answers that the model itself ended are asked for again, with another seed. */
 const ATTEMPTS = 4;
 
@@ -54,7 +56,7 @@ export const SCENARIOS: readonly Scenario[] = [
   usersWhoDecode('two-users', 2),
   usersWhoDecode('four-users', 4),
   {
-    // More than there are sequences: the last ones wait, and places that become free are filled.
+    // Where there are fewer sequences, the last ones wait, and places that become free are filled.
     name: 'eight-users',
     measure: (endpoint, seed) =>
       untilLongEnough(seed, async (tried) => {
@@ -95,14 +97,14 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: 'eight-conversations',
+    name: 'many-conversations',
     measure: async (endpoint, seed) => {
-      const conversations = users(8, (user) => ownPrompt(500, 4, seed + user));
+      const conversations = users(CONVERSATIONS, (user) => ownPrompt(500, 4, seed + user));
       for (const conversation of conversations) await startChat(endpoint, conversation).done;
       const seconds: number[] = [];
       for (const conversation of conversations)
         seconds.push(timeToFirstToken(await startChat(endpoint, nextTurn(conversation)).done));
-      return { 'eight-conversations': summarize(seconds).median };
+      return { 'many-conversations': summarize(seconds).median };
     },
   },
   {

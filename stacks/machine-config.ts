@@ -6,13 +6,13 @@ import { renderUserData } from '../cloud-init/user-data';
 import type { InstanceType } from './catalogue';
 import { certificateKey, FILES_PREFIX, REPORT_PREFIX, STATE_PREFIX } from './constructs/artifacts';
 import { logGroupPrefix, METRIC_NAMESPACE } from './constructs/monitoring/names';
-import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, openPlainPort, type ResolvedProps } from './props';
+import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, openPlainPort, type SizedProps } from './props';
 import { needsIpv6, waysOut } from './reach';
 import { memoryMaxMiB } from './sizing';
 import { VERSION } from './version';
 
 export interface BootValues {
-  readonly props: ResolvedProps;
+  readonly props: SizedProps;
   readonly instanceType: InstanceType;
   readonly bundle: { readonly key: string; readonly sha256: string };
   readonly model: { readonly key: string; readonly sha256: string; readonly path: string };

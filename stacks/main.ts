@@ -18,7 +18,6 @@ export const props: BotProps = {
   // The model: SmolLM2 with 135 million parameters unless one is named. A better one that fits:
   // model: 'hf:bartowski/Llama-3.2-1B-Instruct-GGUF/Llama-3.2-1B-Instruct-Q4_0.gguf',
   contextSize: 4096,
-  sequences: 4,
 
   // Who may reach it: the address you deploy from. Your users' ranges go here: ['203.0.113.0/24'].
   allowedCidrs: ['my-address'],

@@ -10,12 +10,14 @@ import { findInstanceType } from './catalogue';
 import type { LocalFile } from './constructs/artifacts';
 import { ProblemsError } from './problems';
 import type { ResolvedProps } from './props';
-import { type ModelFacts, problemsOfFit } from './sizing';
+import { chooseSequences, type ModelFacts, problemsOfFit } from './sizing';
 import { ROOT } from './version';
 
 export interface Prepared {
   readonly bundle: LocalFile;
   readonly model: LocalFile;
+  /** The prop, or what the machine has the memory for with this model. */
+  readonly sequences: number;
 }
 
 type Say = (line: string) => void;
@@ -36,12 +38,14 @@ export async function prepareArtifacts(props: ResolvedProps, say: Say): Promise<
     pulledSchema.parse(JSON.parse(await node([BOT, 'model', 'pull', props.model, '--json'], say, 'model: '))),
   );
   // Before the bundle, which takes longer than anything else here.
-  const problems = checkFit(props, model);
+  const { sequences, problems } = checkFit(props, model);
   if (problems.length > 0) throw new ProblemsError(problems);
   const bundle = await timed('bundle', say, () => buildFor(props, say));
   say(`  model   ${describe(model)}`);
   say(`  bundle  ${describe(bundle)}`);
-  return { bundle, model };
+  if (props.sequences === undefined)
+    say(`sequences: ${sequences}, as the memory of ${props.instanceType} allows`);
+  return { bundle, model, sequences };
 }
 
 async function buildFor(props: ResolvedProps, say: Say): Promise<LocalFile> {
@@ -55,16 +59,17 @@ async function buildFor(props: ResolvedProps, say: Say): Promise<LocalFile> {
   }
 }
 
-function checkFit(props: ResolvedProps, model: LocalFile): string[] {
-  const instance = findInstanceType(props.instanceType);
+function checkFit(
+  { instanceType, contextSize, sequences: given, diskGiB }: ResolvedProps,
+  model: LocalFile,
+): { readonly sequences: number; readonly problems: readonly string[] } {
+  const instance = findInstanceType(instanceType);
   if (instance === undefined) {
-    return [];
+    throw new Error(`instanceType ${instanceType} is not in the catalogue: resolveProps checks that`);
   }
-  const inspect = (contextSize: number, sequences: number) =>
-    inspectModel(model.path, contextSize, sequences);
-  const { contextSize, sequences, diskGiB } = props;
-  const facts = inspect(contextSize, sequences);
-  return problemsOfFit({
+  const inspect = (context: number, sequences: number) => inspectModel(model.path, context, sequences);
+  const { sequences, facts } = chooseSequences(instance, given, (count) => inspect(contextSize, count));
+  const problems = problemsOfFit({
     instance,
     contextSize,
     sequences,
@@ -73,6 +78,7 @@ function checkFit(props: ResolvedProps, model: LocalFile): string[] {
     facts,
     inspect,
   });
+  return { sequences, problems };
 }
 
 function inspectModel(path: string, contextSize: number, sequences: number): ModelFacts {

@@ -46,6 +46,21 @@ export interface Fit {
 
 const MIB = 1024 * 1024;
 
+/** Where nobody has set `sequences`: the first is taken if it fits, else the second, of which a refusal speaks then. */
+const [MOST_SEQUENCES, FEWER_SEQUENCES] = [8, 4];
+
+/** How many conversations are answered at once: the prop, else as many as this machine has the memory for. */
+export function chooseSequences(
+  instance: InstanceType,
+  given: number | undefined,
+  inspect: (sequences: number) => ModelFacts,
+): Pick<Fit, 'sequences' | 'facts'> {
+  const sequences = given ?? MOST_SEQUENCES;
+  const facts = inspect(sequences);
+  const isTaken = given !== undefined || neededMiB(facts) <= memoryMaxMiB(instance);
+  return isTaken ? { sequences, facts } : { sequences: FEWER_SEQUENCES, facts: inspect(FEWER_SEQUENCES) };
+}
+
 function neededMiB(facts: ModelFacts): number {
   return Math.ceil(facts.totalBytes / MIB) + SERVICE_OVERHEAD_MIB;
 }

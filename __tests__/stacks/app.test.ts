@@ -10,7 +10,7 @@ import { BUNDLE, MODEL } from './synthesised';
 
 const folder = temporaryFolder();
 
-const ARTIFACTS: Prepared = { bundle: BUNDLE, model: MODEL };
+const ARTIFACTS: Prepared = { bundle: BUNDLE, model: MODEL, sequences: 8 };
 
 beforeEach(() => {
   Testing.app();

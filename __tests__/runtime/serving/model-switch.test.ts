@@ -13,6 +13,13 @@ const MIB = 2 ** 20;
 const FREE = 1000 * MIB;
 const REMOTE = { endpoint: 'https://far.example/v1', auth: { type: 'bearer', token: 'x' } };
 
+/** Eight sequences take `bytes`, four `fewerBytes`. */
+const need = (bytes: number, leastBytes = bytes, fewerBytes = bytes): Estimate => ({
+  bytes,
+  fewer: { sequences: 4, bytes: fewerBytes },
+  leastBytes,
+});
+
 class Local extends ScriptedEngine {
   readonly pid = undefined;
   constructor(id: string, script = says('hello')) {
@@ -43,9 +50,7 @@ function make(bytes: number, made: () => Local = () => new Local('c'), leastByte
       },
       estimate: (all: readonly unknown[]): Promise<readonly Estimate[]> =>
         Promise.resolve(
-          all.map((_, index) =>
-            index === all.length - 1 ? { bytes, leastBytes } : { bytes: 0, leastBytes: 0 },
-          ),
+          all.map((_, index) => (index === all.length - 1 ? need(bytes, leastBytes) : need(0))),
         ),
     },
     caches: { of: () => Promise.resolve(undefined) },
@@ -87,11 +92,29 @@ describe('ModelSwitch', () => {
       });
       return engine;
     });
-    options.factory.estimate = () =>
-      Promise.resolve([300, 200, 700].map((mib) => ({ bytes: mib * MIB, leastBytes: mib * MIB })));
+    options.factory.estimate = () => Promise.resolve([300, 200, 700].map((mib) => need(mib * MIB)));
     await expect(order()).rejects.toThrow('it broke');
     const plan = { reservedBytes: 200 * MIB, returningBytes: 0 };
     expect(plans).toEqual([plan, plan]);
+  });
+
+  test('loads it beside the old one with fewer sequences rather than with a pause', async () => {
+    const { order, steps, options } = make(0);
+    options.factory.estimate = () => Promise.resolve([need(0), need(0), need(1200 * MIB, 100, 800 * MIB)]);
+    await order();
+    expect(steps[0]).toMatch(/the memory holds both/);
+  });
+
+  test('counts what runs as what it is, which is less where it found no room for all sequences', async () => {
+    const { order, steps, options, running } = make(0);
+    const estimates = [need(0), need(250 * MIB, 100, 100 * MIB), need(700 * MIB)];
+    options.factory.estimate = () => Promise.resolve(estimates);
+    running[1]!.model = { ...running[1]!.model, sequences: 8 };
+    await order();
+    expect(steps[0]).toMatch(/does not hold both/);
+    running[1]!.model = { ...running[1]!.model, sequences: 4 };
+    await order();
+    expect(steps.at(-3)).toMatch(/the memory holds both/);
   });
 
   test('also where it has to do with less than is wanted', async () => {

@@ -12,7 +12,11 @@ import { testConfig, until } from '../support/test-service';
 
 const GIB = 2 ** 30;
 const REMOTE = { endpoint: 'https://far.example/v1', auth: { type: 'bearer', token: 'x' } };
-const need = (bytes: number, leastBytes = bytes): Estimate => ({ bytes, leastBytes });
+const need = (bytes: number, leastBytes = bytes, fewerBytes = bytes): Estimate => ({
+  bytes,
+  fewer: { sequences: 4, bytes: fewerBytes },
+  leastBytes,
+});
 const LOCAL = [{ model_path: '/b.gguf' }, { model_path: '/c.gguf' }];
 
 let controller: AbortController;
@@ -65,6 +69,19 @@ describe('startModels', () => {
     await start();
     const promised = served.all.map(({ config }) => served.promisedBeside(config.key));
     expect(await Promise.all(promised)).toEqual([6, 5, 3, 7].map((count) => count * 1024));
+  });
+
+  test('plans all with fewer sequences, and nothing else given up, where only that fits', async () => {
+    const { start, starts, engines } = make(LOCAL, [
+      need(4096 * GIB, 1, 10),
+      need(4096 * GIB, 2, 20),
+      need(40),
+    ]);
+    // The second one found room for all of its sequences.
+    engines[0]!.model = { ...engines[0]!.model, sequences: 4 };
+    engines[1]!.model = { ...engines[1]!.model, sequences: 8 };
+    await start();
+    expect(starts.map(({ memory }) => memory?.reservedBytes)).toEqual([20 + 40, 10 + 40, 10 + 4096 * GIB]);
   });
 
   test('leaves each the least that it can do with, where not all of what is wanted fits', async () => {

@@ -38,13 +38,15 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
+const NEED = { bytes: 300 * MIB, fewer: { sequences: 2, bytes: 300 * MIB }, leastBytes: 300 * MIB };
+
 /** The memory holds one of them. */
 const switchTo = (path: string, say: (line: string) => void) =>
   new ModelSwitch({
     models,
     factory: {
       local: (model) => Promise.resolve(local(model)),
-      estimate: (all) => Promise.resolve(all.map(() => ({ bytes: 300 * MIB, leastBytes: 300 * MIB }))),
+      estimate: (all) => Promise.resolve(all.map(() => NEED)),
     },
     caches: { of: () => Promise.resolve(undefined) },
     available: () => Promise.resolve({ bytes: 400 * MIB, source: 'a test' }),

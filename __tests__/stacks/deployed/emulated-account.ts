@@ -124,6 +124,7 @@ export class Deployment {
         artifacts: {
           bundle: artifact('bundle.tar.gz', 'b'),
           model: artifact('model.gguf', 'd'),
+          sequences: 8,
         },
         statePath: join(this.folder, 'terraform.tfstate'),
         outdir: join(this.folder, 'cdktf.out'),

@@ -4,10 +4,12 @@ import type { ModelSettings } from './options.js';
 export type Flexible = 'kvCacheType' | 'sequences' | 'contextSize';
 
 /**
- * What is given up for a smaller need, the least missed first: half of the cache's precision costs a third of the
- * reading speed, fewer sequences make others wait, a shorter context refuses conversations.
+ * What is given up for a smaller need, the least missed first: four sequences instead of eight slow down nobody but a
+ * crowd, half of the cache's precision costs a third of the reading speed, still fewer sequences make others wait, a
+ * shorter context refuses conversations.
  */
 const ORDER: readonly Partial<Pick<ModelSettings, Flexible>>[] = [
+  { sequences: 4 },
   { kvCacheType: 'q8_0' },
   { sequences: 2 },
   { contextSize: 2048 },
@@ -26,6 +28,15 @@ export function concessions(wanted: ModelSettings): readonly ModelSettings[] {
     if (wanted.flexible.includes(name) && isPossible) steps.push({ ...last, ...concession });
   }
   return steps;
+}
+
+/**
+ * With fewer sequences, and everything else as it is wanted: what several models have to share is not taken by one of
+ * them for its eighth sequence, while another has to do with one.
+ */
+export function withFewerSequences(wanted: ModelSettings): ModelSettings {
+  const [, gentlest = wanted] = concessions(wanted);
+  return { ...wanted, sequences: gentlest.sequences };
 }
 
 /** What was given up, for people: the keys of the configuration. Empty when nothing was. */

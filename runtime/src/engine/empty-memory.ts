@@ -1,6 +1,6 @@
 /**
  * Gives memory that holds nothing but zeroes back to the system. llama.cpp fills a new context with zeroes, so every page
- * of it is resident from the start: 360 MiB for four sequences of 4,096 tokens of the default model, of which most are
+ * of it is resident from the start: 720 MiB for eight sequences of 4,096 tokens of the default model, of which most are
  * never written again. A page that was given back reads as zeroes, and is there again when something is written to it
  * (madvise(2), MADV_DONTNEED), so nothing that runs can see a difference.
  */

@@ -3,7 +3,7 @@
  * not belong into the HTTP process.
  */
 import { messageOf } from '../errors/message-of.js';
-import { concessions } from './concessions.js';
+import { concessions, withFewerSequences } from './concessions.js';
 import type { Estimate } from './estimate-models.js';
 import { ENGINE_BYTES } from './memory.js';
 import { estimateMemory, startLlama } from './memory-estimate.js';
@@ -21,7 +21,12 @@ async function estimate(models: readonly ModelSettings[]): Promise<readonly Esti
         return weightsBytes + contextBytes + ENGINE_BYTES;
       };
       const least = concessions(settings).at(-1) ?? settings;
-      estimates.push({ bytes: await need(settings), leastBytes: await need(least) });
+      const fewer = withFewerSequences(settings);
+      estimates.push({
+        bytes: await need(settings),
+        fewer: { sequences: fewer.sequences, bytes: await need(fewer) },
+        leastBytes: await need(least),
+      });
     } catch (error) {
       estimates.push({ problem: messageOf(error) });
     }

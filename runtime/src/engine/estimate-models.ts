@@ -6,6 +6,8 @@ import { childEnvironment } from './supervisor.js';
 /** What a model will take once its context is full, with the process that it runs in. */
 export interface ModelNeed {
   readonly bytes: number;
+  /** The same with fewer sequences, where nobody has set how many. */
+  readonly fewer: { readonly sequences: number; readonly bytes: number };
   /** The same with the least of what nobody has set: see concessions.ts. */
   readonly leastBytes: number;
 }

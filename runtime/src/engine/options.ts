@@ -12,8 +12,9 @@ export interface LocalEngineOptions {
   /** Tokens of prompt and answer together, for each sequence. @default 4096, less where that does not fit the memory */
   readonly contextSize?: number;
   /**
-   * How many requests are evaluated at once; each has `contextSize` tokens of its own memory.
-   * @default 4, fewer where they do not fit
+   * How many requests are evaluated at once; each has `contextSize` tokens of its own memory. Eight that decode together
+   * on two cores get 1.3 to 1.5 times the tokens of four: the weights are read once for all.
+   * @default 8, fewer where they do not fit
    */
   readonly sequences?: number;
   /** Threads that evaluate. More than there are whole cores is slower, not faster. @default the cores there are */
@@ -61,7 +62,7 @@ export interface ModelSettings {
 }
 
 export const DEFAULT_CONTEXT_SIZE = 4096;
-export const DEFAULT_SEQUENCES = 4;
+export const DEFAULT_SEQUENCES = 8;
 const FLEXIBLE: readonly Flexible[] = ['kvCacheType', 'sequences', 'contextSize'];
 
 export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): ModelSettings {

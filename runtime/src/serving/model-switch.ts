@@ -12,7 +12,13 @@ import { messageOf } from '../errors/message-of.js';
 import type { Logger } from '../log/logger.js';
 import type { EngineFactory } from './engine-factory.js';
 import { prove } from './probe.js';
-import { untouchedBytes, type ServedModel, type ServedModels } from './served-models.js';
+import {
+  atMost,
+  untouchedBytes,
+  type NeedInAll,
+  type ServedModel,
+  type ServedModels,
+} from './served-models.js';
 
 /** Stays free while two models are loaded: for what running answers still take. */
 const HEADROOM_BYTES = 128 * 1024 * 1024;
@@ -62,7 +68,7 @@ interface SwitchPlan {
   /** Free once the old model is gone. */
   readonly returning: number;
   /** What the new model will take in all. */
-  readonly need: number;
+  readonly need: NeedInAll;
 }
 
 export class ModelSwitch {
@@ -131,9 +137,9 @@ export class ModelSwitch {
     if (newest === undefined || 'problem' in newest)
       throw new SwitchRefused(newest?.problem ?? 'no estimate');
     const untouched = await Promise.all(
-      local.map((model, index) => {
+      local.map(async (model, index) => {
         const estimate = estimates[index];
-        return untouchedBytes(model, estimate !== undefined && 'bytes' in estimate ? estimate.bytes : 0);
+        return estimate !== undefined && 'bytes' in estimate ? untouchedBytes(model, estimate) : 0;
       }),
     );
     const claimed = untouched.reduce((sum, bytes) => sum + bytes, 0);
@@ -149,8 +155,9 @@ export class ModelSwitch {
           'free without the old model; take a smaller model, a smaller engine.context_size or fewer engine.sequences',
       );
     }
-    const need = Math.min(newest.bytes, without);
-    return { beside: newest.bytes <= free - reserved, reserved, ofOthers, returning, need };
+    // Rather with fewer sequences than with a pause.
+    const beside = newest.fewer.bytes <= free - reserved;
+    return { beside, reserved, ofOthers, returning, need: atMost(newest, without) };
   }
 
   async #beside(
@@ -167,7 +174,7 @@ export class ModelSwitch {
       prove: proofOfKind(engine),
       limitMs,
     });
-    Object.assign(served, { config: next, cache, needBytes: need });
+    Object.assign(served, { config: next, cache, need });
     say('it answered; new requests go to it, and what runs ends on the old one');
     await ended;
     say(`switched: ${next.id} is ${next.path} now`);
@@ -194,7 +201,7 @@ export class ModelSwitch {
         return factory.local(before);
       },
     });
-    Object.assign(served, { config: next, cache, needBytes: need });
+    Object.assign(served, { config: next, cache, need });
     say(`switched: ${next.id} is ${next.path} now`);
   }
 }

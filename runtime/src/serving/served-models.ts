@@ -3,6 +3,7 @@ import { Admission, Sessions } from '../api/admission.js';
 import type { ResponseCache } from '../cache/response-cache.js';
 import type { ModelConfig } from '../config/models.js';
 import type { Engine } from '../engine/engine.js';
+import type { ModelNeed } from '../engine/estimate-models.js';
 import { residentBytes } from '../engine/memory.js';
 import { SwitchableEngine } from '../engine/switchable-engine.js';
 
@@ -11,18 +12,28 @@ export interface ServedModel {
   config: ModelConfig;
   readonly engine: Engine;
   readonly admission: Admission;
-  /** What a local one will take in all, its prompt cache aside. 0 where it is the only one, and nobody has to know. */
-  needBytes: number;
+  /** What a local one will take in all, its prompt cache aside. Undefined where it is the only one: nobody has to know. */
+  need: NeedInAll | undefined;
   /** Undefined where it is switched off. Another one after a switch: what another model said is no answer. */
   cache: ResponseCache | undefined;
 }
 
+/** With the settings that are wanted, and with fewer sequences. */
+export type NeedInAll = Pick<ModelNeed, 'bytes' | 'fewer'>;
+
+/** Where it has to do with less. */
+export function atMost({ bytes, fewer }: NeedInAll, most: number): NeedInAll {
+  return { bytes: Math.min(bytes, most), fewer: { ...fewer, bytes: Math.min(fewer.bytes, most) } };
+}
+
 /**
- * Of `bytes` that a local model needs in all, what it does not have yet and will take as conversations grow: free, as the
- * system sees it, and not for others.
+ * Of what a local model that runs needs in all, what it does not have yet and will take as conversations grow: free, as
+ * the system sees it, and not for others.
  */
-export async function untouchedBytes({ engine }: ServedModel, bytes: number): Promise<number> {
-  return engine instanceof SwitchableEngine ? Math.max(0, bytes - (await residentBytes(engine.pid))) : 0;
+export async function untouchedBytes({ engine }: ServedModel, { bytes, fewer }: NeedInAll): Promise<number> {
+  if (!(engine instanceof SwitchableEngine)) return 0;
+  const whole = engine.model.sequences <= fewer.sequences ? fewer.bytes : bytes;
+  return Math.max(0, whole - (await residentBytes(engine.pid)));
 }
 
 export type ModelParts = Pick<ServedModel, 'config' | 'engine'> & Partial<Pick<ServedModel, 'cache'>>;
@@ -39,7 +50,7 @@ export class ServedModels {
       config,
       engine,
       admission: new Admission(engine, maxQueue, sessions),
-      needBytes: 0,
+      need: undefined,
       cache,
     }));
     const [first] = this.all;
@@ -70,7 +81,9 @@ export class ServedModels {
   /** What all but the one with this `key` (see ModelConfig) will still take, in bytes. */
   async promisedBeside(key: string): Promise<number> {
     const others = this.all.filter(({ config }) => config.key !== key);
-    const promised = await Promise.all(others.map((model) => untouchedBytes(model, model.needBytes)));
+    const promised = await Promise.all(
+      others.map(async (model) => (model.need === undefined ? 0 : untouchedBytes(model, model.need))),
+    );
     return promised.reduce((sum, bytes) => sum + bytes, 0);
   }
 

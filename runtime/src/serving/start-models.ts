@@ -7,7 +7,7 @@ import type { ModelNeed } from '../engine/estimate-models.js';
 import { availableMemory, mebibytes } from '../engine/memory.js';
 import type { Logger } from '../log/logger.js';
 import type { EngineFactory } from './engine-factory.js';
-import { untouchedBytes, type ServedModel, type ServedModels } from './served-models.js';
+import { atMost, untouchedBytes, type ServedModel, type ServedModels } from './served-models.js';
 
 /** Between two tries to reach a further model's remote service. Each costs it a token. */
 const REMOTE_RETRY_MS = 60_000;
@@ -68,28 +68,34 @@ async function checkTogether(
         '`engine.context_size` or fewer `engine.sequences` for it, or take a larger machine',
     );
   }
-  const fit = sum(needs.map(({ bytes }) => bytes)) <= freeBytes;
+  const planned = [needs.map(({ bytes }) => bytes), needs.map(({ fewer }) => fewer.bytes)].find(
+    (bytes) => sum(bytes) <= freeBytes,
+  );
   // Where not all fit, the default one takes what the others can do without.
   const most = freeBytes - sum(least.slice(1));
   for (const [index, model] of local.entries()) {
-    const { bytes = 0, leastBytes = 0 } = needs[index] ?? {};
-    model.needBytes = fit ? bytes : index === 0 ? Math.min(bytes, most) : leastBytes;
+    const need = needs[index];
+    if (need === undefined) continue;
+    const limit = index === 0 ? most : need.leastBytes;
+    model.need = planned === undefined ? atMost(need, limit) : need;
   }
-  return { needs, fit };
+  return { needs, planned };
 }
 
 /** What of the memory that is free now is not the model's whose turn it is. */
 async function reservedFor(
   index: number,
-  { needs, fit }: Needs,
+  { needs, planned }: Needs,
   local: readonly ServedModel[],
 ): Promise<number> {
-  const later = needs.slice(index + 1);
-  if (fit) {
-    const before = local.slice(0, index).map((model, at) => untouchedBytes(model, needs[at]?.bytes ?? 0));
-    return sum([...later.map(({ bytes }) => bytes), ...(await Promise.all(before))]);
+  if (planned !== undefined) {
+    const before = needs.slice(0, index).map(async (need, at) => {
+      const model = local[at];
+      return model === undefined ? 0 : untouchedBytes(model, need);
+    });
+    return sum([...planned.slice(index + 1), ...(await Promise.all(before))]);
   }
-  if (index === 0) return sum(later.map(({ leastBytes }) => leastBytes));
+  if (index === 0) return sum(needs.slice(1).map(({ leastBytes }) => leastBytes));
   // The default model took what the others can do without; those before this one do not hold all that is theirs yet.
   const free = (await availableMemory())?.bytes ?? Infinity;
   return Math.max(0, free - (needs[index]?.leastBytes ?? 0));
@@ -97,8 +103,8 @@ async function reservedFor(
 
 interface Needs {
   readonly needs: readonly ModelNeed[];
-  /** All of them, with the settings that are wanted. Else each has to do with less. */
-  readonly fit: boolean;
+  /** What each may count on, in bytes: all that is wanted, else with fewer sequences. Undefined: each has to do with less. */
+  readonly planned: readonly number[] | undefined;
 }
 
 async function untilItAnswers(model: ServedModel, log: Logger, signal: AbortSignal): Promise<void> {
