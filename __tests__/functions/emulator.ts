@@ -1,7 +1,6 @@
 /** The AWS emulator for one test file, on a free port of loopback, with a secret that a function rotates. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:net';
 
 import {
   CreateSecretCommand,
@@ -10,7 +9,11 @@ import {
   type SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 
+import { freePort } from '../support/free-port';
+
 const HOST = '127.0.0.1';
+/** Its modules come from a disk that may never have been read. */
+const START_PATIENCE_MS = 120_000;
 export const REGION = 'us-east-1';
 export const FIRST_KEY = `sk-${'A1b2'.repeat(12)}`;
 
@@ -122,7 +125,7 @@ async function post(url: string, body: object, headers: Record<string, string> =
 }
 
 async function answering(url: string, child: ChildProcess): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + START_PATIENCE_MS;
   while (Date.now() < deadline && child.exitCode === null) {
     try {
       await fetch(`${url}/moto-api/`);
@@ -132,16 +135,5 @@ async function answering(url: string, child: ChildProcess): Promise<void> {
     }
   }
   child.kill('SIGKILL');
-  throw new Error('moto_server did not answer within 30 s');
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, HOST, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
+  throw new Error('moto_server did not answer');
 }

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { freePort } from '../support/free-port';
 import { REPOSITORY, testModel } from '../support/test-model';
 import { temporaryFolder } from '../support/temporary-folder';
 
@@ -230,12 +231,4 @@ function streamed(curl: string): { firstByte: Promise<void>; whole: Promise<stri
   const firstByte = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
   child.stdout.on('data', (chunk) => (text += String(chunk)));
   return { firstByte, whole: new Promise((resolve) => child.once('close', () => resolve(text))) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

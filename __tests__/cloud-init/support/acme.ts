@@ -6,8 +6,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer as createPlainServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
+import { type AddressInfo, connect, type Server } from 'node:net';
 
+import { freePort } from '../../support/free-port';
 import { changedRecord, makeAuthority, pebblePrograms, tellTxt, type Trust } from '../../support/pebble';
 
 const HOST = '127.0.0.1';
@@ -120,13 +121,6 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 
 function listen(server: Server): Promise<Server> {
   return new Promise((resolve) => server.listen(0, HOST, () => resolve(server)));
-}
-
-async function freePort(): Promise<number> {
-  const server = await listen(createTcpServer());
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function listening(port: number, child: ChildProcess): Promise<void> {

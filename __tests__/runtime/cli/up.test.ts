@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import { createServer, type Server } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { readFileSync, statSync } from 'node:fs';
 
 import { loadConfig } from '../../../runtime/src/config/load';
@@ -13,8 +12,8 @@ import {
 } from '../../../runtime/src/cli/up/ports';
 import { createRunFolder } from '../../../runtime/src/cli/up/run-folder';
 import { listen } from '../../../runtime/src/server/listen';
+import { freePort } from '../../support/free-port';
 import { temporaryFolder } from '../../support/temporary-folder';
-import { freePort } from '../support/spawned-service';
 
 describe('the ports of bot up', () => {
   let taken: Server;
@@ -22,8 +21,8 @@ describe('the ports of bot up', () => {
 
   beforeEach(async () => {
     taken = createServer();
-    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
-    port = (taken.address() as AddressInfo).port;
+    port = await freePort();
+    await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
   });
   afterEach(() => new Promise((resolve) => taken.close(resolve)));
 

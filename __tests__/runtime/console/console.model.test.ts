@@ -2,10 +2,10 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { freePort } from '../../support/free-port';
 import { describeInBrowser, useBrowser } from '../support/browser';
 
 const bot = join(__dirname, '../../../runtime/dist/cli/bot.js');
@@ -23,7 +23,7 @@ describeInBrowser('the console of a running service', () => {
 
   beforeAll(async () => {
     const { path } = JSON.parse(run('model', 'pull', modelSource, '--json')) as { path: string };
-    const [internal, external, web] = await freePorts(3);
+    const [internal, external, web] = await Promise.all([freePort(), freePort(), freePort()]);
     writeFileSync(
       config,
       JSON.stringify({
@@ -97,15 +97,6 @@ describeInBrowser('the console of a running service', () => {
 
 function run(...args: string[]): string {
   return execFileSync(process.execPath, [bot, ...args], { encoding: 'utf8' });
-}
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 /** Waits until somebody answers; the test's own time limit bounds it. */

@@ -46,7 +46,7 @@ const DAY_SECONDS = 86_400;
       emulator = await startEmulator();
       s3 = new S3Client({ forcePathStyle: true });
       await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
-    });
+    }, 180_000);
     afterAll(async () => {
       s3.destroy();
       await emulator.stop();

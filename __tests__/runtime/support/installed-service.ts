@@ -15,8 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { freePort } from '../../support/free-port';
 import { REPOSITORY } from '../../support/test-model';
-import { freePort } from './spawned-service';
 import { API_KEY } from './test-service';
 
 const RUNTIME = join(REPOSITORY, 'runtime');

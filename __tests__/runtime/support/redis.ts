@@ -3,7 +3,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { freePort } from './spawned-service';
+import { freePort } from '../../support/free-port';
 
 const isInstalled = spawnSync('redis-server', ['--version']).status === 0;
 

@@ -1,7 +1,6 @@
 /** An AWS account emulated on loopback, and the real Terraform to deploy into it. No machine boots here: that is e2e's. */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,6 +9,7 @@ import type { BotProps } from '../../../stacks/props';
 import { ROOT } from '../../../stacks/version';
 import { Account } from '../../e2e/box/account';
 import { findProviderMirror, terraformEnvironment } from '../../e2e/box/terraform-configuration';
+import { freePort } from '../../support/free-port';
 
 const REGION = 'us-east-1';
 const START_PATIENCE_MS = 60_000;
@@ -195,16 +195,4 @@ function withoutWaits(file: string): void {
   // The provider asks ten times, five seconds apart, whether it is there.
   delete document.resource.aws_s3_bucket_lifecycle_configuration;
   writeFileSync(file, JSON.stringify(document, null, 2));
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' ? address?.port : undefined;
-      server.close(() => (port === undefined ? reject(new Error('no port')) : resolve(port)));
-    });
-  });
 }
