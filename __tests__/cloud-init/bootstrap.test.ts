@@ -122,13 +122,13 @@ describe('the cause of a failure', () => {
   });
 
   /** The step of the packages, on a machine where apt says this at each of its tries before it fails. */
-  const failingPackages = (says: string, free: string, had = '') => {
+  const failingPackages = (says: string, free: string, had = '', seconds = 0) => {
     writeFileSync(join(folder(), 'bundle.error'), '');
     writeFileSync(join(folder(), 'log'), had);
     writeFileSync(join(folder(), 'says'), says);
     const script = [
       `set -Eeuo pipefail; PACKAGES=nginx PACKAGE_MANAGER=apt LOG=${join(folder(), 'log')} STATE=${folder()} MESSAGE=`,
-      `stat() { [ "$1" = -fc ] && echo "${free}" || command stat "$@"; }; apt_has() { false; }; apt_install() { cat "$STATE/says" >>"$LOG"; false; }`,
+      `stat() { [ "$1" = -fc ] && echo "${free}" || command stat "$@"; }; apt_has() { false; }; apt_install() { cat "$STATE/says" >>"$LOG"; SECONDS=$((SECONDS + ${seconds})); false; }`,
       'report_in_background() { echo "$MESSAGE"; }; sleep() { SECONDS=$((SECONDS + 30)); }',
       'fail() { set +e; MESSAGE=$1; name_the_cause; echo "$MESSAGE"; exit 1; }',
       part('disk_is_full'),
@@ -172,6 +172,14 @@ describe('the cause of a failure', () => {
     expect(lines.at(-1)).toMatch(/^apt could not install nginx: it .*; check that the subnet reaches/);
   });
 
+  test('is not called final after one try, however long it took', () => {
+    const lines = failingPackages('Get:1 something\n', '1000*4096', '', 200);
+    expect(lines).toEqual([
+      expect.stringMatching(/, trying again$/),
+      expect.stringMatching(/check that the subnet reaches/),
+    ]);
+  });
+
   test('is the clock, whatever failed by it', () => {
     const clock = "get b failed: HTTP Error 403; this machine's clock is 200 minutes behind S3's: see that";
     expect(named('apt could not install: E: Release file is not valid yet; check', `${clock}\n`)).toBe(clock);
@@ -179,6 +187,15 @@ describe('the cause of a failure', () => {
 });
 
 describe('what a run that was cut off, or a restored disk, has left', () => {
+  test.each([
+    [0, ''],
+    [1, 'apt-get -q\napt-get -qy\n'],
+  ])('packages that were unpacked are set up; is any missing (%i), the mirror is asked', (missing, asked) => {
+    const script = `set -e; dpkg() { :; }; apt_has() { return ${missing}; }; timeout() { echo "$2 $3"; }
+      ${part('apt_install')}\napt_install nginx`;
+    expect(bash(script)).toEqual({ status: 0, output: asked });
+  });
+
   test('packages may start their services again', () => {
     const left = join(folder(), 'policy-rc.d');
     writeFileSync(left, '');

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { until } from '../runtime/support/test-service';
-import { temporaryFolder } from '../support/temporary-folder';
 import { freePort } from '../support/free-port';
+import { temporaryFolder } from '../support/temporary-folder';
 import { renderedFile } from './support/sample';
 import { run, testWith } from './support/tools';
 

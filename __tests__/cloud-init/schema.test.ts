@@ -7,6 +7,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 import { renderUserData } from '../../cloud-init/user-data';
+import { retried } from '../support/retried';
 import { sampleProps } from './support/sample';
 import { inTemporaryFolder, type Outcome, run, testWith } from './support/tools';
 
@@ -59,21 +60,26 @@ function skipNewer(_tool: string, _package: string, name: string, body: () => vo
 /** From the mirror that this machine's own apt uses, with lists of its own, so that nothing is installed or changed. */
 function unpackNewer(): string {
   if (existsSync(join(folder, 'usr'))) return folder;
-  mkdirSync(join(folder, 'apt'), { recursive: true });
+  mkdirSync(folder, { recursive: true });
   const script = `
     set -eu
+    rm -rf apt whole cloud-init_*.deb
+    mkdir -p apt
     site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | head -n 1)
     keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     echo "deb [signed-by=$keyring] $site ${NEWER_SUITE} main" >apt/sources.list
     apt() {
       apt-get -qq -o Dir::State="$PWD/apt" -o Dir::Cache="$PWD/apt" -o Dir::Etc::SourceList="$PWD/apt/sources.list" \\
-        -o Dir::Etc::SourceParts=/dev/null -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false "$@"
+        -o Dir::Etc::SourceParts=/dev/null -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false -o Acquire::Retries=3 "$@"
     }
     apt update
     apt download cloud-init
-    dpkg-deb --extract cloud-init_*.deb .
-    rm -r apt cloud-init_*.deb`;
-  const { status, output } = run('sh', ['-c', `cd '${folder}' && ${script}`]);
-  if (status !== 0) throw new Error(`could not fetch ${NEWER_SUITE}'s cloud-init: ${output}`);
-  return folder;
+    dpkg-deb --extract cloud-init_*.deb whole
+    rm -r apt cloud-init_*.deb
+    mv whole/* .`;
+  return retried(() => {
+    const { status, output } = run('sh', ['-c', `cd '${folder}' && ${script}`], {}, 300_000);
+    if (status !== 0) throw new Error(`could not fetch ${NEWER_SUITE}'s cloud-init: ${output}`);
+    return folder;
+  });
 }

@@ -11,6 +11,8 @@ export interface Options {
   drills: string[];
   /** Leave out the checks of the path; what drills need is still deployed. */
   only: 'path' | 'drills' | undefined;
+  /** Where to write what passed and what did not, as JSON. */
+  results: string | undefined;
 }
 
 export function usage(drills: readonly { name: string; about: string }[]): string {
@@ -23,6 +25,7 @@ talks to it, takes everything down again, and checks each step. Needs root and n
   --only drills      the drills alone, without the checks of the path
   --os NAME          debian-12 (default) or debian-13
   --keep             leave deployment and machine standing, and say how to use them
+  --results FILE     also write what passed and what did not, part by part, as JSON
   --down             take down what --keep left, and the remains of runs that were killed
   --help
 
@@ -42,6 +45,7 @@ export function parseOptions(args: string[], drillNames: readonly string[]): Opt
       os: { type: 'string', default: 'debian-12' },
       drill: { type: 'string', multiple: true, default: [] },
       only: { type: 'string' },
+      results: { type: 'string' },
     },
   });
   const { help, down, keep, os, only } = values;
@@ -61,5 +65,6 @@ export function parseOptions(args: string[], drillNames: readonly string[]): Opt
     os,
     drills: only === 'drills' && drills.length === 0 ? [...drillNames] : drills,
     only,
+    results: values.results,
   };
 }

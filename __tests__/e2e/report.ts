@@ -11,12 +11,36 @@ export interface Figure {
 /** A check that takes longer says so. */
 const SLOW_MS = 5_000;
 
+/** A check that did not pass, and why. */
+interface Complaint {
+  name: string;
+  message: string;
+}
+
+/** What is judged, and can be run, by itself: as `.ci/twice.mjs` reads it. */
+export interface PartResult {
+  part: string;
+  passed: number;
+  failures: readonly Complaint[];
+  skipped: readonly Complaint[];
+}
+
 export class Report {
   #passed = 0;
-  #skipped = 0;
-  readonly #failures: string[] = [];
+  readonly #skipped: Complaint[] = [];
+  readonly #failures: Complaint[] = [];
   readonly #figures: Figure[] = [];
+  readonly #parts: Report[] = [];
   readonly #startedAt = Date.now();
+
+  constructor(readonly name = 'path') {}
+
+  /** A report of something that is judged by itself, and that fails when nothing of it is checked: a drill. */
+  part(name: string): Report {
+    const part = new Report(name);
+    this.#parts.push(part);
+    return part;
+  }
 
   heading(text: string): void {
     console.log(`\n${text} [at ${clock(Date.now() - this.#startedAt)}]`);
@@ -43,13 +67,13 @@ export class Report {
   }
 
   fail(name: string, cause: unknown): void {
-    this.#failures.push(name);
-    const text = cause instanceof Error ? cause.message : String(cause);
-    console.log(`  FAIL  ${name}\n${text.replace(/^/gm, '          ')}`);
+    const message = cause instanceof Error ? cause.message : String(cause);
+    this.#failures.push({ name, message });
+    console.log(`  FAIL  ${name}\n${message.replace(/^/gm, '          ')}`);
   }
 
   skip(name: string, why: string): void {
-    this.#skipped++;
+    this.#skipped.push({ name, message: why });
     console.log(`  skip  ${name}: ${why}`);
   }
 
@@ -60,7 +84,37 @@ export class Report {
 
   /** Prints timeline and count. Returns true when everything passed. */
   finish(): boolean {
-    if (this.#figures.length > 0) this.heading('Timeline and figures');
+    const all = [this, ...this.#parts];
+    if (all.some((each) => each.#figures.length > 0)) this.heading('Timeline and figures');
+    for (const each of all) each.#judgeFigures();
+    for (const part of this.#parts) {
+      if (part.#passed + part.#failures.length + part.#skipped.length === 0) {
+        part.fail(`drill ${part.name}`, 'not tried: what comes before it failed');
+      }
+    }
+    const passed = all.reduce((sum, each) => sum + each.#passed, 0);
+    const failures = all.flatMap((each) => each.#failures);
+    const skipped = all.flatMap((each) => each.#skipped);
+    for (const { name } of failures) console.log(`\nFAILED: ${name}`);
+    console.log(`\nEC2 in a box took ${clock(Date.now() - this.#startedAt)}`);
+    console.log(`${passed} passed, ${failures.length} failed, ${skipped.length} skipped`);
+    return failures.length === 0;
+  }
+
+  get hasFailed(): boolean {
+    return [this, ...this.#parts].some((each) => each.#failures.length > 0);
+  }
+
+  results(): PartResult[] {
+    return [this, ...this.#parts].map((each) => ({
+      part: each.name,
+      passed: each.#passed,
+      failures: each.#failures,
+      skipped: each.#skipped,
+    }));
+  }
+
+  #judgeFigures(): void {
     for (const { name, value, unit, limit, failsAbove = limit } of this.#figures) {
       const over = limit !== undefined && value > limit;
       const shown = unit === 'bytes' ? value.toLocaleString('en-US') : value.toFixed(1);
@@ -68,17 +122,9 @@ export class Report {
       console.log(`  ${over ? 'OVER' : '    '}  ${name.padEnd(44)} ${shown.padStart(8)} ${unit}${allowed}`);
       // How long something takes says as much about the machine as about the project: shown, not judged.
       if (failsAbove === undefined || unit === 's') continue;
-      if (value > failsAbove) this.#failures.push(`${name} is over its limit`);
+      if (value > failsAbove) this.fail(`${name} is over its limit`, `${shown} ${unit}`);
       else this.#passed++;
     }
-    for (const failure of this.#failures) console.log(`\nFAILED: ${failure}`);
-    console.log(`\nEC2 in a box took ${clock(Date.now() - this.#startedAt)}`);
-    console.log(`${this.#passed} passed, ${this.#failures.length} failed, ${this.#skipped} skipped`);
-    return this.#failures.length === 0;
-  }
-
-  get failed(): boolean {
-    return this.#failures.length > 0;
   }
 }
 

@@ -1,4 +1,5 @@
 /** `npm run e2e`: EC2 in a box. See options.ts for what it takes, README.md for how it works. */
+import { writeFileSync } from 'node:fs';
 import { Box } from './box/box';
 import { killRunningCommands } from './box/commands';
 import { missingPrerequisites } from './box/prerequisites';
@@ -13,6 +14,9 @@ import { Report } from './report';
 const REGION = 'us-east-1';
 // The SDK announces at each start when it will drop a version of Node: not what this output is for.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
+
+/** With a report of its own. */
+type ReportedDrill = Drill & { readonly report: Report };
 
 async function main(): Promise<void> {
   const options = parseOptions(
@@ -43,17 +47,23 @@ async function main(): Promise<void> {
   } catch (error) {
     report.fail('the run itself', error instanceof Error ? (error.stack ?? error.message) : error);
   }
-  const succeeded = report.finish();
-  process.exitCode = succeeded ? 0 : 1;
+  if (!kept) {
+    const problems = end(folder, report.hasFailed);
+    if (problems.length > 0) report.fail('what the run changed is taken back', problems.join('\n'));
+  }
+  process.exitCode = report.finish() ? 0 : 1;
+  if (options.results) writeFileSync(options.results, JSON.stringify(report.results()));
   if (kept) explainKept(kept);
-  else end(folder, !succeeded);
   // Nothing of this run is left to wait for; a connection that an SDK keeps open must not hold the process.
   process.exit();
 }
 
 /** Returns the deployment that is to be left standing, if one is. */
 async function everything(folder: RunFolder, report: Report, options: Options): Promise<Subject | undefined> {
-  const drills = DRILLS.filter(({ name }) => options.drills.includes(name));
+  const drills = DRILLS.filter(({ name }) => options.drills.includes(name)).map((drill) => ({
+    ...drill,
+    report: report.part(drill.name),
+  }));
   report.heading(`EC2 in a box (${options.os}), in ${folder.path}`);
   const box = await Box.create(folder, options.os, REGION, (text) => report.say(text));
   const before = await box.account.inventory();
@@ -87,7 +97,7 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
   const refused = drills.filter((drill) => drill.kind === 'deploy');
   if (refused.length > 0) {
     report.heading('Drills: a deploy that cannot begin');
-    await Promise.all(refused.map((drill) => timed(report, drill, () => drill.run(report, box))));
+    await Promise.all(refused.map((drill) => timed(drill, () => drill.run(drill.report, box))));
   }
   return undefined;
 }
@@ -100,7 +110,7 @@ async function breakMachines(
   report: Report,
   box: Box,
   subject: Subject | undefined,
-  drills: readonly Drill[],
+  drills: readonly ReportedDrill[],
 ): Promise<OwnDeployment[]> {
   const machines = subject ? drills.filter((drill) => drill.kind === 'machine') : [];
   const deployments = drills.filter((drill) => drill.kind === 'deployment');
@@ -110,23 +120,23 @@ async function breakMachines(
   const made: OwnDeployment[] = [];
   const onDeployed = async (): Promise<void> => {
     for (const drill of machines) {
-      if (subject && !drill.own) await timed(report, drill, () => drill.run(report, subject));
+      if (subject && !drill.own) await timed(drill, () => drill.run(drill.report, subject));
     }
   };
   await Promise.all([
     onDeployed(),
     ...machines.map((drill) =>
-      subject && drill.own ? timed(report, drill, () => drill.run(report, subject)) : undefined,
+      subject && drill.own ? timed(drill, () => drill.run(drill.report, subject)) : undefined,
     ),
     ...deployments.map((drill) =>
-      timed(report, drill, async () => void made.push(await drill.run(report, box))),
+      timed(drill, async () => void made.push(await drill.run(drill.report, box))),
     ),
   ]);
   return made;
 }
 
 /** How long a drill takes; and one that ends in the middle leaves the others alone. */
-async function timed(report: Report, { name }: Drill, body: () => Promise<void>): Promise<void> {
+async function timed({ name, report }: ReportedDrill, body: () => Promise<void>): Promise<void> {
   const from = Date.now();
   try {
     await body();
@@ -147,8 +157,8 @@ The deployment stands. To look at it:
 To take it down: npm run e2e -- --down`);
 }
 
-/** Takes back what the run changed. On failure the logs stay, and are named. */
-function end(folder: RunFolder, keepLogs: boolean): void {
+/** Takes back what the run changed, and returns what it could not. On failure the logs stay, and are named. */
+function end(folder: RunFolder, keepLogs: boolean): readonly string[] {
   killRunningCommands();
   const problems = folder.tearDown(keepLogs);
   for (const problem of problems) console.error(`could not be cleaned up: ${problem}`);
@@ -157,6 +167,7 @@ function end(folder: RunFolder, keepLogs: boolean): void {
     console.error(`What is left is listed in ${folder.undo.file}; try: npm run e2e -- --down`);
   }
   if (keepLogs) console.error(`Logs of all parts: ${folder.logs}`);
+  return problems;
 }
 
 function takeDownOthers(states: string[]): void {

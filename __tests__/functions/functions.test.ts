@@ -44,7 +44,7 @@ const STEPS = ['createSecret', 'setSecret', 'testSecret', 'finishSecret'] as con
       secrets = new SecretsManagerClient({});
       ({ handler: rotate } = await import('../../functions/rotate-key.js'));
       ({ handler: remind } = await import('../../functions/remind.js'));
-    });
+    }, 180_000);
 
     afterAll(async () => {
       secrets.destroy();

@@ -1,10 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import * as tar from 'tar';
 
+import { retried } from '../support/retried';
 import { REPOSITORY, testModel } from '../support/test-model';
 import { temporaryFolder } from '../support/temporary-folder';
 
@@ -110,13 +111,17 @@ describe('the bundle for x64', () => {
     () => {
       const root = join(folder(), 'debian');
       // apt itself needs libstdc++, so every Debian that can install packages has it.
-      execFileSync('mmdebstrap', [
-        '--quiet',
-        '--variant=essential',
-        '--include=libstdc++6',
-        'bookworm',
-        root,
-      ]);
+      retried(() => {
+        rmSync(root, { recursive: true, force: true });
+        execFileSync('mmdebstrap', [
+          '--quiet',
+          '--variant=essential',
+          '--include=libstdc++6',
+          '--aptopt=Acquire::Retries "3"',
+          'bookworm',
+          root,
+        ]);
+      });
       const release = join(root, 'opt', 'bot', 'releases', 'one');
       mkdirSync(release, { recursive: true });
       execFileSync('tar', ['xzf', bundle().path, '-C', release]);

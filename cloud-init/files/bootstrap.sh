@@ -149,7 +149,7 @@ await_download() {
 # Patience: a package mirror that hiccups, another apt that holds the lock, or an Elastic IP that arrives (and cuts
 # running connections) while this runs, each gets a minute.
 step_packages() {
-  local wanted deadline=$((SECONDS + 60)) pause=1 logged
+  local wanted deadline=$((SECONDS + 60)) pause=1 tries=0 logged
   read -ra wanted <<<"$PACKAGES"
   # What a run that was cut off has left: see below.
   rm -f /usr/sbin/policy-rc.d
@@ -158,7 +158,8 @@ step_packages() {
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin /usr/sbin/policy-rc.d
   until logged=$(stat -c %s "$LOG") && "${PACKAGE_MANAGER}_install" "${wanted[@]}"; do
     MESSAGE="$PACKAGE_MANAGER could not install ${wanted[*]}: $(package_error "$logged")"
-    if ((SECONDS >= deadline)) || disk_is_full "$MESSAGE"; then
+    # One try alone may last until the deadline.
+    if ((++tries > 1 && SECONDS >= deadline)) || disk_is_full "$MESSAGE"; then
       fail "$MESSAGE; check that the subnet reaches the package mirror (route, egress rule, DNS), then run cdktf deploy again"
     fi
     MESSAGE+=', trying again'
@@ -186,8 +187,10 @@ dnf_install() { timeout 240 dnf -qy --setopt=install_weak_deps=False install "$@
 
 # On a first boot nothing is lost by a crash in dpkg, so its fsync of each file is left out (force-unsafe-io).
 apt_install() {
-  dpkg --configure -a &&
-    timeout 60 apt-get -q -o Acquire::http::Timeout=8 -o Acquire::Retries=0 -o Acquire::Languages=none --error-on=any update &&
+  dpkg --configure -a || return
+  # Where a power cut left them unpacked, no mirror is needed.
+  if apt_has "$@" >/dev/null 2>&1; then return; fi
+  timeout 60 apt-get -q -o Acquire::http::Timeout=8 -o Acquire::Retries=0 -o Acquire::Languages=none --error-on=any update &&
     timeout 180 apt-get -qy -o Acquire::http::Timeout=8 -o DPkg::Lock::Timeout=60 -o Dpkg::Options::=--force-confold \
       -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install "$@"
 }

@@ -124,7 +124,7 @@ function listen(server: Server): Promise<Server> {
 }
 
 async function listening(port: number, child: ChildProcess): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 40_000;
   for (;;) {
     const open = await new Promise((resolve) => {
       const socket = connect(port, HOST, () => resolve(true));

@@ -13,11 +13,16 @@ export interface Outcome {
   readonly output: string;
 }
 
-export function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Outcome {
+export function run(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  timeout = 50_000,
+): Outcome {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     env: { ...process.env, PATH, ...env },
     encoding: 'utf8',
-    timeout: 50_000,
+    timeout,
     maxBuffer: 64 * 1024 * 1024,
   });
   return { status, output: error === undefined ? stdout + stderr : error.message };

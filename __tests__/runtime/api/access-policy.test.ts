@@ -100,7 +100,7 @@ describe('word rules', () => {
   test('change without a restart', async () => {
     const { call } = await start({});
     writeFileSync(join(folder(), 'policy.yaml'), JSON.stringify({ words: [BLOCK] }));
-    const deadline = performance.now() + 1000;
+    const deadline = performance.now() + 40_000;
     let status = 200;
     while (status === 200 && performance.now() < deadline) status = (await call(CHAT, body('bomb'))).status;
     expect(status).toBe(400);

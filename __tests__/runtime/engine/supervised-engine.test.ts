@@ -70,7 +70,7 @@ async function collect(engine: SupervisedEngine, prompt: string, signal = never)
 
 async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; !condition(); i++) {
-    if (i > 1000) throw new Error('it did not happen');
+    if (i > 4000) throw new Error('it did not happen');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

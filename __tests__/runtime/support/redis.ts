@@ -43,7 +43,7 @@ function createRedis(port: number): TestRedis {
       child = spawn('redis-server', [...flags, '--maxmemory', '16mb', '--loglevel', 'warning'], {
         stdio: 'ignore',
       });
-      const deadline = Date.now() + 10_000;
+      const deadline = Date.now() + 40_000;
       while (!(await answers(port))) {
         if (Date.now() > deadline || child.exitCode !== null) throw new Error('redis-server did not start');
         await sleep(20);

@@ -131,9 +131,9 @@ export function literalKeys(...keys: readonly string[]): Promise<ApiKeys> {
 
 /** Waits until the condition holds, for at most ten seconds. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 40_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`waited 10 s in vain for ${condition.toString()}`);
+    if (Date.now() > deadline) throw new Error(`waited 40 s in vain for ${condition.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
