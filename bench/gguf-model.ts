@@ -3,13 +3,19 @@
  * sizes and its quantisation, so nothing has to be downloaded and everyone measures the same bytes.
  *
  * The tokenizer (with its chat template) is copied, byte for byte, from another GGUF file.
- * Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
-import { createCipheriv } from 'node:crypto';
-import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
-
-import { alignUp, ggufStart, kv, tensorInfo, type TensorShape } from '../runtime/src/models/gguf-header.js';
-import { GgufReader, type RawEntry } from './gguf-format.js';
+import { kv, type TensorShape } from '../runtime/src/models/gguf-header.js';
+import {
+  byteSize,
+  CONTROL_TOKEN,
+  F32,
+  filled,
+  Noise,
+  Q4_0,
+  readTokenizer,
+  weights,
+  writeGguf,
+} from './gguf-writer.js';
 
 /** Llama-3.2-1B, except for the vocabulary, which is that of the tokenizer that is copied. */
 const SHAPE = {
@@ -22,10 +28,6 @@ const SHAPE = {
   ropeBase: 500_000,
 };
 
-/** ggml's number for a tensor type. */
-const F32 = 0;
-const Q4_0 = 2;
-
 /** A Q4_0 block: a half-precision scale and 32 weights of 4 bits. */
 const BLOCK_WEIGHTS = 32;
 const BLOCK_BYTES = 18;
@@ -33,19 +35,14 @@ const BLOCK_BYTES = 18;
 /** 2^-8 as a half: weights get a standard deviation of 0.018, near 1/sqrt(width), so that activations stay in range. */
 const SCALE_HALF = 0x1c00;
 
-/** ggml's token type for control tokens, the ones that end an answer among them. */
-const CONTROL_TOKEN = 3;
-
 interface Tensor extends TensorShape {
   readonly type: typeof F32 | typeof Q4_0;
 }
 
 /** Writes the model to `path`. The same tokenizer gives the same bytes on every machine. About 600 MB. */
 export function writeRandomModel(path: string, tokenizerFrom: string): void {
-  const header = new GgufReader(readStart(tokenizerFrom)).entries();
-  const tokenizer = header.filter((entry) => entry.key.startsWith('tokenizer.'));
-  const tokenTypes = find(tokenizer, 'tokenizer.ggml.token_type');
-  const vocabulary = tokenTypes.values.length;
+  const tokenizer = readTokenizer(tokenizerFrom);
+  const vocabulary = tokenizer.tokenTypes.length;
 
   const entries = [
     kv.string('general.architecture', 'llama'),
@@ -62,31 +59,14 @@ export function writeRandomModel(path: string, tokenizerFrom: string): void {
     kv.float32('llama.rope.freq_base', SHAPE.ropeBase),
     kv.uint32('llama.rope.dimension_count', SHAPE.headWidth),
     kv.uint32('llama.vocab_size', vocabulary),
-    ...tokenizer.map((entry) => entry.bytes),
+    ...tokenizer.entries.map((entry) => entry.bytes),
   ];
-  const tensors = tensorsOf(vocabulary);
-
-  const partial = `${path}.partial`;
-  const file = openSync(partial, 'w');
-  try {
-    let written = writeSync(file, ggufStart(tensors.length, entries.length));
-    for (const entry of entries) written += writeSync(file, entry);
-    let offset = 0;
-    for (const tensor of tensors) {
-      written += writeSync(file, tensorInfo(tensor, offset));
-      offset += alignUp(byteSize(tensor));
-    }
-    writeSync(file, Buffer.alloc(alignUp(written) - written));
-    const noise = new Noise();
-    for (const tensor of tensors) {
-      const data = tensor.type === F32 ? ones(weights(tensor)) : noise.q4(byteSize(tensor));
-      if (tensor.name === 'token_embd.weight') silenceControlTokens(data, tokenTypes.values);
-      writeAll(file, data);
-    }
-  } finally {
-    closeSync(file);
-  }
-  renameSync(partial, path);
+  const noise = new Noise();
+  writeGguf(path, entries, tensorsOf(vocabulary), (tensor) => {
+    const data = tensor.type === F32 ? filled(weights(tensor), 1) : q4(noise.bytes(byteSize(tensor)));
+    if (tensor.name === 'token_embd.weight') silenceControlTokens(data, tokenizer.tokenTypes);
+    return data;
+  });
 }
 
 /** The 146 tensors, the embedding also serving as the output layer, as in Llama-3.2-1B. */
@@ -112,25 +92,10 @@ function tensorsOf(vocabulary: number): Tensor[] {
   return [matrix('token_embd', width, vocabulary), ...layers.flat(), norm('output_norm')];
 }
 
-const weights = (tensor: Tensor): number => tensor.dimensions.reduce((product, size) => product * size, 1);
-
-const byteSize = (tensor: Tensor): number =>
-  tensor.type === F32 ? weights(tensor) * 4 : (weights(tensor) / BLOCK_WEIGHTS) * BLOCK_BYTES;
-
-function ones(count: number): Buffer {
-  return Buffer.from(new Float32Array(count).fill(1).buffer);
-}
-
-/** Repeatable random bytes at gigabytes a second: the key stream of a cipher with a fixed key. */
-class Noise {
-  readonly #stream = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16));
-
-  /** Q4_0 blocks with random weights and one scale. */
-  q4(bytes: number): Buffer {
-    const data = this.#stream.update(Buffer.alloc(bytes));
-    for (let at = 0; at < bytes; at += BLOCK_BYTES) data.writeUInt16LE(SCALE_HALF, at);
-    return data;
-  }
+/** Makes Q4_0 blocks with one scale of random bytes. */
+function q4(data: Buffer): Buffer {
+  for (let at = 0; at < data.length; at += BLOCK_BYTES) data.writeUInt16LE(SCALE_HALF, at);
+  return data;
 }
 
 /**
@@ -145,27 +110,4 @@ function silenceControlTokens(embedding: Buffer, tokenTypes: readonly number[]):
     for (let block = 0; block < rowBytes; block += BLOCK_BYTES)
       embedding.writeUInt16LE(0, token * rowBytes + block);
   });
-}
-
-function find(entries: readonly RawEntry[], key: string): RawEntry {
-  const entry = entries.find((candidate) => candidate.key === key);
-  if (!entry)
-    throw new Error(`the tokenizer's file has no ${key}; give a GGUF file that carries its tokenizer`);
-  return entry;
-}
-
-/** The first 16 MB: enough for the header of any model with a vocabulary of this size. */
-function readStart(path: string): Buffer {
-  const file = openSync(path, 'r');
-  try {
-    const start = Buffer.alloc(16 * 1024 * 1024);
-    return start.subarray(0, readSync(file, start));
-  } finally {
-    closeSync(file);
-  }
-}
-
-function writeAll(file: number, data: Buffer): void {
-  for (let at = 0; at < data.length;) at += writeSync(file, data, at);
-  writeSync(file, Buffer.alloc(alignUp(data.length) - data.length));
 }

@@ -33,10 +33,10 @@ it('keeps nothing of a model that has a state instead of tokens', () => {
 
 it('goes back in a model with a window as far as the window behind it is there', () => {
   const context = new NativeStandIn();
-  // Of 100 tokens those from 40 on are there; the model looks back at 32.
+  // Of 100 tokens those from 40 on are there; the model looks at 32, the one that it reads among them.
   context.firstPosition = 40;
-  expect(evaluated(100, context, 32).keepFirst(72)).toBe(72);
-  expect(evaluated(100, context, 32).keepFirst(71)).toBe(0);
+  expect(evaluated(100, context, 32).keepFirst(71)).toBe(71);
+  expect(evaluated(100, context, 32).keepFirst(70)).toBe(0);
   context.firstPosition = 0;
   expect(evaluated(100, context, 32).keepFirst(10)).toBe(10);
 });

@@ -9,7 +9,7 @@ import { commonPrefix } from './token-prefix.js';
 export class Sequence {
   readonly id: number;
   readonly #context: NativeContext;
-  /** Tokens that the model looks back at; undefined where it looks at all. */
+  /** Tokens that the model looks at, the one that it reads among them; undefined where it looks at all. */
   readonly #window: number | undefined;
   #tokens: Token[] = [];
 
@@ -86,6 +86,8 @@ export class Sequence {
    */
   #canGoBackTo(length: number): boolean {
     const first = this.#context.getSequenceKvCacheMinPosition(this.id);
-    return first <= Math.max(0, length - (this.#window ?? length));
+    // The token that comes next is at position `length`.
+    const looksAt = this.#window === undefined ? 0 : length - this.#window + 1;
+    return first <= Math.max(0, looksAt);
   }
 }

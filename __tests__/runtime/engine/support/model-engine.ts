@@ -19,12 +19,12 @@ export interface Answer {
   readonly usage: Usage;
 }
 
-/** One engine for all tests of a file, and ways to ask it. */
-export function useModelEngine() {
+/** Not started. */
+export function modelEngine(modelPath = testModel().path): SupervisedEngine {
   if (!existsSync(CHILD)) throw new Error(`${CHILD} is missing: run npm run build`);
-  const engine = new SupervisedEngine(
+  return new SupervisedEngine(
     {
-      modelPath: testModel().path,
+      modelPath,
       contextSize: CONTEXT,
       sequences: 4,
       // Room for about ten conversations of 200 tokens, 23 kB each token.
@@ -34,22 +34,34 @@ export function useModelEngine() {
     CHILD,
     { heartbeatMs: 500, missedHeartbeats: 6, missedHeartbeatsWhileLoading: 200, firstBackoffMs: 50 },
   );
+}
+
+export async function answerOf(
+  engine: SupervisedEngine,
+  generate: GenerateRequest,
+  signal: AbortSignal = never,
+): Promise<Answer> {
+  const pieces: string[] = [];
+  const events: GenerateEvent[] = [];
+  let end: Extract<GenerateEvent, { type: 'end' }> | undefined;
+  for await (const event of engine.generate(generate, signal)) {
+    events.push(event);
+    if (event.type === 'text') pieces.push(event.text);
+    if (event.type === 'end') end = event;
+  }
+  return { events, text: pieces.join(''), pieces, finishReason: end!.finishReason, usage: end!.usage };
+}
+
+/** One engine for all tests of a file or of a group, and ways to ask it. */
+export function useModelEngine(modelPath?: string) {
+  const engine = modelEngine(modelPath);
   jest.setTimeout(180_000);
   beforeAll(() => engine.start());
   afterAll(() => engine.stop());
-
-  async function answer(generate: GenerateRequest, signal: AbortSignal = never): Promise<Answer> {
-    const pieces: string[] = [];
-    const events: GenerateEvent[] = [];
-    let end: Extract<GenerateEvent, { type: 'end' }> | undefined;
-    for await (const event of engine.generate(generate, signal)) {
-      events.push(event);
-      if (event.type === 'text') pieces.push(event.text);
-      if (event.type === 'end') end = event;
-    }
-    return { events, text: pieces.join(''), pieces, finishReason: end!.finishReason, usage: end!.usage };
-  }
-  return { engine, answer };
+  return {
+    engine,
+    answer: (generate: GenerateRequest, signal?: AbortSignal) => answerOf(engine, generate, signal),
+  };
 }
 
 export function request(prompt: string, options: Partial<GenerateRequest> = {}): GenerateRequest {

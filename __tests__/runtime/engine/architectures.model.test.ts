@@ -1,0 +1,170 @@
+/**
+ * Models that keep less than all that they have read, with random weights: what they answer has to be what a process
+ * answers that never saw anything else.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ChatMessage, GenerateRequest } from '../../../runtime/src/engine/engine';
+import { writeTinyModel, type TinyArchitecture } from '../../support/tiny-models';
+import {
+  answerOf,
+  longPrompt,
+  modelEngine,
+  never,
+  request,
+  until,
+  useModelEngine,
+} from './support/model-engine';
+
+const folder = mkdtempSync(join(tmpdir(), 'botstack-test-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** More than a window with what llama.cpp keeps beside it, 256: of the beginning nothing is left. */
+const LONG = 420;
+
+const plain = (prompt: string, options: Partial<GenerateRequest> = {}): GenerateRequest =>
+  request('', { input: { prompt }, maxTokens: 6, ...options });
+
+const chat = (...contents: readonly string[]): GenerateRequest =>
+  request('', {
+    input: {
+      messages: contents.map((content, at): ChatMessage => ({
+        role: at % 2 === 0 ? 'user' : 'assistant',
+        content,
+      })),
+    },
+    maxTokens: 6,
+  });
+
+describe.each<[TinyArchitecture, { goesBackALittle: boolean }]>([
+  ['gemma3', { goesBackALittle: true }],
+  ['mamba', { goesBackALittle: false }],
+  ['lfm2', { goesBackALittle: false }],
+])('%s', (architecture, { goesBackALittle }) => {
+  const path = join(folder, `${architecture}.gguf`);
+  beforeAll(() => writeTinyModel(path, architecture));
+  const { engine, answer } = useModelEngine(path);
+
+  /** The answers of a process that has seen nothing else; the prompts begin alike for a token or two. */
+  async function fresh(...prompts: readonly GenerateRequest[]): Promise<readonly string[]> {
+    const other = modelEngine(path);
+    await other.start();
+    try {
+      const texts: string[] = [];
+      for (const prompt of prompts) {
+        const { text, usage } = await answerOf(other, prompt);
+        expect(usage.cachedTokens).toBeLessThan(4);
+        texts.push(text);
+      }
+      return texts;
+    } finally {
+      await other.stop();
+    }
+  }
+
+  it('answers, and by all that it has read', async () => {
+    const end = longPrompt(30);
+    const prompts = [longPrompt(60), longPrompt(60)].map((beginning) => plain(beginning + end));
+    const texts: string[] = [];
+    for (const prompt of prompts) {
+      const { text, usage } = await answer(prompt);
+      expect(usage.completionTokens).toBe(6);
+      expect((await answer(prompt)).text).toBe(text);
+      texts.push(text);
+    }
+    expect(texts[0]).not.toBe(texts[1]);
+  });
+
+  it('goes on with a conversation as one who reads all of it', async () => {
+    const opening = longPrompt(LONG);
+    const first = await answer(chat(opening));
+    const turn = chat(opening, first.text, 'And why?');
+    const second = await answer(turn);
+    expect(second.usage.cachedTokens).toBeGreaterThanOrEqual(first.usage.promptTokens);
+    expect([second.text]).toEqual(await fresh(turn));
+  });
+
+  it.each(['a little', 'far'] as const)('goes back %s in a conversation', async (how) => {
+    const [beginning, end] = how === 'far' ? [120, 270] : [LONG - 42, 12];
+    const [before, after] = [longPrompt(beginning), longPrompt(end)];
+    const { usage } = await answer(plain(before + longPrompt(30) + after));
+    const edited = plain(before + longPrompt(30) + after);
+    const again = await answer(edited);
+    if (how === 'a little' && goesBackALittle) {
+      expect(again.usage.cachedTokens).toBeGreaterThan(usage.promptTokens - 60);
+    } else {
+      expect(again.usage.cachedTokens).toBe(0);
+    }
+    expect([again.text]).toEqual(await fresh(edited));
+  });
+
+  it('gives four at once what each gets alone', async () => {
+    const turns = [150, 190, 230, 270].map((tokens) => plain(longPrompt(tokens)));
+    const together = await Promise.all(turns.map((turn) => answer(turn)));
+    expect(together.map(({ text }) => text)).toEqual(await fresh(...turns));
+  });
+
+  it('finds conversations again that lost their sequence', async () => {
+    const openings = Array.from({ length: 6 }, () => longPrompt(LONG));
+    for (const opening of openings) await answer(plain(opening, { maxTokens: 1 }));
+    const { moves } = await engine.stats();
+    const turns = openings.map((opening) => plain(`${opening} and then?`));
+    const answers = [];
+    for (const turn of turns) answers.push(await answer(turn));
+    for (const { usage } of answers) expect(usage.cachedTokens).toBeGreaterThan(LONG - 20);
+    expect((await engine.stats()).moves).toBeGreaterThan(moves);
+    expect(answers.map(({ text }) => text)).toEqual(await fresh(...turns));
+  });
+
+  it('reads one token of a prompt that comes back unchanged, where the model can go back by one', async () => {
+    const prompts = Array.from({ length: 5 }, () => plain(longPrompt(LONG), { maxTokens: 1 }));
+    for (const prompt of prompts) await answer(prompt);
+    const { text, usage } = await answer({ ...prompts[0]!, maxTokens: 6 });
+    expect(usage.cachedTokens).toBe(goesBackALittle ? usage.promptTokens - 1 : 0);
+    expect([text]).toEqual(await fresh({ ...prompts[0]!, maxTokens: 6 }));
+  });
+
+  it('moves an answer to another sequence, and it goes on as it would have', async () => {
+    const tale = plain(longPrompt(LONG), { maxTokens: 60 });
+    const alone = await fresh(tale);
+    const { moves } = await engine.stats();
+    for (const staying of [0, 1, 2]) {
+      const others = [await hold(), await hold(), await hold()];
+      const told = answer(tale);
+      await until(() => engine.status().running === 4);
+      for (const [n, release] of others.entries()) if (n !== staying) await release();
+      const { text } = await told;
+      await others[staying]!();
+      expect([text]).toEqual(alone);
+    }
+    expect((await engine.stats()).moves).toBeGreaterThan(moves);
+  });
+
+  it.each(['its answer', 'its prompt'] as const)('leaves nothing of one cancelled in %s', async (when) => {
+    const opening = longPrompt(LONG);
+    const controller = new AbortController();
+    const events = engine.generate(plain(opening, { maxTokens: 500 }), controller.signal);
+    await expect(
+      (async () => {
+        for await (const event of events) {
+          if (event.type === (when === 'its prompt' ? 'start' : 'text')) controller.abort();
+        }
+      })(),
+    ).rejects.toThrow();
+    await until(() => engine.status().running === 0);
+    const turn = plain(`${opening} and then?`);
+    expect([(await answer(turn)).text]).toEqual(await fresh(turn));
+  });
+
+  /** Begins an answer that holds its sequence until it is released. */
+  async function hold(): Promise<() => Promise<void>> {
+    const events = engine.generate(plain(longPrompt(90), { maxTokens: 900 }), never)[Symbol.asyncIterator]();
+    while ((await events.next()).value?.type !== 'text');
+    return async () => {
+      const { running } = engine.status();
+      await events.return?.();
+      await until(() => engine.status().running < running);
+    };
+  }
+});
