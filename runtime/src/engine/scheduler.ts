@@ -26,8 +26,9 @@ export interface SchedulerOptions {
   /** Tokens that each of them holds. */
   readonly contextSize: number;
   readonly evaluator: Evaluator;
-  /** Undefined where sequences cannot go back by a token. */
-  readonly filling: BatchFilling | undefined;
+  readonly filling: BatchFilling;
+  /** Sequences can go back to any of their tokens; else a beginning is of no use to who goes on differently. */
+  readonly goesBack: boolean;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
   /** Called once a step with all that it produced. */
@@ -143,6 +144,7 @@ export class Scheduler {
 
   /** A beginning that several share, such as a system prompt, is read once; the others then take it from there. */
   #isReadByAnother(tokens: readonly Token[]): boolean {
+    if (!this.#options.goesBack) return false;
     for (const lane of this.#lanes.values()) {
       if (lane.promptTokensLeft === 0 || lane.job.cancelled) continue;
       const shared = Math.min(commonPrefix(lane.job.tokens, tokens), tokens.length - 1);
@@ -205,8 +207,8 @@ export class Scheduler {
 
   /** Tokens of no meaning behind what idle sequences have: the batch takes less time with them. */
   #fillers(): (Evaluation & { readonly length: number })[] {
-    const { filling, placement, sequences, contextSize } = this.#options;
-    if (filling === undefined) return [];
+    const { filling, goesBack, placement, sequences, contextSize } = this.#options;
+    if (!goesBack) return [];
     const idle = new Set<number>();
     for (let id = 0; id < sequences; id++) {
       if (!this.#lanes.has(id) && placement.sequence(id).length < contextSize) idle.add(id);
