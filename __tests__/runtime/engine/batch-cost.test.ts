@@ -15,7 +15,7 @@ it('counts what some sequences have more as an evaluation of its own', () => {
 });
 
 it('takes whole groups, and whole tiles from the first on', () => {
-  expect([5, 15, 16, 31, 63, 64, 127, 128, 250].map(wellSized)).toEqual([
-    5, 15, 16, 16, 48, 64, 64, 128, 192,
+  expect([1, 5, 11, 12, 16, 27, 28, 63, 64, 127, 128, 250].map(wellSized)).toEqual([
+    4, 4, 8, 16, 16, 16, 32, 64, 64, 64, 128, 192,
   ]);
 });

@@ -181,8 +181,17 @@ describe('StepPlanner', () => {
         }
         // Sixteen tokens of two, and not fifteen of three.
         expect(ofSlices).toEqual(Array.from({ length: 6 }, () => [2, 8]));
-        const left = machine.lanes.slice(1).map((lane) => lane.left);
-        expect(Math.max(...left) - Math.min(...left)).toBeLessThanOrEqual(8);
+        // The one in the middle goes along with either of its neighbours, which have their turns.
+        expect(machine.lanes.slice(1).map((lane) => 250 - lane.left)).toEqual([24, 48, 24]);
+      });
+
+      it('reads those together that are neighbours: with a gap between them llama.cpp would evaluate each by itself', () => {
+        const planner = new StepPlanner({ batchSize: 128 });
+        planner.record({ kind: 'decode', shares: new Map([[1, 1]]) }, 50, false);
+        planner.record({ kind: 'prefill', shares: new Map([[0, 16]]) }, 150, false);
+        const lanes = [0, 2, 3].map((sequence) => reading(sequence, 200 + sequence));
+        const turns = [1, 2, 3].map(() => [...planner.plan([...lanes, decoding(1)]).shares.keys()]);
+        expect(turns).toEqual([[0], [2, 3], [2, 3]]);
       });
 
       it('gives each its turn when a slice has fewer tokens than there are prompts, short ones first', () => {
@@ -201,10 +210,10 @@ describe('StepPlanner', () => {
           for (const [sequence, share] of shares) lanes[sequence]!.promptTokensLeft -= share;
           return [...shares.keys()];
         });
-        expect(turns[0]!.slice(0, 2)).toEqual([9, 8]);
+        expect(turns[0]).toContain(9);
         const read = lanes.map(({ promptTokensLeft }, i) => before[i]! - promptTokensLeft);
-        expect(Math.min(...read)).toBeGreaterThan(0);
-        expect(Math.max(...read) - Math.min(...read)).toBeLessThanOrEqual(2);
+        // Ten slices of eight tokens, so eight for each if none went along with its neighbour.
+        expect(Math.min(...read)).toBeGreaterThanOrEqual(4);
       });
     });
 

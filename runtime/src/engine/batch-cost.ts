@@ -17,10 +17,14 @@ const ONE = 1.8;
  */
 export const ATTENTION_TILE = 64;
 
-/** The most tokens of one sequence, `most` or fewer, of which each costs what it must; fewer than a group stay as they are. */
-export function wellSized(most: number): number {
-  if (most >= ATTENTION_TILE) return most - (most % ATTENTION_TILE);
-  return most >= GROUP ? most - (most % GROUP) : most;
+/**
+ * About so many tokens of one sequence, of which each costs what it must: whole tiles, else whole groups, where a quarter of
+ * a group may be missing, else fours.
+ */
+export function wellSized(tokens: number): number {
+  if (tokens >= ATTENTION_TILE) return tokens - (tokens % ATTENTION_TILE);
+  const groups = Math.floor((tokens + GROUP / 4) / GROUP) * GROUP;
+  return groups > 0 ? groups : Math.max(4, tokens - (tokens % 4));
 }
 
 /** What a batch of so many tokens costs, in tokens of full groups. */

@@ -79,7 +79,8 @@ export class StepPlanner {
   plan(lanes: readonly LaneDemand[]): Step {
     const reading = lanes.filter((lane) => lane.promptTokensLeft > 0);
     const decoding = lanes.filter((lane) => lane.promptTokensLeft === 0);
-    if (reading.length === 0 || (decoding.length > 0 && this.#owedMs > 0)) {
+    // A step more than half of which would be too much is not owed.
+    if (reading.length === 0 || (decoding.length > 0 && this.#owedMs > (this.#decodeMs ?? 0) / 2)) {
       if (reading.length === 0) this.#owedMs = 0;
       return { kind: 'decode', shares: new Map(decoding.map((lane) => [lane.sequence, 1])) };
     }
@@ -125,8 +126,8 @@ export class StepPlanner {
   }
 
   /**
-   * Equal shares, so that llama.cpp evaluates them together, of as many prompts as fill whole groups: of those of which
-   * least was read beside others, and of them those that end first.
+   * Equal shares of neighbouring sequences, so that llama.cpp evaluates them together, of as many as fill whole groups: the
+   * prompt of which least was read beside others, of equals the one that ends first, and those around it.
    */
   #sideBySide(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
     // Who comes begins where the others are, or it would have all slices until it was as far.
@@ -137,16 +138,15 @@ export class StepPlanner {
     );
     const read = ({ request }: LaneDemand): number => this.#readBeside.get(request) ?? 0;
     const byTurn = endingFirst(reading).sort((a, b) => read(a) - read(b));
-    let best = { count: 0, share: 0, efficiency: 0 };
-    for (let count = Math.min(slice, byTurn.length); count > 0; count--) {
-      const ending = Math.min(...byTurn.slice(0, count).map((lane) => lane.promptTokensLeft));
-      const share = Math.min(ending, inFours(slice / count));
-      const efficiency = (share * count) / costOf(share * count);
-      if (efficiency > best.efficiency * WORTH_FEWER) best = { count, share, efficiency };
+    let best = { lanes: byTurn.slice(0, 1), share: 1, efficiency: 0 };
+    for (const lanes of neighbourhoods(byTurn)) {
+      const ending = Math.min(...lanes.map((lane) => lane.promptTokensLeft));
+      const share = Math.min(ending, inFours(slice / lanes.length));
+      const efficiency = (share * lanes.length) / costOf(share * lanes.length);
+      if (efficiency > best.efficiency * WORTH_FEWER) best = { lanes, share, efficiency };
     }
-    const chosen = byTurn.slice(0, best.count);
-    for (const lane of chosen) this.#readBeside.set(lane.request, read(lane) + best.share);
-    return new Map(chosen.map((lane) => [lane.sequence, best.share]));
+    for (const lane of best.lanes) this.#readBeside.set(lane.request, read(lane) + best.share);
+    return new Map(best.lanes.map((lane) => [lane.sequence, best.share]));
   }
 
   /**
@@ -179,6 +179,25 @@ function alike(byEnd: readonly LaneDemand[]): Set<number> {
   const shortest = byEnd[0]?.promptTokensLeft ?? 0;
   const group = byEnd.filter(({ promptTokensLeft }) => promptTokensLeft <= ALIKE * shortest);
   return new Set(group.map(({ request }) => request));
+}
+
+/** The first with its neighbours, in consecutive sequences, the most first; at each end the one goes that comes later in turn. */
+function neighbourhoods(byTurn: readonly LaneDemand[]): LaneDemand[][] {
+  const turnOf = new Map(byTurn.map((lane, turn) => [lane.sequence, { lane, turn }]));
+  const first = byTurn[0];
+  if (first === undefined) return [];
+  let [from, to] = [first.sequence, first.sequence];
+  while (turnOf.has(from - 1)) from--;
+  while (turnOf.has(to + 1)) to++;
+  const found: LaneDemand[][] = [];
+  while (from <= to) {
+    const ids = Array.from({ length: to - from + 1 }, (_, at) => from + at);
+    found.push(ids.flatMap((id) => turnOf.get(id)?.lane ?? []));
+    const lateness = (id: number): number => (id === first.sequence ? -1 : (turnOf.get(id)?.turn ?? -1));
+    if (lateness(from) > lateness(to)) from++;
+    else to--;
+  }
+  return found;
 }
 
 /** The most of it that is multiplied four at a time. */
