@@ -63,6 +63,8 @@ export class StepPlanner {
   #decodeMs: number | undefined;
   /** Milliseconds of decoding that are due for the last slice. */
   #owedMs = 0;
+  /** The last slice was beside answers, which have had no token since. */
+  #isDecodeDue = false;
   /** The last slice was of a prompt that came later. */
   #oldestIsDue = false;
   /** Requests whose prompts are read before any of them is answered. */
@@ -79,8 +81,9 @@ export class StepPlanner {
   plan(lanes: readonly LaneDemand[]): Step {
     const reading = lanes.filter((lane) => lane.promptTokensLeft > 0);
     const decoding = lanes.filter((lane) => lane.promptTokensLeft === 0);
-    // A step more than half of which would be too much is not owed.
-    if (reading.length === 0 || (decoding.length > 0 && this.#owedMs > (this.#decodeMs ?? 0) / 2)) {
+    // One step in any case, and no further one more than half of which would be too much.
+    const isOwed = this.#isDecodeDue || this.#owedMs > (this.#decodeMs ?? 0) / 2;
+    if (reading.length === 0 || (decoding.length > 0 && isOwed)) {
       if (reading.length === 0) this.#owedMs = 0;
       return { kind: 'decode', shares: new Map(decoding.map((lane) => [lane.sequence, 1])) };
     }
@@ -119,10 +122,12 @@ export class StepPlanner {
     if (step.kind === 'decode') {
       this.#decodeMs = blend(this.#decodeMs, elapsedMs);
       this.#owedMs = Math.max(0, this.#owedMs - elapsedMs);
+      this.#isDecodeDue = false;
       return;
     }
     this.#msPerToken = blend(this.#msPerToken, elapsedMs / costOfShares(step.shares.values()));
     this.#owedMs = othersDecode ? (elapsedMs * DECODE_SHARE) / (1 - DECODE_SHARE) : 0;
+    this.#isDecodeDue = othersDecode;
   }
 
   /**
