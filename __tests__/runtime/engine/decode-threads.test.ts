@@ -48,6 +48,22 @@ it('goes to one thread within half a second where two are slower', () => {
   expect(share(machine.steps(5000), 1)).toBeGreaterThan(0.98);
 });
 
+it('tries no other number in steps that may not take longer', () => {
+  const machine = new Machine(2, (threads) => 20 / threads);
+  const tried = (mayTry: boolean): boolean => {
+    let hasTried = false;
+    for (let at = 0; at < 1000; at++) {
+      const threads = machine.decode.choose(1, 2, mayTry);
+      hasTried ||= threads !== 2;
+      machine.now += 10;
+      machine.decode.record(1, threads, 10);
+    }
+    return hasTried;
+  };
+  expect(tried(false)).toBe(false);
+  expect(tried(true)).toBe(true);
+});
+
 it('finds out for each number of sequences', () => {
   const machine = new Machine(2, (threads, sequences) =>
     threads === 2 ? 15 + 3 * sequences : 8 + 6 * sequences,

@@ -158,7 +158,7 @@ describe('StepPlanner', () => {
     const machineWith = (...prompts: readonly number[]) => machineOf(1, prompts);
 
     describe('on a machine that slows down beside answers', () => {
-      const SLOW = 8;
+      const SLOW = 12;
 
       it('reads those that are alike one after the other, and answers them from the same step on', () => {
         const machine = machineOf(SLOW, [250, 240, 230]);

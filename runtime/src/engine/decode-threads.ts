@@ -60,17 +60,18 @@ export class DecodeThreads {
     this.#idle = idle;
   }
 
-  /** Threads for a step in which `sequences` decode, `allowed` at most. */
-  choose(sequences: number, allowed: number): number {
+  /** Threads for a step in which `sequences` decode, `allowed` at most. `mayTry`: whether the step may take longer. */
+  choose(sequences: number, allowed: number, mayTry = true): number {
     const known = this.#of(sequences);
     if (this.#now() - known.lastStep > FORGET_MS) {
       known.recentMs = [];
       known.trial = undefined;
     }
-    if (known.trial === undefined && allowed === this.#most && this.#isTimeFor(known)) {
+    if (mayTry && known.trial === undefined && allowed === this.#most && this.#isTimeFor(known)) {
       this.#beginTrial(known);
     }
-    return Math.min(known.trial?.threads ?? known.threads, allowed);
+    const tried = mayTry ? known.trial?.threads : undefined;
+    return Math.min(tried ?? known.threads, allowed);
   }
 
   /** What the step took with the threads that were chosen for it. */

@@ -178,7 +178,8 @@ export class Scheduler {
       })),
     );
     const othersDecode = lanes.some((lane) => lane.promptTokensLeft === 0);
-    this.#options.threads.stepBegins(step.kind === 'decode' ? step.shares.size : 0);
+    const allDecode = step.shares.size === lanes.length;
+    this.#options.threads.stepBegins(step.kind === 'decode' ? step.shares.size : 0, allDecode);
     const started = (this.#stepStarted = performance.now());
     await this.#advance(step);
     this.#stepStarted = undefined;

@@ -67,10 +67,13 @@ export class ThreadGovernor {
     return this.#threads;
   }
 
-  /** @param decoding how many sequences decode; 0 while a prompt is read, which is always faster with more threads */
-  stepBegins(decoding = 0): void {
+  /**
+   * @param decoding how many sequences decode; 0 while a prompt is read, which is always faster with more threads
+   * @param mayTry another number of threads; not while a prompt makes the answers' gaps long enough
+   */
+  stepBegins(decoding = 0, mayTry = true): void {
     this.#decoding = decoding;
-    this.#use(decoding === 0 ? this.#threads : this.#decode.choose(decoding, this.#threads));
+    this.#use(decoding === 0 ? this.#threads : this.#decode.choose(decoding, this.#threads, mayTry));
     this.#stepStart = { now: this.#options.now(), cpuMs: this.#options.cpuMs() };
   }
 
