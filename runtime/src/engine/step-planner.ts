@@ -74,7 +74,7 @@ export class StepPlanner {
 
   constructor(options: StepPlannerOptions) {
     this.#batchSize = options.batchSize;
-    this.#gapMs = options.gapMs ?? 260;
+    this.#gapMs = options.gapMs ?? 250;
     this.#idleStepMs = options.idleStepMs ?? 500;
   }
 
