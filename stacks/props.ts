@@ -53,7 +53,7 @@ export interface BotProps {
 
   /**
    * Conversations that are answered at the same moment, from 1 to 32; more wait in a queue. Eight that are written
-   * together on two cores get 1.3 to 1.5 times the tokens of four, and each of them three quarters of what one of four gets.
+   * together on two cores get 1.2 to 1.5 times the tokens of four, and each of them three quarters of what one of four gets.
    * @default 8 where the instance type has the memory for them, else 4; the synth says which
    */
   readonly sequences?: number;

@@ -13,7 +13,7 @@ export interface LocalEngineOptions {
   readonly contextSize?: number;
   /**
    * How many requests are evaluated at once; each has `contextSize` tokens of its own memory. Eight that decode together
-   * on two cores get 1.3 to 1.5 times the tokens of four: the weights are read once for all.
+   * on two cores get 1.2 to 1.5 times the tokens of four: the weights are read once for all.
    * @default 8, fewer where they do not fit
    */
   readonly sequences?: number;
