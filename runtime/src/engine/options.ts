@@ -29,7 +29,7 @@ export interface LocalEngineOptions {
   readonly kvCacheType?: KvCacheType;
   /**
    * Memory, in MiB, for conversations that lost their sequence to another, so that their next turn reads only what is
-   * new. 0: none. @default a quarter of the memory that is free when the model is loaded, at most 1024
+   * new. 0: none. @default a quarter of the memory that is free when the model is loaded, at most 192
    */
   readonly promptCacheMiB?: number;
   /** What of the free memory that default takes. Less where several models share it. @default 0.25 */

@@ -5,8 +5,11 @@ import type { ModelSettings } from './options.js';
 import { snapshotFolder } from './sequence-snapshot.js';
 
 const MIB = 2 ** 20;
-/** 11,000 tokens of the default model, 8,000 of a 1B model: more is seldom asked for again, and others want memory, too. */
-const MOST_MIB = 256;
+/**
+ * 8,500 tokens of the default model, 6,000 of a 1B model, beside what eight sequences hold: more is seldom asked for again,
+ * and others want memory, too.
+ */
+const MOST_MIB = 192;
 
 export interface CacheSize {
   readonly bytes: number;
