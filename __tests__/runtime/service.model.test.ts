@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -45,6 +46,17 @@ const chat = (body: object, authorization = `Bearer ${API_KEY}`, init: RequestIn
 async function metric(name: string): Promise<number> {
   const text = await (await fetch(`${service.url}/metrics`)).text();
   return Number(new RegExp(`^${name}(?:\\{.*\\})? (.*)$`, 'm').exec(text)?.[1]);
+}
+
+/** How often threads of these processes have had a processor again after a wait. */
+function wakeUps(pids: readonly number[]): number {
+  const threads = pids.flatMap((pid) =>
+    readdirSync(`/proc/${pid}/task`).map((id) => `/proc/${pid}/task/${id}`),
+  );
+  const counts = threads.map((thread) =>
+    /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`${thread}/status`, 'utf8')),
+  );
+  return counts.reduce((sum, count) => sum + Number(count?.[1]), 0);
 }
 
 const codeOf = async (response: Response) =>
@@ -211,6 +223,15 @@ describe('an operator', () => {
       headers: { Authorization: `Bearer ${API_KEY}` },
     });
     expect(await status.json()).toMatchObject({ ready: true, model: { id: 'smollm2', sequences: 2 } });
+  });
+
+  test('leaves the processors alone while nobody asks', async () => {
+    const pids = [service.process.pid!, ...service.children()];
+    // What the tests before have left: collected garbage, connections that close.
+    await sleep(1000);
+    const before = wakeUps(pids);
+    await sleep(2000);
+    expect(wakeUps(pids) - before).toBeLessThan(100);
   });
 
   test('finds neither prompts nor keys in the log', () => {

@@ -1,9 +1,10 @@
 /** What Prometheus reads at /metrics. Names and meaning follow vLLM's, so that dashboards carry over. */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { RequestFigures } from './cloudwatch.js';
 import type { EngineStatus } from '../engine/engine.js';
 import { registerHostMetrics } from './host.js';
+import { registerNodeMetrics } from './node.js';
 import { registerPromptCacheMetrics } from './prompt-cache.js';
 import type { ServedModels } from '../serving/served-models.js';
 
@@ -44,7 +45,7 @@ export interface MetricsOptions {
 export function createMetrics({ models, version, recordRequest }: MetricsOptions): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  registerNodeMetrics(registry);
   registerHostMetrics(registry, PREFIX);
   registerPromptCacheMetrics(registry, PREFIX, () => models.all.map(({ engine }) => engine));
 
