@@ -103,12 +103,15 @@ export class Scheduler {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       this.#dropCancelled();
+      // Who comes may have to wait for files: what there is to tell does not wait for that.
+      if (this.#waiting.length > 0) this.#flush();
       await this.#admit();
       await this.#compact();
-      this.#flush();
-      if (this.#lanes.size === 0 && this.#waiting.length === 0) return;
+      if (this.#lanes.size === 0 && this.#waiting.length === 0) {
+        this.#flush();
+        return;
+      }
       await this.#step();
-      this.#flush();
       // A turn of the event loop: messages come in.
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -162,6 +165,7 @@ export class Scheduler {
     }
     if (++this.#stepsApart < STEPS_APART) return;
     const from = new Map([...this.#lanes.values()].map((lane) => [lane, lane.sequence.id]));
+    this.#flush();
     const moved = await this.#options.placement.compact(this.#lanes);
     if (moved === undefined) return;
     this.#lanes.delete(from.get(moved) ?? -1);
@@ -198,7 +202,10 @@ export class Scheduler {
     let outcomes: readonly Outcome[];
     try {
       const evaluations = lanes.map(({ evaluation }) => evaluation);
-      outcomes = await this.#options.evaluator.evaluate([...evaluations, ...fillers]);
+      const evaluated = this.#options.evaluator.evaluate([...evaluations, ...fillers]);
+      // While it evaluates: before it, the time that telling takes would be added to every token.
+      this.#flush();
+      outcomes = await evaluated;
     } catch (error) {
       outcomes = lanes.map(() => ({ error }));
     }
