@@ -82,7 +82,9 @@ describe('StepPlanner', () => {
   it('reads slices of 128 tokens on a very slow machine when nobody decodes: smaller ones take much longer', () => {
     const machine = new Machine(new StepPlanner({ batchSize: 256, idleStepMs: 500 }), () => 12, 60);
     machine.add(0, 3000);
-    for (let i = 0; i < 4; i++) expect(tokens(machine.step())).toBe(128);
+    const slices = Array.from({ length: 4 }, () => tokens(machine.step()));
+    // The first is small: who comes at the same moment is read together with it.
+    expect(slices).toEqual([16, 128, 128, 128]);
   });
 
   it('keeps the gaps of a running answer within the budget while a long prompt is read', () => {
@@ -165,6 +167,19 @@ describe('StepPlanner', () => {
         const order = slices(machine);
         expect(order).toEqual([[2], [2], [1], [1], [0], [0], [0, 1, 2]]);
         expect(machine.lanes.map(({ tokens: answered }) => answered)).toEqual([1, 1, 1]);
+      });
+
+      it('reads those together that come at the same moment, though the first was there alone', () => {
+        const machine = machineOf(SLOW, [30]);
+        expect(machine.step().shares).toEqual(new Map([[0, 16]]));
+        machine.add(1, 30);
+        machine.add(2, 32);
+        expect(slices(machine)).toEqual([[0], [1], [2], [0, 1, 2]]);
+        expect(machine.lanes.map(({ tokens: answered }) => answered)).toEqual([1, 1, 1]);
+      });
+
+      it('reads a short one at once that comes alone', () => {
+        expect(machineOf(SLOW, [16]).step().shares).toEqual(new Map([[0, 16]]));
       });
 
       it('holds back no short one for a long one', () => {

@@ -7,7 +7,7 @@
  * Weights that it has repacked (Q4_0, Q4_K, IQ4_NL and others) are multiplied by 16 tokens at once, what is left of them
  * by 4 at once, and the rest by one: 15 tokens take longer than 16.
  */
-const GROUP = 16;
+export const GROUP = 16;
 /** In sixteenths of a group's time, measured on two cores with AVX-512: a 1B model in Q4_0 4.9 and 1.9, SmolLM2 4.8 and 1.6. */
 const FOUR = 5;
 const ONE = 1.8;

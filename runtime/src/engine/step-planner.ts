@@ -1,4 +1,4 @@
-import { ATTENTION_TILE, costOf, costOfShares, wellSized } from './batch-cost.js';
+import { ATTENTION_TILE, costOf, costOfShares, GROUP, wellSized } from './batch-cost.js';
 
 /** What a request needs next. */
 export interface LaneDemand {
@@ -31,6 +31,11 @@ const SMALLEST_SLICE = 8;
  * in these, in smaller ones 20 %.
  */
 const EFFICIENT_SLICE = 2 * ATTENTION_TILE;
+/**
+ * What a prompt that comes to an idle machine has first: those that come at the same moment are there when it is read, and
+ * are read together with it. A slice of a whole group, so it costs nothing.
+ */
+const FIRST_SLICE = GROUP;
 /** Prompts are read together, and answered from the same moment on, where the longest is at most so many times the shortest. */
 const ALIKE = 2;
 /** Fewer prompts in a slice have to be worth it: those that are read side by side end together. */
@@ -69,6 +74,8 @@ export class StepPlanner {
   #oldestIsDue = false;
   /** Requests whose prompts are read before any of them is answered. */
   #together = new Set<number>();
+  /** The last that came to an idle machine. */
+  #begun: number | undefined;
   /** Of requests whose prompts are read side by side: tokens that were. */
   #readBeside = new Map<number, number>();
 
@@ -161,7 +168,14 @@ export class StepPlanner {
   #upToTheLast(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
     const byEnd = endingFirst(reading);
     const isInGroup = ({ request }: LaneDemand): boolean => this.#together.has(request);
-    if (!byEnd.some(isInGroup)) this.#together = alike(byEnd);
+    if (!byEnd.some(isInGroup)) {
+      const [first, second] = byEnd;
+      if (first !== undefined && second === undefined && first.request !== this.#begun) {
+        this.#begun = first.request;
+        if (first.promptTokensLeft > FIRST_SLICE) return new Map([[first.sequence, FIRST_SLICE]]);
+      }
+      this.#together = this.#alike(byEnd);
+    }
     const group = byEnd.filter(isInGroup);
     const left = group.reduce((sum, { promptTokensLeft }) => sum + promptTokensLeft, 0);
     const newcomer = byEnd.find((lane) => !isInGroup(lane) && lane.promptTokensLeft * ALIKE < left);
@@ -172,18 +186,19 @@ export class StepPlanner {
     return new Map([[next.sequence, Math.min(slice, next.promptTokensLeft - kept)]]);
   }
 
+  /** The requests of those that end first and take about as long. */
+  #alike(byEnd: readonly LaneDemand[]): Set<number> {
+    const whole = ({ request, promptTokensLeft }: LaneDemand): number =>
+      promptTokensLeft + (request === this.#begun ? FIRST_SLICE : 0);
+    const shortest = Math.min(...byEnd.map(whole));
+    return new Set(byEnd.filter((lane) => whole(lane) <= ALIKE * shortest).map(({ request }) => request));
+  }
+
   /** As many tokens as fit the time, and at least `smallest`. */
   #sliceWithin(budgetMs: number, smallest: number): number {
     const fits = this.#msPerToken === undefined ? 0 : Math.floor(budgetMs / this.#msPerToken);
     return Math.min(this.#batchSize, wellSized(Math.max(smallest, fits)));
   }
-}
-
-/** The requests of those that end first and take about as long. */
-function alike(byEnd: readonly LaneDemand[]): Set<number> {
-  const shortest = byEnd[0]?.promptTokensLeft ?? 0;
-  const group = byEnd.filter(({ promptTokensLeft }) => promptTokensLeft <= ALIKE * shortest);
-  return new Set(group.map(({ request }) => request));
 }
 
 /** The first with its neighbours, in consecutive sequences, the most first; at each end the one goes that comes later in turn. */
