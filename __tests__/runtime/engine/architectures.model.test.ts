@@ -37,6 +37,23 @@ const chat = (...contents: readonly string[]): GenerateRequest =>
     maxTokens: 6,
   });
 
+/** The answers of a process that has seen nothing else; the prompts begin alike for a token or two. */
+async function freshAnswers(path: string, prompts: readonly GenerateRequest[]): Promise<readonly string[]> {
+  const engine = modelEngine(path);
+  await engine.start();
+  try {
+    const texts: string[] = [];
+    for (const prompt of prompts) {
+      const { text, usage } = await answerOf(engine, prompt);
+      expect(usage.cachedTokens).toBeLessThan(4);
+      texts.push(text);
+    }
+    return texts;
+  } finally {
+    await engine.stop();
+  }
+}
+
 describe.each<[TinyArchitecture, { goesBackALittle: boolean }]>([
   ['gemma3', { goesBackALittle: true }],
   ['mamba', { goesBackALittle: false }],
@@ -46,22 +63,7 @@ describe.each<[TinyArchitecture, { goesBackALittle: boolean }]>([
   beforeAll(() => writeTinyModel(path, architecture));
   const { engine, answer } = useModelEngine(path);
 
-  /** The answers of a process that has seen nothing else; the prompts begin alike for a token or two. */
-  async function fresh(...prompts: readonly GenerateRequest[]): Promise<readonly string[]> {
-    const other = modelEngine(path);
-    await other.start();
-    try {
-      const texts: string[] = [];
-      for (const prompt of prompts) {
-        const { text, usage } = await answerOf(other, prompt);
-        expect(usage.cachedTokens).toBeLessThan(4);
-        texts.push(text);
-      }
-      return texts;
-    } finally {
-      await other.stop();
-    }
-  }
+  const fresh = (...prompts: readonly GenerateRequest[]) => freshAnswers(path, prompts);
 
   it('answers, and by all that it has read', async () => {
     const end = longPrompt(30);
@@ -167,4 +169,23 @@ describe.each<[TinyArchitecture, { goesBackALittle: boolean }]>([
       await until(() => engine.status().running < running);
     };
   }
+});
+
+describe('phi3, whose file names a window that llama.cpp leaves out of account', () => {
+  const path = join(folder, 'phi3.gguf');
+  beforeAll(() => writeTinyModel(path, 'phi3'));
+  const { engine, answer } = useModelEngine(path);
+
+  it('goes back far in conversations, also in those that lost their sequence', async () => {
+    const parted = 300;
+    const beginnings = Array.from({ length: 6 }, () => longPrompt(LONG - parted));
+    for (const beginning of beginnings) await answer(plain(beginning + longPrompt(parted), { maxTokens: 1 }));
+    const { moves } = await engine.stats();
+    const turns = beginnings.map((beginning) => plain(beginning + longPrompt(parted)));
+    const answers = [];
+    for (const turn of turns) answers.push(await answer(turn));
+    for (const { usage } of answers) expect(usage.cachedTokens).toBeGreaterThan(LONG - parted - 20);
+    expect((await engine.stats()).moves).toBeGreaterThan(moves);
+    expect(answers.map(({ text }) => text)).toEqual(await freshAnswers(path, turns));
+  });
 });

@@ -1,5 +1,6 @@
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
+import { canGoBack } from './attention-window.js';
 import { BatchFilling } from './batch-filling.js';
 import { Embedder } from './embedder.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
@@ -77,7 +78,6 @@ async function startWriting(
     ...memory,
     reservedBytes: memory.reservedBytes + emptyBytes,
   });
-  const { swaSize, isRecurrent, isHybrid } = model.fileInsights;
   const smallBatches = await warmUp({ model, sequences, evaluator, planner, threads });
   const work = new Scheduler({
     sequences: sequences.length,
@@ -86,7 +86,7 @@ async function startWriting(
     contextSize: context.contextSize,
     evaluator,
     filling: new BatchFilling(smallBatches),
-    goesBack: swaSize === undefined && !isRecurrent && !isHybrid,
+    goesBack: canGoBack(model),
     planner,
     threads,
     emit,
