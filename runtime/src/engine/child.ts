@@ -1,7 +1,6 @@
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { canGoBack } from './attention-window.js';
-import { BatchFilling } from './batch-filling.js';
 import { Embedder } from './embedder.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
 import { Evaluator } from './evaluator.js';
@@ -78,15 +77,16 @@ async function startWriting(
     ...memory,
     reservedBytes: memory.reservedBytes + emptyBytes,
   });
-  const smallBatches = await warmUp({ model, sequences, evaluator, planner, threads });
+  const goesBack = canGoBack(model);
+  const filling = await warmUp({ model, sequences, evaluator, goesBack, planner, threads });
   const work = new Scheduler({
     sequences: sequences.length,
     placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
     model,
     contextSize: context.contextSize,
     evaluator,
-    filling: new BatchFilling(smallBatches),
-    goesBack: canGoBack(model),
+    filling,
+    goesBack,
     planner,
     threads,
     emit,

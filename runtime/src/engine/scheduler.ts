@@ -26,7 +26,8 @@ export interface SchedulerOptions {
   /** Tokens that each of them holds. */
   readonly contextSize: number;
   readonly evaluator: Evaluator;
-  readonly filling: BatchFilling;
+  /** Undefined where no batch can be filled. */
+  readonly filling: BatchFilling | undefined;
   /** Sequences can go back to any of their tokens; else a beginning is of no use to who goes on differently. */
   readonly goesBack: boolean;
   readonly planner: StepPlanner;
@@ -210,8 +211,8 @@ export class Scheduler {
 
   /** Tokens of no meaning behind what idle sequences have: the batch takes less time with them. */
   #fillers(): (Evaluation & { readonly length: number })[] {
-    const { filling, goesBack, placement, sequences, contextSize } = this.#options;
-    if (!goesBack) return [];
+    const { filling, placement, sequences, contextSize } = this.#options;
+    if (filling === undefined) return [];
     const idle = new Set<number>();
     for (let id = 0; id < sequences; id++) {
       if (!this.#lanes.has(id) && placement.sequence(id).length < contextSize) idle.add(id);
