@@ -1,5 +1,5 @@
 /**
- * Models of architectures that keep less than all that they have read: random weights, two layers, the test model's
+ * Models of architectures that keep less than all that they have read, or whose files say so: random weights, two layers, the test model's
  * tokenizer. What they say means nothing; it depends on all that they have read, and that is what it is for.
  */
 import { kv, type TensorShape } from '../../runtime/src/models/gguf-header';
@@ -16,10 +16,10 @@ import {
 import type { RawEntry } from '../../bench/gguf-format';
 import { testModel } from './test-model';
 
-/** Tokens that the first layer of `gemma3` looks back at. */
+/** Tokens that the first layer of `gemma3` looks back at, and `phi3` by its file. */
 export const WINDOW = 64;
 
-export type TinyArchitecture = 'gemma3' | 'mamba' | 'lfm2';
+export type TinyArchitecture = 'gemma3' | 'mamba' | 'lfm2' | 'phi3';
 
 const WIDTH = 64;
 const HEAD_WIDTH = 32;
@@ -52,7 +52,8 @@ export function writeTinyModel(path: string, architecture: TinyArchitecture): vo
   const { entries, tensors } = LAYOUTS[architecture]();
   const common = [
     kv.string('general.architecture', architecture),
-    kv.string('general.name', `Random weights of the architecture ${architecture}`),
+    // No architecture's name: by some, llama.cpp changes what it takes from the tokenizer.
+    kv.string('general.name', 'Random weights'),
     kv.uint32(`${architecture}.block_count`, 2),
     kv.uint32(`${architecture}.context_length`, 8192),
     kv.uint32(`${architecture}.embedding_length`, WIDTH),
@@ -127,6 +128,27 @@ const LAYOUTS: Record<TinyArchitecture, () => Layout> = {
       ...attention('blk.1'),
       ...feedForward('blk.1'),
       norm('token_embd_norm'),
+    ],
+  }),
+  /** llama.cpp has it look at all tokens. */
+  phi3: () => ({
+    entries: [
+      ...attentionEntries('phi3'),
+      kv.uint32('phi3.attention.head_count_kv', 1),
+      kv.uint32('phi3.attention.sliding_window', WINDOW),
+      kv.uint32('phi3.rope.scaling.original_context_length', 8192),
+    ],
+    tensors: [
+      ...[0, 1].flatMap((layer) => [
+        norm(`blk.${layer}.attn_norm`),
+        // Queries, keys and values.
+        matrix(`blk.${layer}.attn_qkv`, WIDTH, (HEADS + 2) * HEAD_WIDTH),
+        matrix(`blk.${layer}.attn_output`, HEADS * HEAD_WIDTH, WIDTH),
+        norm(`blk.${layer}.ffn_norm`),
+        matrix(`blk.${layer}.ffn_up`, WIDTH, 2 * FEED_FORWARD),
+        matrix(`blk.${layer}.ffn_down`, FEED_FORWARD, WIDTH),
+      ]),
+      norm('output_norm'),
     ],
   }),
 };

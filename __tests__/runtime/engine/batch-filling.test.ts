@@ -1,4 +1,4 @@
-import { BatchFilling } from '../../../runtime/src/engine/batch-filling';
+import { BatchFilling, FEWEST_TO_FILL } from '../../../runtime/src/engine/batch-filling';
 
 const idle = (...ids: number[]): ReadonlySet<number> => new Set(ids);
 /** As measured on two cores. */
@@ -28,6 +28,14 @@ it('fills the gaps between running ones where that is one evaluation instead of 
   expect(LARGE.choose([0, 3], idle(1, 2))).toEqual([1, 2]);
   expect(LARGE.choose([0, 1, 3], idle(2))).toEqual([2]);
   expect(PLAIN.choose([0, 7], idle(1, 2, 3, 4, 5, 6))).toEqual([]);
+});
+
+it('takes as many sequences as there have to be', () => {
+  for (const filling of [LARGE, SMALL, PLAIN])
+    for (const running of [[0], [1], [0, 1]])
+      expect(filling.choose(running, idle(...[0, 1].filter((id) => !running.includes(id))))).toEqual([]);
+  const tokensForNothing = new BatchFilling({ one: 10, three: 10, four: 10 });
+  expect(tokensForNothing.choose([0, 2], idle(1))).toHaveLength(FEWEST_TO_FILL - 2);
 });
 
 it('does without sequences that are in use or full', () => {

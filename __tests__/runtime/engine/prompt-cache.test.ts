@@ -10,13 +10,14 @@ function cacheOf(limitBytes: number) {
   const cache = new PromptCache<CachedState & { readonly name: number }>(limitBytes);
   const disposed: number[] = [];
   let taken = 0;
-  const keep = (tokens: readonly Token[]): Promise<void> =>
-    cache.keep(tokens, () => {
+  const keep = (tokens: readonly Token[], shortestPrefix = 0): Promise<void> =>
+    cache.keep({ tokens, shortestPrefix }, () => {
       taken++;
       const name = tokens[0] as number;
       return Promise.resolve({
         name,
         tokens,
+        shortestPrefix,
         bytes: tokens.length,
         dispose: () => void disposed.push(name),
       });
@@ -58,6 +59,18 @@ describe('PromptCache', () => {
     expect([cache.size, cache.bytes]).toEqual([1, 300]);
   });
 
+  it('finds nothing, nor anything in the place of another, that the model cannot go back to', async () => {
+    const { cache, keep, taken } = cacheOf(1000);
+    await keep(conversation(1, 200), 200);
+    await keep(conversation(1, 150), 150);
+    expect(cache.find(conversation(1, 199))).toMatchObject({ prefix: 150 });
+    expect(cache.find(conversation(1, 149))).toBeUndefined();
+    await keep(conversation(1, 400), 400);
+    expect([taken(), cache.size]).toEqual([3, 3]);
+    await keep(conversation(1, 220), 220); // the first 200 of them are there
+    expect([taken(), cache.size]).toEqual([3, 3]);
+  });
+
   it('does not copy what it has', async () => {
     const { cache, keep, taken } = cacheOf(1000);
     await keep(conversation(1, 300));
@@ -82,7 +95,7 @@ describe('PromptCache', () => {
 
   it('goes on when there is no room for the copy', async () => {
     const cache = new PromptCache(1000);
-    await cache.keep(conversation(1, 100), () => Promise.resolve(undefined));
+    await cache.keep({ tokens: conversation(1, 100), shortestPrefix: 0 }, () => Promise.resolve(undefined));
     expect([cache.size, cache.bytes]).toEqual([0, 0]);
   });
 });

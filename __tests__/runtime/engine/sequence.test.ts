@@ -1,5 +1,6 @@
 import type { Token } from '../../../runtime/src/engine/native';
 import { Sequence } from '../../../runtime/src/engine/sequence';
+import { usablePrefix } from '../../../runtime/src/engine/token-prefix';
 import { NativeStandIn } from './support/native-stand-in';
 
 const tokens = (length: number): Token[] => Array.from({ length }, (_, id) => id as Token);
@@ -49,9 +50,46 @@ it('is empty after it could not take over what another has saved', async () => {
   expect(context.calls.at(-1)).toBe('forget 0');
 });
 
-it('tells how much of a prompt it has', () => {
-  const sequence = evaluated(10, new NativeStandIn());
-  expect(sequence.evaluatedOf(tokens(20))).toBe(10);
-  expect(sequence.evaluatedOf(tokens(3))).toBe(3);
-  expect(sequence.evaluatedOf([...tokens(5), 77 as Token])).toBe(5);
+describe('how much of a prompt it could keep', () => {
+  const other = 777 as Token;
+
+  it('is what both begin with, where the model looks at all tokens', () => {
+    const sequence = evaluated(10, new NativeStandIn());
+    for (const one of [sequence, sequence.asSaved]) {
+      expect(usablePrefix(one, tokens(20))).toBe(10);
+      expect(usablePrefix(one, tokens(3))).toBe(3);
+      expect(usablePrefix(one, [...tokens(5), other])).toBe(5);
+    }
+  });
+
+  it('is all of it or nothing, where the model has a state instead of tokens', () => {
+    const context = new NativeStandIn();
+    context.firstPosition = 9;
+    const sequence = evaluated(10, context);
+    for (const one of [sequence, sequence.asSaved]) {
+      expect(usablePrefix(one, tokens(20))).toBe(10);
+      expect(usablePrefix(one, tokens(10))).toBe(10);
+      expect(usablePrefix(one, tokens(9))).toBe(0);
+      expect(usablePrefix(one, [...tokens(9), other])).toBe(0);
+    }
+  });
+
+  it('begins behind a window that is there; one token less is saved with it', () => {
+    const context = new NativeStandIn();
+    context.firstPosition = 40;
+    const sequence = evaluated(100, context, 32);
+    expect(usablePrefix(sequence, [...tokens(71), other])).toBe(71);
+    expect(usablePrefix(sequence, [...tokens(70), other])).toBe(0);
+    expect(usablePrefix(sequence.asSaved, tokens(120))).toBe(100);
+    expect(usablePrefix(sequence.asSaved, [...tokens(99), other])).toBe(99);
+    expect(usablePrefix(sequence.asSaved, [...tokens(98), other])).toBe(0);
+    // As after it went back that far: the window has no token to spare.
+    context.firstPosition = 69;
+    expect(usablePrefix(sequence.asSaved, [...tokens(99), other])).toBe(0);
+  });
+
+  it('is what both begin with, as long as all is within the window', () => {
+    const sequence = evaluated(30, new NativeStandIn(), 32);
+    for (const one of [sequence, sequence.asSaved]) expect(usablePrefix(one, tokens(3))).toBe(3);
+  });
 });

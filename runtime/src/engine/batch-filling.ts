@@ -9,6 +9,8 @@ export interface SmallBatches {
 const WORTH_IT = 0.95;
 /** As many tokens as llama.cpp multiplies at once, of few: see batch-cost.ts. */
 const FOUR = 4;
+/** Of two sequences none lies between others, nor are there ever four: fewer than this need no measurement. */
+export const FEWEST_TO_FILL = 3;
 
 /**
  * Chooses idle sequences that are evaluated along with those that decode, each with a token that is forgotten at once:

@@ -1,6 +1,6 @@
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
-import { BatchFilling } from './batch-filling.js';
+import { canGoBack } from './attention-window.js';
 import { Embedder } from './embedder.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
 import { Evaluator } from './evaluator.js';
@@ -77,16 +77,16 @@ async function startWriting(
     ...memory,
     reservedBytes: memory.reservedBytes + emptyBytes,
   });
-  const { swaSize, isRecurrent, isHybrid } = model.fileInsights;
-  const smallBatches = await warmUp({ model, sequences, evaluator, planner, threads });
+  const goesBack = canGoBack(model);
+  const filling = await warmUp({ model, sequences, evaluator, goesBack, planner, threads });
   const work = new Scheduler({
     sequences: sequences.length,
     placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
     model,
     contextSize: context.contextSize,
     evaluator,
-    filling: new BatchFilling(smallBatches),
-    goesBack: swaSize === undefined && !isRecurrent && !isHybrid,
+    filling,
+    goesBack,
     planner,
     threads,
     emit,

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { GgufFileInfo, LlamaContext, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp';
 import { messageOf } from '../errors/message-of.js';
 import { ModelError } from '../models/errors.js';
+import { attentionWindow } from './attention-window.js';
 import { watchForZeroes } from './empty-memory.js';
 import { fitMemory } from './fit-memory.js';
 import { mebibytes } from './memory.js';
@@ -88,7 +89,7 @@ export async function loadModel(
     });
     const emptyBytes = await emptied(returnZeroes, notes);
     const native = nativeContext(context);
-    const window = model.fileInsights.swaSize;
+    const window = attentionWindow(model);
     const sequences = Array.from({ length: settings.sequences }, (_, id) => new Sequence(id, native, window));
     return { kind, model, context, sequences, emptyBytes, settings, notes };
   } catch (error) {

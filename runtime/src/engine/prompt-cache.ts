@@ -1,10 +1,9 @@
 import type { Token } from 'node-llama-cpp';
 import type { PromptCacheFigures } from './engine.js';
-import { commonPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
+import { usablePrefix, WORTH_MOVING_TOKENS, type EvaluatedTokens } from './token-prefix.js';
 
 /** What the cache keeps: see SequenceSnapshot. */
-export interface CachedState {
-  readonly tokens: readonly Token[];
+export interface CachedState extends EvaluatedTokens {
   readonly bytes: number;
   dispose(): void;
 }
@@ -46,11 +45,11 @@ export class PromptCache<State extends CachedState> {
     };
   }
 
-  /** The state with the longest beginning that it shares with `tokens`. */
+  /** The state of which the most can be kept of the beginning that it shares with `tokens`. */
   find(tokens: readonly Token[]): { readonly state: State; readonly prefix: number } | undefined {
     let best: { state: State; prefix: number } | undefined;
     for (const state of this.#states) {
-      const prefix = commonPrefix(state.tokens, tokens);
+      const prefix = usablePrefix(state, tokens);
       if (prefix > 0 && prefix > (best?.prefix ?? 0)) best = { state, prefix };
     }
     return best;
@@ -73,17 +72,18 @@ export class PromptCache<State extends CachedState> {
     this.#shrinkTo(this.limitBytes);
   }
 
-  /** Keeps what `take` copies of these tokens, unless another state has them. Makes room before the copy is made. */
-  async keep(tokens: readonly Token[], take: () => Promise<State | undefined>): Promise<void> {
+  /** Keeps what `take` copies, unless another state serves as well. Makes room before the copy is made. */
+  async keep(evaluated: EvaluatedTokens, take: () => Promise<State | undefined>): Promise<void> {
+    const { tokens } = evaluated;
     const known = this.find(tokens);
     if (known !== undefined && tokens.length - known.prefix < WORTH_MOVING_TOKENS) {
       this.touch(known.state);
       return;
     }
     if (tokens.length * this.#bytesPerToken > this.limitBytes || this.limitBytes === 0) return;
-    // An earlier turn of the same conversation is part of this one.
+    // An earlier turn of the same conversation is part of this one, where the model can go back to it.
     for (const state of [...this.#states]) {
-      if (commonPrefix(state.tokens, tokens) === state.tokens.length) this.#drop(state);
+      if (usablePrefix(evaluated, state.tokens) === state.tokens.length) this.#drop(state);
     }
     this.#shrinkTo(this.limitBytes - tokens.length * this.#bytesPerToken);
     const state = await take();

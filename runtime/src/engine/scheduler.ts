@@ -10,7 +10,7 @@ import type { SequencePlacement } from './sequence-placement.js';
 import { countRuns } from './sequence-pool.js';
 import type { Step, StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
-import { commonPrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
+import { commonPrefix, usablePrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
 
 /** Steps that gaps between running sequences are left alone: who ended a request often sends the next one at once. */
 const STEPS_APART = 4;
@@ -26,7 +26,8 @@ export interface SchedulerOptions {
   /** Tokens that each of them holds. */
   readonly contextSize: number;
   readonly evaluator: Evaluator;
-  readonly filling: BatchFilling;
+  /** Undefined where no batch can be filled. */
+  readonly filling: BatchFilling | undefined;
   /** Sequences can go back to any of their tokens; else a beginning is of no use to who goes on differently. */
   readonly goesBack: boolean;
   readonly planner: StepPlanner;
@@ -130,15 +131,16 @@ export class Scheduler {
     for (let next = 0; next < this.#waiting.length && this.#lanes.size + heldBack < sequences;) {
       const job = this.#waiting[next];
       if (job === undefined) return;
-      if (this.#isReadByAnother(job.tokens)) {
+      // The last token is always evaluated: the first of the answer is chosen from what it yields.
+      const reusable = job.tokens.slice(0, -1);
+      if (this.#isReadByAnother(reusable)) {
         heldBack++;
         next++;
         continue;
       }
       this.#waiting.splice(next, 1);
-      const sequence = await placement.place(job.tokens, new Set(this.#lanes.keys()));
-      // The last token is always evaluated: the first of the answer is chosen from what it yields.
-      sequence.keepFirst(Math.min(sequence.evaluatedOf(job.tokens), job.tokens.length - 1));
+      const sequence = await placement.place(reusable, new Set(this.#lanes.keys()));
+      sequence.keepFirst(usablePrefix(sequence, reusable));
       const lane = new Lane(job, sequence, { model, contextSize, sampler: this.#samplers.take() });
       this.#lanes.set(sequence.id, lane);
       this.#push(lane, { type: 'start', promptTokens: job.tokens.length, cachedTokens: lane.cachedTokens });
@@ -150,9 +152,10 @@ export class Scheduler {
     if (!this.#options.goesBack) return false;
     for (const lane of this.#lanes.values()) {
       if (lane.promptTokensLeft === 0 || lane.job.cancelled) continue;
-      const shared = Math.min(commonPrefix(lane.job.tokens, tokens), tokens.length - 1);
+      const shared = commonPrefix(lane.job.tokens, tokens);
       const isRead = lane.job.tokens.length - lane.promptTokensLeft >= shared;
-      if (!isRead && shared - this.#options.placement.evaluated(tokens) >= WORTH_MOVING_TOKENS) return true;
+      if (!isRead && shared - this.#options.placement.usablePrefix(tokens) >= WORTH_MOVING_TOKENS)
+        return true;
     }
     return false;
   }
@@ -215,8 +218,8 @@ export class Scheduler {
 
   /** Tokens of no meaning behind what idle sequences have: the batch takes less time with them. */
   #fillers(): (Evaluation & { readonly length: number })[] {
-    const { filling, goesBack, placement, sequences, contextSize } = this.#options;
-    if (!goesBack) return [];
+    const { filling, placement, sequences, contextSize } = this.#options;
+    if (filling === undefined) return [];
     const idle = new Set<number>();
     for (let id = 0; id < sequences; id++) {
       if (!this.#lanes.has(id) && placement.sequence(id).length < contextSize) idle.add(id);

@@ -4,7 +4,7 @@ import type { PromptCache } from './prompt-cache.js';
 import { chooseSequence, countRuns } from './sequence-pool.js';
 import type { Sequence } from './sequence.js';
 import { SequenceSnapshot } from './sequence-snapshot.js';
-import { WORTH_MOVING_TOKENS } from './token-prefix.js';
+import { usablePrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
 
 /** A running request that can go on on another sequence. */
 export interface Movable {
@@ -45,16 +45,18 @@ export class SequencePlacement {
   }
 
   /** How many of the first tokens need not be read, wherever the request runs. */
-  evaluated(tokens: readonly Token[]): number {
-    const here = Math.max(...this.#sequences.map((sequence) => sequence.evaluatedOf(tokens)));
+  usablePrefix(tokens: readonly Token[]): number {
+    const here = Math.max(...this.#sequences.map((sequence) => usablePrefix(sequence.asSaved, tokens)));
     return Math.max(here, this.#cache.find(tokens)?.prefix ?? 0);
   }
 
-  /** Chooses a sequence that is not in use, and brings there what is evaluated of the prompt. */
+  /** Chooses a sequence that is not in use, and brings there what can be kept of the prompt's evaluated beginning. */
   async place(tokens: readonly Token[], running: ReadonlySet<number>): Promise<Sequence> {
     const id = this.#choose(tokens, running);
     const target = this.sequence(id);
-    const prefixes = this.#sequences.map((sequence) => sequence.evaluatedOf(tokens));
+    const prefixes = this.#sequences.map((sequence) =>
+      usablePrefix(sequence === target ? sequence : sequence.asSaved, tokens),
+    );
     const own = prefixes[id] ?? 0;
     const longest = Math.max(...prefixes);
     const cached = this.#cache.find(tokens);
@@ -110,7 +112,7 @@ export class SequencePlacement {
   #choose(tokens: readonly Token[], running: ReadonlySet<number>): number {
     const free = this.#sequences.flatMap((sequence, id) => {
       if (running.has(id)) return [];
-      const prefix = sequence.evaluatedOf(tokens);
+      const prefix = usablePrefix(sequence, tokens);
       const continues = prefix >= WORTH_MOVING_TOKENS || sequence.length - prefix < WORTH_MOVING_TOKENS;
       // A few tokens that all conversations share are no reason to overwrite one that was just used.
       return [{ id, prefix: continues ? prefix : 0, lastUsed: this.#lastUsed[id] ?? 0 }];
@@ -121,7 +123,7 @@ export class SequencePlacement {
   }
 
   #keep(sequence: Sequence): Promise<void> {
-    return this.#cache.keep(sequence.tokens, () => SequenceSnapshot.take(sequence));
+    return this.#cache.keep(sequence.asSaved, () => SequenceSnapshot.take(sequence));
   }
 
   /** False: `from` could not be copied; `to` is as it was, or empty. */

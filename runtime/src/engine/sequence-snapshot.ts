@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Token } from 'node-llama-cpp';
 import type { Sequence } from './sequence.js';
+import type { EvaluatedTokens } from './token-prefix.js';
 
 const MEMORY_FOLDER = '/dev/shm';
 const OPEN_FILES = '/proc/self/fd';
@@ -15,14 +16,16 @@ let taken = 0;
  * It lies in memory (/dev/shm) where there is any. It holds what users wrote, so the file has no name from the start
  * (Linux): nobody else can open it, and nothing is left of it when this process ends, however it ends.
  */
-export class SequenceSnapshot {
+export class SequenceSnapshot implements EvaluatedTokens {
   readonly tokens: readonly Token[];
+  readonly shortestPrefix: number;
   readonly bytes: number;
   readonly #fd: number;
   readonly #path: string;
 
-  private constructor(tokens: readonly Token[], bytes: number, fd: number, path: string) {
-    this.tokens = tokens;
+  private constructor({ tokens, shortestPrefix }: EvaluatedTokens, bytes: number, fd: number, path: string) {
+    this.tokens = [...tokens];
+    this.shortestPrefix = shortestPrefix;
     this.bytes = bytes;
     this.#fd = fd;
     this.#path = path;
@@ -40,7 +43,7 @@ export class SequenceSnapshot {
     }
     try {
       const bytes = await sequence.save(path);
-      return new SequenceSnapshot([...sequence.tokens], bytes, fd, path);
+      return new SequenceSnapshot(sequence.asSaved, bytes, fd, path);
     } catch {
       closeSync(fd);
       rmSync(file, { force: true });

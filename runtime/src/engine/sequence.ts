@@ -1,12 +1,12 @@
 import type { Token } from 'node-llama-cpp';
 import type { NativeContext } from './native.js';
-import { commonPrefix } from './token-prefix.js';
+import type { EvaluatedTokens } from './token-prefix.js';
 
 /**
  * One of the context's sequences: which tokens it has evaluated, and what can be done with that between evaluations.
  * All there are live as long as the process: making them anew costs speed.
  */
-export class Sequence {
+export class Sequence implements EvaluatedTokens {
   readonly id: number;
   readonly #context: NativeContext;
   /** Tokens that the model looks at, the one that it reads among them; undefined where it looks at all. */
@@ -28,9 +28,15 @@ export class Sequence {
     return this.#tokens.length;
   }
 
-  /** How many of the first tokens it has evaluated already. */
-  evaluatedOf(tokens: readonly Token[]): number {
-    return commonPrefix(this.#tokens, tokens);
+  get shortestPrefix(): number {
+    return this.#shortestPrefixFrom(this.#context.getSequenceKvCacheMinPosition(this.id));
+  }
+
+  /** What another has that has taken over what `save` writes: of a window, only what the last token looked at. */
+  get asSaved(): EvaluatedTokens {
+    const first = this.#context.getSequenceKvCacheMinPosition(this.id);
+    const firstSaved = this.#window === undefined ? first : Math.max(first, this.length - this.#window);
+    return { tokens: this.#tokens, shortestPrefix: this.#shortestPrefixFrom(firstSaved) };
   }
 
   /** An evaluation has added these. */
@@ -42,7 +48,7 @@ export class Sequence {
   /** Keeps the first tokens and no others; none at all where the model cannot go back that far. Returns how many it has. */
   keepFirst(length: number): number {
     if (length >= this.#tokens.length) return this.#tokens.length;
-    if (length > 0 && this.#canGoBackTo(length)) {
+    if (length > 0 && length >= this.shortestPrefix) {
       if (this.#context.removeTokenCellsFromSequence(this.id, length, -1)) {
         this.#tokens.length = length;
         return length;
@@ -84,10 +90,10 @@ export class Sequence {
    * Of a model with a window, and of one that keeps a state instead of tokens, the beginning is gone: who goes back
    * needs all that the token before saw.
    */
-  #canGoBackTo(length: number): boolean {
-    const first = this.#context.getSequenceKvCacheMinPosition(this.id);
-    // The token that comes next is at position `length`.
-    const looksAt = this.#window === undefined ? 0 : length - this.#window + 1;
-    return first <= Math.max(0, looksAt);
+  #shortestPrefixFrom(firstPosition: number): number {
+    if (firstPosition <= 0) return 0;
+    if (this.#window === undefined) return this.length;
+    // The token behind so many looks at the first one that is there.
+    return Math.min(this.length, firstPosition + this.#window - 1);
   }
 }

@@ -1,5 +1,5 @@
 import type { LlamaModel, Token } from 'node-llama-cpp';
-import type { SmallBatches } from './batch-filling.js';
+import { BatchFilling, FEWEST_TO_FILL, type SmallBatches } from './batch-filling.js';
 import type { Evaluator } from './evaluator.js';
 import { newNativeSampler } from './native.js';
 import { Sampler } from './sampler.js';
@@ -14,17 +14,20 @@ const MEASURING_MS = 200;
 
 /**
  * Has the model answer once: proof that it can, a first measurement for the planner, and the end of the slowness of
- * a first evaluation. Resolves to what small batches take.
+ * a first evaluation. Resolves to how batches are filled, by what small ones take; to undefined where none can be, as
+ * what they are filled with has to be forgotten.
  */
 export async function warmUp(parts: {
   readonly model: LlamaModel;
   readonly sequences: readonly Sequence[];
   readonly evaluator: Evaluator;
+  /** Sequences can go back to any of their tokens. */
+  readonly goesBack: boolean;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
-}): Promise<SmallBatches> {
-  const { model, evaluator, planner, threads } = parts;
-  const sequence = parts.sequences[0];
+}): Promise<BatchFilling | undefined> {
+  const { model, sequences, evaluator, goesBack, planner, threads } = parts;
+  const sequence = sequences[0];
   if (sequence === undefined) throw new RangeError('the context has no sequence');
   const words = model.tokenize('one two three four five six seven eight nine ten ');
   const prompt: Token[] = [];
@@ -47,7 +50,8 @@ export async function warmUp(parts: {
     threads.stepEnds();
   }
   sequence.clear();
-  return measureSmallBatches(evaluator, sequence, prompt);
+  if (!goesBack || sequences.length < FEWEST_TO_FILL) return undefined;
+  return new BatchFilling(await measureSmallBatches(evaluator, sequence, prompt));
 }
 
 async function measureSmallBatches(

@@ -71,7 +71,7 @@ export class NativeStandIn implements NativeContext {
     return true;
   }
 
-  getSequenceKvCacheMinPosition(): number {
+  getSequenceKvCacheMinPosition(_sequence: number): number {
     return this.firstPosition;
   }
 
@@ -79,7 +79,7 @@ export class NativeStandIn implements NativeContext {
     return Promise.reject(new Error('no room'));
   }
 
-  loadSequenceStateFromFile(_path: string): Promise<Uint32Array> {
+  loadSequenceStateFromFile(_path: string, _sequence: number): Promise<Uint32Array> {
     return Promise.reject(new Error('no such file'));
   }
 
