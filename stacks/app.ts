@@ -51,7 +51,7 @@ export async function buildApp(given: BotProps, options: BuildOptions = {}): Pro
 
   const app = new App({ outdir: options.outdir });
   const stack = new BotStack(app, STACK_ID, {
-    props: { ...props, sequences: artifacts.sequences },
+    props,
     bundle: artifacts.bundle,
     model: artifacts.model,
     gate: gateProgram(),

@@ -28,11 +28,11 @@ import { packFunction } from './function-code';
 import { bootText, machineFiles } from './machine-config';
 import { describeOutputs } from './outputs';
 import { IMAGES } from './operating-systems';
-import { consoleLoopbackPort, openPlainPort, type ResolvedProps, type SizedProps } from './props';
+import { consoleLoopbackPort, openPlainPort, type ResolvedProps } from './props';
 import { needsIpv6, openings, waysOut } from './reach';
 
 export interface BotStackProps {
-  readonly props: SizedProps;
+  readonly props: ResolvedProps;
   readonly bundle: LocalFile;
   readonly model: LocalFile;
   readonly gate: GateProgram;

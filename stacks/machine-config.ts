@@ -6,13 +6,13 @@ import { renderUserData } from '../cloud-init/user-data';
 import type { InstanceType } from './catalogue';
 import { certificateKey, FILES_PREFIX, REPORT_PREFIX, STATE_PREFIX } from './constructs/artifacts';
 import { logGroupPrefix, METRIC_NAMESPACE } from './constructs/monitoring/names';
-import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, openPlainPort, type SizedProps } from './props';
+import { CONSOLE_PORT, consoleLoopbackPort, HTTPS_PORT, openPlainPort, type ResolvedProps } from './props';
 import { needsIpv6, waysOut } from './reach';
 import { memoryMaxMiB } from './sizing';
 import { VERSION } from './version';
 
 export interface BootValues {
-  readonly props: SizedProps;
+  readonly props: ResolvedProps;
   readonly instanceType: InstanceType;
   readonly bundle: { readonly key: string; readonly sha256: string };
   readonly model: { readonly key: string; readonly sha256: string; readonly path: string };
@@ -116,7 +116,8 @@ export function serviceConfig(
     temperature: props.temperature,
     engine: {
       context_size: props.contextSize,
-      sequences: props.sequences,
+      // Left open, it is chosen anew for a larger model, which a number from today would hold to it: see sizing.ts.
+      ...(props.sequences === undefined ? {} : { sequences: props.sequences }),
       threads: instanceType.vcpus,
     },
     state_copy: { bucket, prefix: STATE_PREFIX, region: props.region },

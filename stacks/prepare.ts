@@ -10,14 +10,12 @@ import { findInstanceType } from './catalogue';
 import type { LocalFile } from './constructs/artifacts';
 import { ProblemsError } from './problems';
 import type { ResolvedProps } from './props';
-import { chooseSequences, type ModelFacts, problemsOfFit } from './sizing';
+import { foreseeSequences, type ModelFacts, problemsOfFit } from './sizing';
 import { ROOT } from './version';
 
 export interface Prepared {
   readonly bundle: LocalFile;
   readonly model: LocalFile;
-  /** The prop, or what the machine has the memory for with this model. */
-  readonly sequences: number;
 }
 
 type Say = (line: string) => void;
@@ -38,14 +36,13 @@ export async function prepareArtifacts(props: ResolvedProps, say: Say): Promise<
     pulledSchema.parse(JSON.parse(await node([BOT, 'model', 'pull', props.model, '--json'], say, 'model: '))),
   );
   // Before the bundle, which takes longer than anything else here.
-  const { sequences, problems } = checkFit(props, model);
+  const { note, problems } = checkFit(props, model);
   if (problems.length > 0) throw new ProblemsError(problems);
   const bundle = await timed('bundle', say, () => buildFor(props, say));
   say(`  model   ${describe(model)}`);
   say(`  bundle  ${describe(bundle)}`);
-  if (props.sequences === undefined)
-    say(`sequences: ${sequences}, as the memory of ${props.instanceType} allows`);
-  return { bundle, model, sequences };
+  if (note !== undefined) say(note);
+  return { bundle, model };
 }
 
 async function buildFor(props: ResolvedProps, say: Say): Promise<LocalFile> {
@@ -62,13 +59,15 @@ async function buildFor(props: ResolvedProps, say: Say): Promise<LocalFile> {
 function checkFit(
   { instanceType, contextSize, sequences: given, diskGiB }: ResolvedProps,
   model: LocalFile,
-): { readonly sequences: number; readonly problems: readonly string[] } {
+): { readonly note?: string; readonly problems: readonly string[] } {
   const instance = findInstanceType(instanceType);
   if (instance === undefined) {
     throw new Error(`instanceType ${instanceType} is not in the catalogue: resolveProps checks that`);
   }
   const inspect = (context: number, sequences: number) => inspectModel(model.path, context, sequences);
-  const { sequences, facts } = chooseSequences(instance, given, (count) => inspect(contextSize, count));
+  const { sequences, facts, note } = foreseeSequences(instance, given, (count) =>
+    inspect(contextSize, count),
+  );
   const problems = problemsOfFit({
     instance,
     contextSize,
@@ -78,7 +77,7 @@ function checkFit(
     facts,
     inspect,
   });
-  return { sequences, problems };
+  return { note, problems };
 }
 
 function inspectModel(path: string, contextSize: number, sequences: number): ModelFacts {

@@ -54,7 +54,8 @@ export interface BotProps {
   /**
    * Conversations that are answered at the same moment, from 1 to 32; more wait in a queue. Eight that are written
    * together on two cores get 1.2 to 1.5 times the tokens of four, and each of them three quarters of what one of four gets.
-   * @default 8 where the instance type has the memory for them, else 4; the synth says which
+   * @default the service chooses, for each model that it loads: 8 where the instance type has the memory for them, else
+   * 4; the synth says which
    */
   readonly sequences?: number;
 
@@ -247,7 +248,7 @@ export interface StateBucket {
   readonly region?: string;
 }
 
-/** Props without a default: AWS is asked at plan, the model's size decides, or there is nothing of the kind. */
+/** Props without a default: AWS is asked at plan, the service decides by the model's size, or there is nothing of the kind. */
 type Open =
   | 'amiId'
   | 'availabilityZone'
@@ -260,9 +261,6 @@ type Open =
 
 /** The props with every default filled in. */
 export type ResolvedProps = Required<Omit<BotProps, Open>> & Pick<BotProps, Open>;
-
-/** And with what depends on the model. */
-export type SizedProps = ResolvedProps & { readonly sequences: number };
 
 /**
  * Where the console itself listens, on the machine's loopback: its own port, and the one beside it when nginx has that

@@ -46,19 +46,43 @@ export interface Fit {
 
 const MIB = 1024 * 1024;
 
-/** Where nobody has set `sequences`: the first is taken if it fits, else the second, of which a refusal speaks then. */
+/**
+ * What the service takes where nobody has set `sequences`: the first if it fits, else the second, of which a refusal
+ * speaks then. The service would go on to give up precision and still more sequences (runtime/src/engine/concessions.ts):
+ * a deployment is not planned for that.
+ */
 const [MOST_SEQUENCES, FEWER_SEQUENCES] = [8, 4];
 
-/** How many conversations are answered at once: the prop, else as many as this machine has the memory for. */
-export function chooseSequences(
+export interface ForeseenSequences extends Pick<Fit, 'sequences' | 'facts'> {
+  /** For people, where it is the service that chooses. */
+  readonly note?: string;
+}
+
+/**
+ * Memory, in MiB, of SERVICE_OVERHEAD_MIB that may still be free when the service chooses: its two processes have taken
+ * 100 MiB by then, and it leaves 64 for requests. What is foreseen by less than this may come out better, never worse.
+ */
+const UNTAKEN_AT_START_MIB = 96;
+
+/** How many conversations will be answered at once: the prop, else what the service will choose at its start. */
+export function foreseeSequences(
   instance: InstanceType,
   given: number | undefined,
   inspect: (sequences: number) => ModelFacts,
-): Pick<Fit, 'sequences' | 'facts'> {
-  const sequences = given ?? MOST_SEQUENCES;
-  const facts = inspect(sequences);
-  const isTaken = given !== undefined || neededMiB(facts) <= memoryMaxMiB(instance);
-  return isTaken ? { sequences, facts } : { sequences: FEWER_SEQUENCES, facts: inspect(FEWER_SEQUENCES) };
+): ForeseenSequences {
+  if (given !== undefined) return { sequences: given, facts: inspect(given) };
+  const facts = inspect(MOST_SEQUENCES);
+  const needed = neededMiB(facts);
+  const available = memoryMaxMiB(instance);
+  if (needed <= available) {
+    const note = `sequences: ${MOST_SEQUENCES}, as the service chooses itself where ${instance.name} has the memory`;
+    return { sequences: MOST_SEQUENCES, facts, note };
+  }
+  const isClose = needed <= available + UNTAKEN_AT_START_MIB;
+  const note =
+    `sequences: ${FEWER_SEQUENCES}${isClose ? ` or ${MOST_SEQUENCES}` : ''}, as the service chooses itself: with ${MOST_SEQUENCES} the model needs ${needed} MiB, ` +
+    `and ${available} of the ${instance.memoryMiB} MiB of ${instance.name} are free for it`;
+  return { sequences: FEWER_SEQUENCES, facts: inspect(FEWER_SEQUENCES), note };
 }
 
 function neededMiB(facts: ModelFacts): number {

@@ -35,6 +35,12 @@ onLinux('npm run up', () => {
     const run = await up(['--port', String(port), '--model', testModel().path]);
     await run.prints('Ctrl-C stops it.');
     expect(run.output).toContain(`http://127.0.0.1:${port}/v1`);
+    // Before the rest, which is to be copied.
+    expect(run.output).toMatch(/ {2}security {2}access policy \w+ is in force.*\n\n\S+ is ready/);
+    const headers = { Authorization: 'Bearer wrong' };
+    expect((await fetch(`http://127.0.0.1:${port}/v1/models`, { headers })).status).toBe(401);
+    await run.prints('401 error=invalid_api_key');
+    expect(run.output).toMatch(/ {2}security {2}req=.* address=127\.0\.0\.1 GET \/v1\/models 401/);
 
     const curl = /^curl .*$/m.exec(run.output)?.[0] ?? '';
     const answer = JSON.parse(

@@ -5,12 +5,13 @@ import { Testing } from 'cdktf';
 
 import { buildApp, run } from '../../stacks/app';
 import type { Prepared } from '../../stacks/prepare';
+import type { BotProps } from '../../stacks/props';
 import { temporaryFolder } from '../support/temporary-folder';
 import { BUNDLE, MODEL } from './synthesised';
 
 const folder = temporaryFolder();
 
-const ARTIFACTS: Prepared = { bundle: BUNDLE, model: MODEL, sequences: 8 };
+const ARTIFACTS: Prepared = { bundle: BUNDLE, model: MODEL };
 
 beforeEach(() => {
   Testing.app();
@@ -63,6 +64,23 @@ describe('buildApp', () => {
       '"cidr_ipv4": "198.51.100.7/32"',
       '"cidr_ipv4": "198.51.100.7/32"',
     ]);
+  });
+});
+
+describe('the number of sequences', () => {
+  async function settingOf(props: BotProps): Promise<string | undefined> {
+    const app = await buildApp({ allowedCidrs: ['203.0.113.0/24'], ...props }, { artifacts: ARTIFACTS });
+    app.synth();
+    const text = readFileSync(join(folder(), 'cdktf.out', 'stacks', 'bot', 'cdk.tf.json'), 'utf8');
+    return /engine:(?:(?!threads:).)*threads:/.exec(text)?.[0].match(/sequences: \d+/)?.[0];
+  }
+
+  it("is the service's to choose, for each model that it loads", async () => {
+    expect(await settingOf({})).toBeUndefined();
+  });
+
+  it('is what somebody has set', async () => {
+    expect(await settingOf({ sequences: 6 })).toBe('sequences: 6');
   });
 });
 

@@ -16,8 +16,7 @@ const TOKENS = {
 };
 
 function values(given: BotProps = {}, modelPath = '/models/SmolLM2-135M-Instruct.Q4_1.gguf'): BootValues {
-  const resolved = resolveProps(given);
-  const props = { ...resolved, sequences: resolved.sequences ?? 8 };
+  const props = resolveProps(given);
   return {
     props,
     instanceType: findInstanceType(props.instanceType)!,
@@ -79,13 +78,15 @@ describe('bootText', () => {
       state_copy: { ...(config as { state_copy: object }).state_copy, bucket: 'bot-artifacts-0001' },
     });
     expect(parsed.error?.issues).toBeUndefined();
+    const { sequences } = given.props;
+    expect('sequences' in parsed.data!.engine).toBe(sequences !== undefined);
     expect(parsed.data).toMatchObject({
       network: { external_port: given.props.externalPort, internal_port: given.props.internalPort },
       max_tokens: given.props.maxTokens,
       temperature: given.props.temperature,
       engine: {
         context_size: given.props.contextSize,
-        sequences: given.props.sequences,
+        ...(sequences === undefined ? {} : { sequences }),
         threads: given.instanceType.vcpus,
       },
     });

@@ -1,5 +1,7 @@
+import { concessions } from '../../runtime/src/engine/concessions';
+import { resolveModelSettings } from '../../runtime/src/engine/options';
 import { findInstanceType } from '../../stacks/catalogue';
-import { chooseSequences, type Fit, type ModelFacts, problemsOfFit } from '../../stacks/sizing';
+import { type Fit, foreseeSequences, type ModelFacts, problemsOfFit } from '../../stacks/sizing';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -80,24 +82,44 @@ describe('problemsOfFit', () => {
   });
 });
 
-describe('chooseSequences', () => {
+describe('foreseeSequences', () => {
   const machine = findInstanceType('c7a.large')!;
   /** With the memory of c7a.large as its measure: 3,200 MiB are free for model and context. */
-  const chosen = (sizeMiB: number, given?: number) => {
+  const foreseen = (sizeMiB: number, given?: number) => {
     const inspect = modelOf(sizeMiB);
-    const { sequences, facts } = chooseSequences(machine, given, (count) => inspect(1024, count));
-    expect(facts).toEqual(inspect(1024, sequences));
-    return sequences;
+    const { facts, ...rest } = foreseeSequences(machine, given, (count) => inspect(1024, count));
+    expect(facts).toEqual(inspect(1024, rest.sequences));
+    return rest;
   };
 
-  it('takes eight where the model fits with them, to the last MiB, and four where it does not', () => {
+  it('foresees eight where the model fits with them, to the last MiB, and four where it does not', () => {
     const atEight = 0.1 * 1024 * 8;
-    expect(chosen(3200 - atEight)).toBe(8);
-    expect(chosen(3201 - atEight)).toBe(4);
-    expect(chosen(1e6)).toBe(4);
+    expect(foreseen(3200 - atEight).sequences).toBe(8);
+    expect(foreseen(3201 - atEight).sequences).toBe(4);
+    expect(foreseen(1e6).sequences).toBe(4);
   });
 
-  it('leaves what somebody has set, also where it does not fit', () => {
-    expect([chosen(100, 2), chosen(1e6, 16)]).toEqual([2, 16]);
+  it('says what the service will choose, and of four, why', () => {
+    expect(foreseen(100).note).toBe(
+      'sequences: 8, as the service chooses itself where c7a.large has the memory',
+    );
+    expect(foreseen(2478).note).toMatch(/^sequences: 4, as .* with 8 the model needs 3554 MiB/);
+    // Within what the service may find free at its start and the synth does not count on.
+    expect(foreseen(2475).note).toBe(
+      'sequences: 4 or 8, as the service chooses itself: with 8 the model needs 3551 MiB, and 3456 of the 4096 MiB of ' +
+        'c7a.large are free for it',
+    );
+  });
+
+  it('leaves what somebody has set, also where it does not fit, and has nothing to say of it', () => {
+    expect(foreseen(100, 2)).toEqual({ sequences: 2 });
+    expect(foreseen(1e6, 16)).toEqual({ sequences: 16 });
+  });
+
+  it('takes the numbers in which the service gives way, before it gives up anything else', () => {
+    const wanted = resolveModelSettings({ modelPath: 'model.gguf', contextSize: 4096 });
+    const [first, second] = concessions(wanted);
+    expect([foreseen(100).sequences, foreseen(1e6).sequences]).toEqual([first?.sequences, second?.sequences]);
+    expect({ ...second, sequences: first?.sequences }).toEqual(first);
   });
 });

@@ -33,7 +33,7 @@ export interface Synthesised {
 export function buildStack(given: BotProps = {}): BotStack {
   const props = resolveProps({ allowedCidrs: ['203.0.113.0/24'], ...given });
   return new BotStack(Testing.app(), 'bot', {
-    props: { ...props, sequences: props.sequences ?? 8 },
+    props,
     bundle: BUNDLE,
     model: MODEL,
     gate: { node: '/deployer/node', tsx: '/deployer/tsx', script: '/deployer/wait-ready.ts' },

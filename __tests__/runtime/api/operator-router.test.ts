@@ -58,7 +58,7 @@ describe('an order to switch models', () => {
     expect(orders).toEqual([]);
   });
 
-  test.each([[{ path: 'relative.gguf' }], [{ ...ORDER, name: 'a b' }], [{ ...ORDER, force: true }], [{}]])(
+  test.each([[{ path: 'relative.gguf' }], [{ ...ORDER, name: 'a\nb' }], [{ ...ORDER, force: true }], [{}]])(
     'is refused as %j',
     async (body) => {
       const { call } = await start();

@@ -1,5 +1,5 @@
 import { modelsOf } from '../../../runtime/src/config/models';
-import { configSchema, knownKeys } from '../../../runtime/src/config/schema';
+import { configSchema, knownKeys, modelIdOf } from '../../../runtime/src/config/schema';
 
 const MINIMAL = { api_key: '0123456789abcdef', model_path: '/models/x.gguf' };
 
@@ -61,6 +61,26 @@ describe('configSchema', () => {
       },
     ]);
   });
+
+  test.each([
+    ['/models/Qwen2.5-0.5B.Q4_0.gguf', 'Qwen2.5-0.5B.Q4_0'],
+    ["/my models/it's (v2) 模型 + 50%.GGUF", "it's (v2) 模型 + 50%"],
+    [`/models/${'x'.repeat(250)}.gguf`, 'x'.repeat(250)],
+    ['/models/ blank .gguf', 'blank'],
+    ['/models/a\nline.gguf', 'a-line'],
+    ['/models/costs $ {or ${MORE}.gguf', 'costs $ {or -MORE}'],
+    ['/models/.gguf', 'model'],
+  ])('takes as a name what it calls the file %j', (path, name) => {
+    expect(modelIdOf({ model_path: path })).toBe(name);
+    expect(messagesFor({ ...MINIMAL, model_name: name })).toEqual([]);
+  });
+
+  test.each(['', ' a', 'a ', 'a\tb', 'a${HOME}', 'a\u2028b', 'x'.repeat(256)])(
+    'refuses the name %j',
+    (name) => {
+      expect(messagesFor({ ...MINIMAL, model_name: name }).join()).toMatch(/^1 to 255 characters without/);
+    },
+  );
 
   test.each([
     [{}, 'set one of `models[0].model_path` and `models[0].remote_service`'],

@@ -1,4 +1,5 @@
 /** Upgrade, restore and a switch of models on a whole installation: the real service, restarted for real. */
+import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -107,6 +108,19 @@ describe('model_loader', () => {
     // A good file of the same name may come after it.
     expect(existsSync(service.path('opt/bot/models/broken.gguf'))).toBe(false);
     expect(service.run('bot', 'status', '--root', service.root).output).toMatch(/ready +yes\nmodel +other/);
+  }, 60_000);
+
+  test('proposes a name that it takes, also where the old one is that of a file with any name', () => {
+    const odd = service.path("it's (v2) $HOME.gguf");
+    cpSync(testModel().path, odd);
+    expect(load('--path', odd)).toMatchObject({ status: 0 });
+    const { errors } = load('--path', service.path('broken.gguf'));
+    const [, proposed = ''] = /; --name (.*) keeps the name\n/.exec(errors) ?? [];
+    const { stdout: name } = spawnSync('sh', ['-c', `printf %s ${proposed}`], { encoding: 'utf8' });
+    expect(name).toBe("it's (v2) $HOME");
+    const { status, output } = load('--path', service.path('other.gguf'), '--name', name);
+    expect(output).toMatch(/with model it's \(v2\) \$HOME answered with \d+ tokens/);
+    expect(status).toBe(0);
   }, 60_000);
 
   test('takes a model in several files, and names with doctor the one that is cut short', () => {

@@ -121,11 +121,7 @@ export class Deployment {
     const app = await buildApp(
       { allowedCidrs: ['203.0.113.0/24'], ...props },
       {
-        artifacts: {
-          bundle: artifact('bundle.tar.gz', 'b'),
-          model: artifact('model.gguf', 'd'),
-          sequences: 8,
-        },
+        artifacts: { bundle: artifact('bundle.tar.gz', 'b'), model: artifact('model.gguf', 'd') },
         statePath: join(this.folder, 'terraform.tfstate'),
         outdir: join(this.folder, 'cdktf.out'),
         say: () => undefined,

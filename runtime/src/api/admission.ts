@@ -5,6 +5,7 @@
 import type { Engine } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import { engineUnavailable } from '../errors/from-engine.js';
+import { Departures } from './departures.js';
 
 /** Why work on a request was stopped from outside. */
 export type StopReason = 'client_left' | 'deadline' | 'shutdown';
@@ -14,8 +15,8 @@ export interface Ticket {
   /** Aborted, with a StopReason, when work on the request should end. */
   readonly signal: AbortSignal;
   stop(reason: StopReason): void;
-  /** Frees the place; `workSeconds` is how long it held a sequence, if it got one. */
-  release(workSeconds?: number): void;
+  /** Frees the place. `hadSequence`: it did not only wait for one. */
+  release(hadSequence?: boolean): void;
 }
 
 /** Whose request it is, and how many at once the access policy allows. Infinity: no limit of its own. */
@@ -48,26 +49,21 @@ export class Sessions {
   }
 }
 
-const MAX_RETRY_SECONDS = 60;
-/** A guess for the first requests, before any has ended. */
-const FIRST_WORK_SECONDS = 5;
-/** Weight of the newest request in the moving average. */
-const NEWEST = 0.2;
-
 export class Admission {
   readonly #engine: Engine;
   readonly #maxQueue: number;
   readonly #inside = new Set<Ticket>();
   readonly #sessions: Sessions;
-  #averageWorkSeconds = FIRST_WORK_SECONDS;
+  readonly #departures: Departures;
   #closed = false;
   #onEmpty: (() => void) | undefined;
 
-  /** `sessions`: shared by the doors of all models. */
-  constructor(engine: Engine, maxQueue: number, sessions = new Sessions()) {
+  /** `sessions`: shared by the doors of all models. `now`: a clock, in seconds. */
+  constructor(engine: Engine, maxQueue: number, sessions = new Sessions(), now?: () => number) {
     this.#engine = engine;
     this.#maxQueue = maxQueue;
     this.#sessions = sessions;
+    this.#departures = new Departures(() => engine.model.sequences, now);
   }
 
   get inside(): number {
@@ -94,15 +90,16 @@ export class Admission {
     const ticket: Ticket = {
       signal: controller.signal,
       stop: (reason) => controller.abort(reason),
-      release: (workSeconds) => {
-        if (!this.#inside.delete(ticket)) return;
+      release: (hadSequence = false) => {
+        if (!this.#inside.has(ticket)) return;
+        this.#departures.count(this.inside);
+        if (hadSequence) this.#departures.end();
+        this.#inside.delete(ticket);
         if (holder !== undefined) this.#sessions.count(holder.key, -1);
-        if (workSeconds !== undefined) {
-          this.#averageWorkSeconds += NEWEST * (workSeconds - this.#averageWorkSeconds);
-        }
         if (this.#inside.size === 0) this.#onEmpty?.();
       },
     };
+    this.#departures.count(this.inside);
     this.#inside.add(ticket);
     if (holder !== undefined) this.#sessions.count(holder.key, 1);
     return ticket;
@@ -128,20 +125,14 @@ export class Admission {
   }
 
   #tooMany(limit: number, whose: string): ApiError {
-    const seconds = this.#secondsUntilFree(0);
+    const seconds = this.#departures.untilOneOf(limit, this.inside);
     return new ApiError('too_many_sessions', { values: { limit, whose, seconds }, retryAfter: seconds });
-  }
-
-  /** The line ahead moves `sequences` places per average request. */
-  #secondsUntilFree(waiting: number): number {
-    const estimate = Math.ceil((this.#averageWorkSeconds * (waiting + 1)) / this.#engine.model.sequences);
-    return Math.min(MAX_RETRY_SECONDS, Math.max(1, estimate));
   }
 
   #busy(): ApiError {
     const sequences = this.#engine.model.sequences;
     const waiting = Math.max(0, this.#inside.size - sequences);
-    const seconds = this.#secondsUntilFree(waiting);
+    const seconds = this.#departures.tell(this.inside);
     return new ApiError('server_busy', { values: { sequences, waiting, seconds }, retryAfter: seconds });
   }
 }

@@ -105,9 +105,10 @@ async function embed(
   const context = contextOf(res);
   const { ticket, seconds } = enter(untilClientLeaves(res), context, { served, policy });
   const timer = setTimeout(() => ticket.stop('deadline'), seconds * 1000);
-  const from = performance.now();
+  let isMade = false;
   try {
     const result = await served.engine.embed(request, ticket.signal);
+    isMade = true;
     const labels = { model: served.engine.model.id };
     metrics.promptTokens.inc(labels, result.promptTokens);
     metrics.requestLatency.observe(labels, sinceArrival(context));
@@ -119,7 +120,7 @@ async function embed(
     throw toApiError(error, context.id, 'input');
   } finally {
     clearTimeout(timer);
-    ticket.release((performance.now() - from) / 1000);
+    ticket.release(isMade);
   }
 }
 

@@ -73,7 +73,7 @@ export async function* runGeneration(
   } finally {
     clearTimeout(timer);
     record.close();
-    ticket.release(record.workSeconds);
+    ticket.release(record.started);
     workEnded();
   }
 }
@@ -126,11 +126,6 @@ class GenerationRecord {
 
   get usage(): Usage {
     return this.#usage;
-  }
-
-  /** Seconds since the request got its sequence. */
-  get workSeconds(): number | undefined {
-    return this.#startedAt === undefined ? undefined : (performance.now() - this.#startedAt) / 1000;
   }
 
   add(event: GenerateEvent): void {

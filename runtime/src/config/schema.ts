@@ -113,8 +113,11 @@ const remoteService = z.strictObject({
 });
 
 const modelPath = () => text(4096);
+/** What a file may be called, or nearly: its name is the model's, and has to be allowed where somebody wants to keep it. */
 export const modelName = () =>
-  z.string().regex(/^[\w.:/-]{1,128}$/, { error: '1 to 128 letters, digits and . _ : / -' });
+  z.string().regex(/^(?!\s|.*\$\{)[^\p{Cc}\u2028\u2029]{1,255}(?<!\s)$/u, {
+    error: '1 to 255 characters without control characters and ${, not beginning or ending with a blank',
+  });
 
 /** A further model: the same keys as the first one has at the top of the file. */
 const furtherModel = z.strictObject({
@@ -255,8 +258,15 @@ export type ModelSource = Pick<BotConfig, 'model_path' | 'model_name' | 'remote_
 
 /** The name clients use. */
 export function modelIdOf({ model_name: name, model_path: path }: ModelSource): string {
+  return name ?? (path === undefined ? 'remote' : nameOfFile(path));
+}
+
+/** One that `modelName` allows. */
+function nameOfFile(path: string): string {
   // No `node:path`: the schema is pure.
-  return name ?? path?.replace(/^.*\//, '').replace(/\.gguf$/i, '') ?? 'remote';
+  const file = path.slice(path.lastIndexOf('/') + 1).replace(/\.gguf$/i, '');
+  const name = file.replaceAll(/[\p{Cc}\u2028\u2029]|\$\{/gu, '-').trim();
+  return name === '' ? 'model' : name;
 }
 
 /** The key names at a path of the schema, for "did you mean". */

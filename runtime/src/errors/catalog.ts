@@ -186,7 +186,9 @@ export const API_ERRORS = {
     status: 429,
     type: 'rate_limit_error',
     message: 'All {sequences} sequences work and {waiting} requests wait; try again in {seconds} seconds',
-    help: '`limits.max_queue` bounds the line. `Retry-After` is computed from how long requests took lately.',
+    help:
+      '`limits.max_queue` bounds the line. `Retry-After` says when a place should get free, at the rate at which requests ' +
+      'ended lately; of several who are refused, each is told of another place.',
   },
   too_many_sessions: {
     status: 429,

@@ -18,6 +18,7 @@ import { editConfig, type ConfigEdit } from './config-edit.js';
 import { exclusively, installedConfig, type Installation } from './installation.js';
 import { amongModels, removeFiles } from './model-copy.js';
 import { proveAnswer } from './service-client.js';
+import { shellWord } from './shell-word.js';
 import { findService } from './service-process.js';
 import { orderSwitch, SwitchRefused } from './switch-order.js';
 
@@ -49,7 +50,7 @@ export function switchModel(installation: Installation, options: ModelSwitchOpti
       else if (id !== replaced.id) {
         warn(
           `clients have to call it ${id}: those that ask for ${replaced.id} get 404 once it is switched; ` +
-            `--name ${replaced.id} keeps the name`,
+            `--name ${shellWord(replaced.id)} keeps the name`,
         );
       }
     }

@@ -63,9 +63,9 @@ interface SwitchFlags {
 }
 
 function parseName(value: string): string {
-  const { success } = configSchema.shape.model_name.safeParse(value);
+  const { success, error } = configSchema.shape.model_name.safeParse(value);
   if (success) return value;
-  throw new InvalidArgumentError('Allowed: 1 to 128 letters, digits and . _ : / -');
+  throw new InvalidArgumentError(`Allowed: ${error.issues[0]?.message}.`);
 }
 
 function registerPull(model: Command): void {

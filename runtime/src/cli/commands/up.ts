@@ -136,8 +136,9 @@ async function runService(run: ServiceRun): Promise<Ending> {
   const ready = await service.becomesReady();
   note.end();
   if (ready && !run.stopping.aborted) {
-    await greet(run, apiKey);
+    // First what the start had to say: what is to be copied stands last.
     service.showNoteworthyLines((line) => process.stderr.write(`${line}\n`));
+    await greet(run, apiKey);
   }
 
   const code = await service.ended;

@@ -1,4 +1,5 @@
 /** What `bot up` prints once the service answers: everything a person needs, each line ready to be copied. */
+import { localTime } from './local-time.js';
 
 export interface Greeting {
   readonly port: number;
@@ -41,10 +42,4 @@ export function curlLine(endpoint: string, model: string, token: string): string
     `-H 'Content-Type: application/json'`,
     `-d '${body.replaceAll("'", String.raw`'\''`)}'`,
   ].join(' ');
-}
-
-function localTime(date: Date): string {
-  const two = (value: number) => String(value).padStart(2, '0');
-  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-');
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }

@@ -3,13 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { noteworthy } from './noteworthy.js';
 import { KEY_VARIABLE } from './run-folder.js';
 
 /** How much of the log is kept for the case that the service fails. */
 const KEPT_LINES = 20;
 const POLL_INTERVAL_MS = 50;
-/** Log lines that a person should see while the service runs; see the log format in log/logger.ts. */
-const NOTEWORTHY = /^\[[^\]]+\] \[(WRN|ERR|SEC)\]/;
 
 export interface ServiceOptions {
   /** Compiled entry point of the `bot` command. */
@@ -32,7 +31,9 @@ export class ServiceProcess {
   readonly #lines: string[] = [];
   readonly #port: number;
   #hasEnded = false;
-  #onLine: (line: string) => void = () => undefined;
+  /** What a person should see, until there is somebody to show it to. */
+  readonly #unshown: string[] = [];
+  #show = (line: string): void => void this.#unshown.push(line);
 
   constructor(options: ServiceOptions) {
     this.#port = options.port;
@@ -64,11 +65,10 @@ export class ServiceProcess {
     return this.#lines;
   }
 
-  /** Passes on what a person should see from now on. */
+  /** Passes on what a person should see, of the start too. */
   showNoteworthyLines(show: (line: string) => void): void {
-    this.#onLine = (line) => {
-      if (NOTEWORTHY.test(line)) show(line);
-    };
+    this.#show = show;
+    for (const line of this.#unshown.splice(0)) show(line);
   }
 
   /** True once the model has answered; false when the process ended before that. */
@@ -100,6 +100,7 @@ export class ServiceProcess {
   #keep(line: string): void {
     this.#lines.push(line);
     if (this.#lines.length > KEPT_LINES) this.#lines.shift();
-    this.#onLine(line);
+    const shown = noteworthy(line);
+    if (shown !== undefined) this.#show(shown);
   }
 }
