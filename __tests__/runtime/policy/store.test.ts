@@ -1,6 +1,7 @@
-import { readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { LAST_FILE } from '../../../runtime/src/policy/last-in-force';
 import { PolicyChanged, PolicyStore } from '../../../runtime/src/policy/store';
 import { PolicyError } from '../../../runtime/src/policy/read';
 import { temporaryFolder } from '../../support/temporary-folder';
@@ -22,6 +23,7 @@ async function open(directory: string | undefined = folder()) {
   store = await PolicyStore.open({
     directory,
     maxRequestSeconds: 300,
+    isService: true,
     log: (level, text) => logged.push(`${level} ${text}`),
   });
   store.follow();
@@ -67,9 +69,64 @@ describe('the access policy', () => {
     write(`sessions: { per_token: 5 }\n${WORDS}`);
     const { revision } = await open();
     expect(logged).toEqual([
-      `SEC access policy ${before.revision} is in force: sessions {}, 0 word rules with 0 words`,
+      `SEC access policy ${before.revision} (the default) is in force: sessions {}, 0 word rules with 0 words`,
       `SEC access policy ${revision} is in force: sessions {"per_token":5}, 2 word rules with 3 words`,
     ]);
+  });
+
+  test('that was deleted while the service was off is named in the line of the start, once', async () => {
+    const starts = async () => {
+      logged = [];
+      (await open()).close();
+      return logged.map((line) => line.replace(/policy [0-9a-f]{16}/g, 'policy REVISION'));
+    };
+    const inForce = 'access policy REVISION (the default) is in force';
+    const none = 'sessions {}, 0 word rules with 0 words';
+    write('sessions: { per_token: 5 }\n');
+    const { revision } = await open();
+    store?.close();
+    rmSync(file());
+    // A command that looks at it is no start.
+    const look = { directory: folder(), maxRequestSeconds: 300, log: () => undefined };
+    await PolicyStore.open(look);
+    logged = [];
+    (await open()).close();
+    expect(logged.join()).toContain(`deleted while the service was off, with access policy ${revision}; `);
+    expect(readdirSync(folder())).toEqual([]);
+    expect(await starts()).toEqual([`SEC ${inForce}: ${none}`]);
+
+    write('sessions: { per_token: 6 }\n');
+    const policy = await open();
+    await policy.replace({ sessions: { per_token: 7 } });
+    policy.close();
+    rmSync(file());
+    expect(await starts()).toEqual([
+      `SEC ${file()} was deleted while the service was off, with access policy REVISION; ` +
+        `${inForce} instead: ${none}`,
+    ]);
+  });
+
+  test('that is deleted while the service runs is no news at its next start', async () => {
+    write('sessions: { per_token: 5 }\n');
+    const policy = await open();
+    expect(readdirSync(folder()).sort()).toEqual([LAST_FILE, 'policy.yaml']);
+    rmSync(file());
+    await until(() => policy.policy.sessions.per_token === undefined);
+    await until(() => !readdirSync(folder()).includes(LAST_FILE));
+    policy.close();
+    logged = [];
+    await open();
+    expect(logged.join()).not.toContain('deleted');
+  });
+
+  test('is in force, and the log says what is wrong, where it cannot be remembered', async () => {
+    write('sessions: { per_token: 5 }\n');
+    mkdirSync(join(folder(), LAST_FILE));
+    const policy = await open();
+    expect(logged[1]).toMatch(/^WRN cannot write \S+policy\.last: /);
+    await policy.replace({ sessions: { per_token: 6 } });
+    expect(policy.limitsFor(undefined).perToken).toBe(6);
+    expect(logged.filter((line) => line.startsWith('WRN'))).toHaveLength(1);
   });
 
   test('is taken over when its file changes; the line tells no word', async () => {
@@ -115,7 +172,7 @@ describe('the access policy', () => {
     await policy.replace({ sessions: { per_token: 3 } }, policy.revision);
     expect(policy.limitsFor(undefined).perToken).toBe(3);
     expect(readFileSync(file(), 'utf8')).toContain('per_token: 3');
-    expect(readdirSync(folder())).toEqual(['policy.yaml']);
+    expect(readdirSync(folder()).sort()).toEqual([LAST_FILE, 'policy.yaml']);
   });
 
   test('is not replaced by somebody who has seen an older one', async () => {

@@ -313,7 +313,8 @@ const DAY_SECONDS = 86_400;
           return logged.map((line) => line.replace(revision, 'REVISION'));
         };
         const inForce = (sessions: string) =>
-          `access policy REVISION is in force: sessions ${sessions}, 0 word rules with 0 words`;
+          `access policy REVISION${sessions === '{}' ? ' (the default)' : ''} is in force: ` +
+          `sessions ${sessions}, 0 word rules with 0 words`;
         const instead = (sessions: string) =>
           `${file} was deleted while the service was off; ${inForce(sessions).replace('force', 'force instead')}`;
         rmSync(file);

@@ -14,6 +14,7 @@ import type { LogLevel } from '../log/logger.js';
 import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-object.js';
 import { PolicyDesk } from './desk.js';
 import { LastCommon } from './last-common.js';
+import { DEFAULT_REVISION, LastInForce } from './last-in-force.js';
 import { type LocalPolicy, PolicyCopy } from './policy-copy.js';
 import { parsePolicy, revisionOf } from './read.js';
 import type { Policy } from './schema.js';
@@ -28,6 +29,8 @@ export interface PolicyStoreOptions {
   readonly maxRequestSeconds: number;
   /** For the service, which answers requests meanwhile: see PolicyDesk. */
   readonly workerEntry?: string | undefined;
+  /** What is in force is remembered for the next start. A command must not take its news from it. @default false */
+  readonly isService?: boolean;
   /** For the command that replaces it: a broken file counts as the default policy. */
   readonly mayBeBroken?: boolean;
   /** What outlives the machine. @default there is no such copy */
@@ -69,6 +72,7 @@ export class PolicyStore {
   #problem: string | undefined;
   #reading: Promise<void> = Promise.resolve();
   #stopFollowing: (() => void)[] = [];
+  readonly #last: LastInForce | undefined;
   readonly #copy: PolicyCopy | undefined;
   #exchanging: Promise<void> = Promise.resolve();
   #copyProblem: string | undefined;
@@ -83,6 +87,8 @@ export class PolicyStore {
       input: WordScreen.EMPTY,
       output: WordScreen.EMPTY,
     };
+    this.#last =
+      options.directory === undefined ? undefined : new LastInForce(options.directory, options.log);
     this.#copy = copyFor(options);
   }
 
@@ -92,7 +98,7 @@ export class PolicyStore {
    */
   static async open(options: PolicyStoreOptions): Promise<PolicyStore> {
     const store = new PolicyStore(options);
-    const isDeleted = store.#copy?.hadPolicy === true && (await store.#readFile()) === undefined;
+    const deleted = await store.#deletedMeanwhile();
     await store.#meetCopy();
     store.#text = await store.#readText();
     try {
@@ -101,7 +107,8 @@ export class PolicyStore {
       if (options.mayBeBroken !== true) throw error;
     }
     // Also where it is the one of before: whoever reads the log sees what was changed while the service was off.
-    store.#announce(isDeleted);
+    store.#announce(deleted);
+    await store.#remember();
     return store;
   }
 
@@ -267,17 +274,30 @@ export class PolicyStore {
     this.#inForce = await compile(text, this.#desk);
     this.#problem = undefined;
     this.#announce();
+    await this.#remember();
   }
 
-  /** `isDeleted`: the file that was there when the service ended. */
-  #announce(isDeleted = false): void {
+  async #remember(): Promise<void> {
+    if (this.#options.isService === true) await this.#last?.set(this.revision);
+  }
+
+  /** For people: the file that was there when the service ended, and what was in force then where that is known. */
+  async #deletedMeanwhile(): Promise<string | undefined> {
+    const before = await this.#last?.revision();
+    const isKnown = before !== undefined || this.#copy?.hadPolicy === true;
+    if (!isKnown || (await this.#readFile()) !== undefined) return undefined;
+    const what = before === undefined ? '' : `, with access policy ${before}`;
+    return `${this.file ?? POLICY_FILE} was deleted while the service was off${what}`;
+  }
+
+  #announce(deleted?: string): void {
     const { policy, revision } = this.#inForce;
     const { sessions, words } = policy;
     const count = words.reduce((sum, rule) => sum + rule.words.length, 0);
-    const deleted = `${this.file ?? POLICY_FILE} was deleted while the service was off; `;
     this.#options.log(
       'SEC',
-      `${isDeleted ? deleted : ''}access policy ${revision} is in force${isDeleted ? ' instead' : ''}: ` +
+      `${deleted === undefined ? '' : `${deleted}; `}access policy ${revision}` +
+        `${revision === DEFAULT_REVISION ? ' (the default)' : ''} is in force${deleted === undefined ? '' : ' instead'}: ` +
         `sessions ${JSON.stringify(sessions)}, ${words.length} word rules with ${count} words`,
     );
   }

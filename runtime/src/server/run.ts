@@ -256,6 +256,7 @@ async function openPolicy({ config, env }: RunOptions, log: Logger): Promise<Pol
       maxRequestSeconds: config.limits.max_request_seconds,
       copy: openCopy(config, env, POLICY_FILE),
       workerEntry: POLICY_WORKER,
+      isService: true,
       log: (level, text) => log.log(level, text),
     });
     policy.follow();
