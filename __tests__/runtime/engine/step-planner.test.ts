@@ -170,16 +170,16 @@ describe('StepPlanner', () => {
       });
 
       it('reads those together that come at the same moment, though the first was there alone', () => {
-        const machine = machineOf(SLOW, [30]);
+        const machine = machineOf(SLOW, [40]);
         expect(machine.step().shares).toEqual(new Map([[0, 16]]));
-        machine.add(1, 30);
-        machine.add(2, 32);
+        machine.add(1, 40);
+        machine.add(2, 42);
         expect(slices(machine)).toEqual([[0], [1], [2], [0, 1, 2]]);
         expect(machine.lanes.map(({ tokens: answered }) => answered)).toEqual([1, 1, 1]);
       });
 
       it('reads a short one at once that comes alone', () => {
-        expect(machineOf(SLOW, [16]).step().shares).toEqual(new Map([[0, 16]]));
+        expect(machineOf(SLOW, [31]).step().shares).toEqual(new Map([[0, 31]]));
       });
 
       it('holds back no short one for a long one', () => {

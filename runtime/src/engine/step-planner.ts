@@ -33,7 +33,8 @@ const SMALLEST_SLICE = 8;
 const EFFICIENT_SLICE = 2 * ATTENTION_TILE;
 /**
  * What a prompt that comes to an idle machine has first: those that come at the same moment are there when it is read, and
- * are read together with it. A slice of a whole group, so it costs nothing.
+ * are read together with it. A slice of a whole group, so it costs nothing, where there is at least another one: a few
+ * tokens by themselves take as long as reading all weights from memory, so short prompts, and second turns, are read whole.
  */
 const FIRST_SLICE = GROUP;
 /** Prompts are read together, and answered from the same moment on, where the longest is at most so many times the shortest. */
@@ -172,7 +173,7 @@ export class StepPlanner {
       const [first, second] = byEnd;
       if (first !== undefined && second === undefined && first.request !== this.#begun) {
         this.#begun = first.request;
-        if (first.promptTokensLeft > FIRST_SLICE) return new Map([[first.sequence, FIRST_SLICE]]);
+        if (first.promptTokensLeft >= 2 * FIRST_SLICE) return new Map([[first.sequence, FIRST_SLICE]]);
       }
       this.#together = this.#alike(byEnd);
     }
