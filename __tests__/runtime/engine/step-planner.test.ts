@@ -198,6 +198,25 @@ describe('StepPlanner', () => {
         expect([...machine.step().shares.keys()]).toEqual([0]);
       });
 
+      it('comes to an end with them, however many come late whose answers are short', () => {
+        const machine = machineOf(SLOW, [900, 900]);
+        const isEarly = ({ sequence }: { sequence: number }): boolean => sequence < 2;
+        let steps = 0;
+        for (; machine.lanes.some(isEarly) && steps < 200; steps++) {
+          // Each ends with its first token, and the next is there.
+          if (machine.lanes.every(isEarly)) machine.add(2 + steps, 20);
+          machine.step();
+          for (const { sequence } of machine.lanes.filter(({ left }) => left === 0))
+            machine.lanes.splice(
+              machine.lanes.findIndex((lane) => lane.sequence === sequence),
+              1,
+            );
+        }
+        expect(machine.lanes.filter(isEarly)).toEqual([]);
+        // 128 tokens of theirs with every other slice.
+        expect(steps).toBeLessThan(40);
+      });
+
       it('reads them side by side beside answers, in equal shares that fill whole groups', () => {
         const machine = machineOf(SLOW, [0, 250, 250, 250]);
         const ofSlices: [number, number][] = [];

@@ -164,7 +164,7 @@ export class StepPlanner {
 
   /**
    * Of those that are alike the one that ends first, up to its last token; when all are read so far, their last tokens.
-   * Who comes meanwhile is read first where that is soon done.
+   * Who comes meanwhile is read first where that is soon done; the oldest has every other slice, whoever comes.
    */
   #upToTheLast(slice: number, reading: readonly LaneDemand[]): Map<number, number> {
     const byEnd = endingFirst(reading);
@@ -180,6 +180,12 @@ export class StepPlanner {
     const group = byEnd.filter(isInGroup);
     const left = group.reduce((sum, { promptTokensLeft }) => sum + promptTokensLeft, 0);
     const newcomer = byEnd.find((lane) => !isInGroup(lane) && lane.promptTokensLeft * ALIKE < left);
+    const oldest = oldestOf(reading);
+    const isPassedOver =
+      oldest !== undefined && oldest !== newcomer && (newcomer !== undefined || !isInGroup(oldest));
+    const isDue = isPassedOver && this.#oldestIsDue;
+    this.#oldestIsDue = isPassedOver && !isDue;
+    if (isDue) return new Map([[oldest.sequence, Math.min(slice, oldest.promptTokensLeft)]]);
     const next = newcomer ?? (group.length > 1 ? group.find((lane) => lane.promptTokensLeft > 1) : undefined);
     if (next === undefined)
       return new Map(group.map((lane) => [lane.sequence, Math.min(slice, lane.promptTokensLeft)]));
