@@ -83,7 +83,7 @@ export class PolicyStore {
     this.file = options.directory === undefined ? undefined : join(options.directory, POLICY_FILE);
     this.#inForce = {
       policy: parsePolicy('', options.maxRequestSeconds),
-      revision: revisionOf(''),
+      revision: DEFAULT_REVISION,
       input: WordScreen.EMPTY,
       output: WordScreen.EMPTY,
     };

@@ -1,4 +1,5 @@
 /** What `bot up` prints once the service answers: everything a person needs, each line ready to be copied. */
+import { shellWord } from '../../operations/shell-word.js';
 import { localTime } from './local-time.js';
 
 export interface Greeting {
@@ -40,6 +41,6 @@ export function curlLine(endpoint: string, model: string, token: string): string
     `curl ${endpoint}/v1/chat/completions`,
     `-H 'Authorization: Bearer ${token}'`,
     `-H 'Content-Type: application/json'`,
-    `-d '${body.replaceAll("'", String.raw`'\''`)}'`,
+    `-d ${shellWord(body)}`,
   ].join(' ');
 }
