@@ -3,6 +3,7 @@ import type { ModelName } from './models.js';
 /** What is measured. */
 export type FigureName =
   | 'decode'
+  | 'quoting'
   | 'prefill'
   | 'two-users'
   | 'four-users'
@@ -34,6 +35,7 @@ export const FIGURES: Readonly<Record<FigureName, Figure>> = {
     unit: 'tokens/s',
     target: { is: 'at least', ratio: { '135m': 1.0, '1b': 1.0 } },
   },
+  quoting: { title: 'decode, one user, an answer that quotes its prompt', unit: 'tokens/s' },
   prefill: {
     title: 'prefill, 900 tokens',
     unit: 'tokens/s',

@@ -41,6 +41,38 @@ export function longAnswer(maxTokens: number, seed: number): ChatRequest {
   };
 }
 
+const SENTENCES = [
+  'The harbour of the old town was closed in the winter, when the ice came down from the river.',
+  'A small bakery on the corner sold bread with nuts and dried apples to the people who worked at night.',
+  'Every spring the school invites a painter, who shows the children how colours are made from stones.',
+  'The train to the mountains leaves at seven and takes four hours, because it stops in every village.',
+  'My grandmother kept her letters in a wooden box that nobody else was allowed to open.',
+  'In the library there is a map of the valley, drawn by hand before the dam was built.',
+  'The museum bought three clocks from a farmer who had found them under the floor of his barn.',
+  'After the storm the neighbours repaired the bridge together and painted it green.',
+  'The doctor visits the island twice a month, and brings the newspapers of the weeks before.',
+  'On Sundays an orchestra of retired sailors plays in the park behind the town hall.',
+  'The gardener plants beans between the roses, since that is how his father did it.',
+  'A fox lives under the stage of the theatre and comes out when the audience has gone home.',
+];
+
+/** Asks for about 100 tokens of the prompt again, in another order for each seed. */
+export function quotation(maxTokens: number, seed: number): ChatRequest {
+  const next = random(seed);
+  const ranked = SENTENCES.map((sentence) => ({ sentence, rank: next() })).sort((a, b) => a.rank - b.rank);
+  const text = ranked.slice(0, 6).map(({ sentence }) => sentence);
+  return {
+    messages: [
+      {
+        role: 'user',
+        content: `Correct the spelling of this text and repeat all of it:\n\n${text.join(' ')}`,
+      },
+    ],
+    maxTokens,
+    seed,
+  };
+}
+
 /** About 900 tokens that differ from the first word on, so that no cached prefix helps. */
 export function longPrompt(seed: number): ChatRequest {
   return {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startChat, type Answer } from './chat-client.js';
 import type { ChatRequest, Endpoint } from './chat-request.js';
 import type { FigureName } from './figures.js';
-import { longAnswer, longPrompt, nextTurn, ownPrompt, sharedPrompt } from './prompts.js';
+import { longAnswer, longPrompt, nextTurn, ownPrompt, quotation, sharedPrompt } from './prompts.js';
 import type { Timeline } from './sse.js';
 import {
   decodeRate,
@@ -42,6 +42,15 @@ export const SCENARIOS: readonly Scenario[] = [
         const timeline = await startChat(endpoint, longAnswer(ANSWER_TOKENS, tried)).done;
         requireLength(timeline, ANSWER_TOKENS);
         return { decode: decodeRate(timeline) };
+      }),
+  },
+  {
+    name: 'quoting',
+    measure: (endpoint, seed) =>
+      untilLongEnough(seed, async (tried) => {
+        const timeline = await startChat(endpoint, quotation(SHORT_ANSWER_TOKENS, tried)).done;
+        requireLength(timeline, SHORT_ANSWER_TOKENS);
+        return { quoting: decodeRate(timeline) };
       }),
   },
   {

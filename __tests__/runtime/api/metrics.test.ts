@@ -82,6 +82,17 @@ describe('/metrics', () => {
     ]);
   });
 
+  test('tells what guessing brought', async () => {
+    const { engine, url } = await startTestService();
+    expect(await (await fetch(`${url}/metrics`)).text()).not.toMatch(/^botstack_spec_decode_/m);
+    engine.drafts = { tokens: 30, accepted: 12 };
+    const lines = (await (await fetch(`${url}/metrics`)).text()).split('\n');
+    expect(lines.filter((line) => line.startsWith('botstack_spec_decode_'))).toEqual([
+      'botstack_spec_decode_num_draft_tokens_total{model="test-model"} 30',
+      'botstack_spec_decode_num_accepted_tokens_total{model="test-model"} 12',
+    ]);
+  });
+
   test('does not grow with the paths that strangers try', async () => {
     const { url } = await startTestService();
     for (let path = 0; path < 5; path++) await (await fetch(`${url}/${path}`)).text();

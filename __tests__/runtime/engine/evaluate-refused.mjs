@@ -15,7 +15,7 @@ const evaluator = new Evaluator(native.nativeContext(context), newSampler);
 const [first, second] = sequences;
 const [one, other] = [new Sampler(newSampler()), new Sampler(newSampler())];
 const prompt = model.tokenize('The capital of France is');
-const evaluate = async (...parts) => (await evaluator.evaluate(parts)).map(({ token }) => token);
+const evaluate = async (...parts) => (await evaluator.evaluate(parts)).map(({ chosen }) => chosen[0]?.token);
 const go = (sequence, tokens, sampler) => ({ sequence, tokens, sampler });
 
 const [begun] = await evaluate(go(first, prompt, one));

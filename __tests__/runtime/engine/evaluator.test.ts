@@ -21,7 +21,7 @@ describe('a step', () => {
       { sequence: sequences[1]!, tokens: tokens(1, 2, 3) },
     ]);
     expect(context.calls.slice(0, 5)).toEqual(['batch of 6', '0@0: 5', '1@0: 1 2 3', '2@0: 7 8', 'evaluate']);
-    expect(outcomes).toEqual([{ token: 72 }, { token: 70 }, {}]);
+    expect(outcomes).toEqual([{ chosen: [{ token: 72 }] }, { chosen: [{ token: 70 }] }, { chosen: [] }]);
     expect(sequences.map(({ length }) => length)).toEqual([1, 3, 2]);
   });
 
@@ -76,7 +76,7 @@ describe('a step', () => {
       { sequence: second!, tokens: tokens(1), sampler: choosing(9) },
     ]);
     expect(String(none!.error)).toContain('no token is left');
-    expect(one).toEqual({ token: 9 });
+    expect(one).toEqual({ chosen: [{ token: 9 }] });
   });
 
   it('reads the log-probabilities of what was chosen, likeliest first', async () => {
@@ -87,9 +87,60 @@ describe('a step', () => {
       { sequence, tokens: tokens(1), sampler: choosing(2), topLogprobs: 2 },
     ]);
     const total = Math.exp(1) + Math.exp(3) + Math.exp(2);
-    const { token, top } = outcome!.logprobs!;
+    const { token, top } = outcome!.chosen[0]!.logprobs!;
     expect(token).toEqual({ token: 2, logprob: expect.closeTo(Math.log(Math.exp(2) / total)) });
     expect(top.map((one) => one.token)).toEqual([1, 2]);
     expect(top[0]!.logprob).toBeCloseTo(Math.log(Math.exp(3) / total));
+  });
+
+  it('keeps guesses as far as the sampler chooses the same, and chooses one more', async () => {
+    const context = new NativeStandIn();
+    const [guessed, plain] = [0, 1].map((id) => new Sequence(id, context));
+    const sampler = choosing(2, 3, 9, 4);
+    const outcomes = await evaluatorOf(context).evaluate([
+      { sequence: guessed!, tokens: tokens(1), sampler, draft: tokens(2, 3, 4) },
+      { sequence: plain!, tokens: tokens(5), sampler: choosing(6) },
+    ]);
+    expect(outcomes).toEqual([
+      { chosen: [{ token: 2 }, { token: 3 }, { token: 9 }] },
+      { chosen: [{ token: 6 }] },
+    ]);
+    expect(context.calls).toEqual(expect.arrayContaining(['batch of 5', '0@0: 1 2 3 4']));
+    expect(guessed!.tokens).toEqual([1, 2, 3]);
+    expect(context.cells.get(0)).toBe(3);
+    // What was not asked for stays for the next step: a sampler takes in what it chooses.
+    expect((sampler.native as SamplerStandIn).choices).toEqual([4]);
+  });
+
+  it('chooses one behind guesses that are all right', async () => {
+    const context = new NativeStandIn();
+    const sequence = new Sequence(0, context);
+    const [outcome] = await evaluatorOf(context).evaluate([
+      { sequence, tokens: tokens(1), sampler: choosing(2, 3, 4, 5), draft: tokens(2, 3) },
+    ]);
+    expect(outcome).toEqual({ chosen: [{ token: 2 }, { token: 3 }, { token: 4 }] });
+    expect(sequence.tokens).toEqual([1, 2, 3]);
+    expect(context.calls).not.toContain('forget 0 from 3');
+  });
+
+  it('reads the log-probabilities of every token that was chosen', async () => {
+    const context = new NativeStandIn();
+    context.logits = [1, 3, 2];
+    const sequence = new Sequence(0, context);
+    const [outcome] = await evaluatorOf(context).evaluate([
+      { sequence, tokens: tokens(1), sampler: choosing(2, 1), draft: tokens(2, 0), topLogprobs: 1 },
+    ]);
+    expect(outcome!.chosen.map(({ logprobs }) => logprobs!.token.token)).toEqual([2, 1]);
+    expect(context.calls.filter((call) => call.startsWith('read'))).toEqual(['read 0', 'read 1']);
+  });
+
+  it('has the guesses before a choice that fails, and says that it failed', async () => {
+    const context = new NativeStandIn();
+    const sequence = new Sequence(0, context);
+    const [outcome] = await evaluatorOf(context).evaluate([
+      { sequence, tokens: tokens(1), sampler: choosing(2), draft: tokens(2, 3) },
+    ]);
+    expect(outcome!.chosen).toEqual([{ token: 2 }]);
+    expect(String(outcome!.error)).toContain('no token is left');
   });
 });

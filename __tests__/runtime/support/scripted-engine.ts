@@ -26,6 +26,7 @@ export class ScriptedEngine implements Engine {
   script: Script;
   stopped = false;
   promptCache: EngineStatus['promptCache'];
+  drafts: EngineStatus['drafts'];
   #running = 0;
   #listeners = new Set<(status: EngineStatus) => void>();
 
@@ -38,8 +39,8 @@ export class ScriptedEngine implements Engine {
   }
 
   status(): EngineStatus {
-    const { state, reason, promptCache } = this;
-    return { state, reason, running: this.#running, waiting: 0, restarts: 3, promptCache };
+    const { state, reason, promptCache, drafts } = this;
+    return { state, reason, running: this.#running, waiting: 0, restarts: 3, promptCache, drafts };
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {

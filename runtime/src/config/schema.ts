@@ -70,6 +70,8 @@ const engine = z.strictObject({
   flash_attention: flag().optional(),
   /** Weights in Q4_1 are evaluated in a form that is faster on x86. */
   repack: flag().optional(),
+  /** Guesses how answers go on from what stands in prompt and answer: the same answers, sooner. */
+  prompt_lookup: flag().optional(),
   /** q8_0 halves the memory of f16, at a third of the reading speed. */
   kv_cache_type: oneOf(['f16', 'q8_0']).optional(),
   /** MiB of memory for conversations that lost their sequence to another; 0 switches it off. */

@@ -1,6 +1,7 @@
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { canGoBack } from './attention-window.js';
+import { BatchFilling, FEWEST_TO_FILL } from './batch-filling.js';
 import { Embedder } from './embedder.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
 import { Evaluator } from './evaluator.js';
@@ -13,6 +14,7 @@ import { PromptRenderer, type RenderedPrompt } from './prompt.js';
 import type { ErrorDetails, FromChild, LoadedModel, RequestEvent, ToChild } from './protocol.js';
 import { Scheduler } from './scheduler.js';
 import { SequencePlacement } from './sequence-placement.js';
+import { Speculation } from './speculation.js';
 import { StepPlanner } from './step-planner.js';
 import { ThreadGovernor } from './thread-governor.js';
 import { UnusableModel } from './unusable-model.js';
@@ -78,14 +80,16 @@ async function startWriting(
     reservedBytes: memory.reservedBytes + emptyBytes,
   });
   const goesBack = canGoBack(model);
-  const filling = await warmUp({ model, sequences, evaluator, goesBack, planner, threads });
+  const times = await warmUp({ model, sequences, evaluator, goesBack, planner, threads });
+  const fills = sequences.length >= FEWEST_TO_FILL;
   const work = new Scheduler({
     sequences: sequences.length,
     placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
     model,
     contextSize: context.contextSize,
     evaluator,
-    filling,
+    filling: times !== undefined && fills ? new BatchFilling(times) : undefined,
+    speculation: times !== undefined && settings.promptLookup ? new Speculation(times) : undefined,
     goesBack,
     planner,
     threads,
@@ -180,7 +184,9 @@ process.on('message', (message: ToChild) => {
       send({
         type: 'pong',
         stepMs: running?.work.stepMs ?? 0,
-        promptCache: running?.kind === 'text' ? running.work.promptCache : undefined,
+        ...(running?.kind === 'text'
+          ? { promptCache: running.work.promptCache, drafts: running.work.stats.drafts }
+          : {}),
       });
       break;
     case 'stats':

@@ -172,6 +172,13 @@ export interface PromptCacheFigures {
   readonly evictions: number;
 }
 
+/** Guesses at how answers go on that were evaluated along with them, since the engine's process began. */
+export interface DraftFigures {
+  readonly tokens: number;
+  /** Those that were right: tokens of answers that took no step of their own. */
+  readonly accepted: number;
+}
+
 export interface EngineStatus {
   readonly state: EngineState;
   /** Why the state is `restarting` or `failed`, for people. */
@@ -184,6 +191,8 @@ export interface EngineStatus {
   readonly restarts: number;
   /** Of a local model, at most some seconds old. */
   readonly promptCache?: PromptCacheFigures;
+  /** The same. */
+  readonly drafts?: DraftFigures;
 }
 
 /** What is known of a model once it is loaded. */

@@ -10,17 +10,25 @@ export interface Evaluation {
   readonly tokens: readonly Token[];
   /** Chooses what comes after the last token. Without it nothing is chosen: a prompt is not at its end. */
   readonly sampler?: Sampler;
-  /** With it, the log-probabilities of the chosen token and of this many likeliest ones. */
+  /** Guesses at what the sampler will choose: evaluated along, and kept as far as they are right. */
+  readonly draft?: readonly Token[];
+  /** With it, the log-probabilities of each chosen token and of this many likeliest ones. */
   readonly topLogprobs?: number;
 }
 
 export interface Outcome {
-  /** Undefined where nothing was to be chosen. */
-  readonly token?: Token;
-  readonly logprobs?: RawLogprobs;
+  /** None where nothing was to be chosen; else those that were guessed right and the one behind them. */
+  readonly chosen: readonly Choice[];
   /** Why nothing could be chosen. The evaluation itself went well. */
   readonly error?: unknown;
 }
+
+export interface Choice {
+  readonly token: Token;
+  readonly logprobs?: RawLogprobs;
+}
+
+const NOTHING: Outcome = { chosen: [] };
 
 /** Natural logarithms, as the model gave them: before temperature, penalties, cuts and grammars. */
 export interface RawLogprobs {
@@ -68,60 +76,69 @@ export class Evaluator {
   async evaluate(evaluations: readonly Evaluation[]): Promise<Outcome[]> {
     const batch = [...evaluations].sort((a, b) => a.sequence.id - b.sequence.id);
     try {
-      this.#context.initBatch(batch.reduce((sum, { tokens }) => sum + tokens.length, 0));
+      this.#context.initBatch(batch.reduce((sum, evaluation) => sum + lengthOf(evaluation), 0));
       const logits = batch.map((evaluation) => this.#add(evaluation));
       this.#batches++;
       const decoded = this.#context.decodeBatch();
       if (!this.#inOrder) await decoded;
-      const chosen = batch.map(({ sampler }, at) => this.#choose(sampler, logits[at]));
+      const chosen = batch.map((evaluation, at) => this.#choose(evaluation, logits[at] ?? []));
       // Choices that fail say so themselves, also those of an evaluation that failed.
       await decoded;
-      for (const { sequence, tokens } of batch) sequence.evaluated(tokens);
+      for (const { sequence, tokens, draft } of batch) sequence.evaluated([...tokens, ...(draft ?? [])]);
       const outcomes = new Map<Evaluation, Outcome>();
       for (const [at, evaluation] of batch.entries()) {
-        const outcome = (await chosen[at]) ?? {};
-        outcomes.set(evaluation, await this.#withLogprobs(outcome, evaluation, logits[at]));
+        const outcome = (await chosen[at]) ?? NOTHING;
+        forgetWrong(evaluation, outcome);
+        outcomes.set(evaluation, await this.#withLogprobs(outcome, evaluation, logits[at] ?? []));
       }
-      return evaluations.map((evaluation) => outcomes.get(evaluation) ?? {});
+      return evaluations.map((evaluation) => outcomes.get(evaluation) ?? NOTHING);
     } catch (error) {
       for (const { sequence } of batch) sequence.undoEvaluation();
       throw error;
     }
   }
 
-  /** Returns the place of the last token's logits. */
-  #add({ sequence, tokens, sampler }: Evaluation): number | undefined {
-    const logitsOf = sampler === undefined ? [] : [tokens.length - 1];
+  /** Returns the places of the logits: of the last token and of each that is guessed to follow it. */
+  #add({ sequence, tokens, draft = [], sampler }: Evaluation): Uint32Array {
+    const logitsOf = sampler === undefined ? [] : [-1, ...draft.keys()].map((at) => tokens.length + at);
     return this.#context.addToBatch(
       sequence.id,
       sequence.length,
-      Uint32Array.from(tokens),
+      Uint32Array.from([...tokens, ...draft]),
       Uint32Array.from(logitsOf),
-    )[0];
+    );
   }
 
-  async #choose(sampler: Sampler | undefined, logits: number | undefined): Promise<Outcome> {
-    if (sampler === undefined || logits === undefined) return {};
+  /** One after the other, as long as the next one was evaluated: the sampler takes in what it chooses. */
+  async #choose({ sampler, draft = [] }: Evaluation, logits: ArrayLike<number>): Promise<Outcome> {
+    const chosen: Choice[] = [];
+    if (sampler === undefined) return NOTHING;
     try {
-      const token = await this.#context.sampleToken(logits, sampler.native);
-      if (token < 0) throw new Error('no token is left to choose from');
-      return { token: token as Token };
+      for (let at = 0; at < logits.length; at++) {
+        const token = await this.#context.sampleToken(logits[at] ?? 0, sampler.native);
+        if (token < 0) throw new Error('no token is left to choose from');
+        chosen.push({ token: token as Token });
+        if (token !== draft[at]) break;
+      }
+      return { chosen };
     } catch (error) {
-      return { error };
+      return { chosen, error };
     }
   }
 
   async #withLogprobs(
     outcome: Outcome,
     { topLogprobs }: Evaluation,
-    logits: number | undefined,
+    logits: ArrayLike<number>,
   ): Promise<Outcome> {
-    const { token } = outcome;
-    if (token === undefined || topLogprobs === undefined || logits === undefined) return outcome;
+    if (topLogprobs === undefined) return outcome;
+    const chosen: Choice[] = [];
     try {
-      return { token, logprobs: await this.#readLogprobs(logits, token, topLogprobs) };
+      for (const [at, { token }] of outcome.chosen.entries())
+        chosen.push({ token, logprobs: await this.#readLogprobs(logits[at] ?? 0, token, topLogprobs) });
+      return { ...outcome, chosen };
     } catch (error) {
-      return { error };
+      return { chosen, error };
     }
   }
 
@@ -144,6 +161,17 @@ export class Evaluator {
       top: ranked.slice(0, top).map(([id, logit]) => ({ token: id, logprob: logit - norm })),
     };
   }
+}
+
+/** Tokens that it puts in the batch. */
+export function lengthOf({ tokens, draft = [] }: Evaluation): number {
+  return tokens.length + draft.length;
+}
+
+/** What was guessed and not chosen. */
+function forgetWrong({ sequence, draft = [] }: Evaluation, { chosen }: Outcome): void {
+  const right = Math.max(0, chosen.length - 1);
+  if (right < draft.length) sequence.keepFirst(sequence.length - draft.length + right);
 }
 
 function greedy(sampler: NativeSampler): NativeSampler {

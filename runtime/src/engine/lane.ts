@@ -1,7 +1,8 @@
 import type { LlamaModel, Token } from 'node-llama-cpp';
 import type { ChosenLogprob, FinishReason, GenerateEvent, GenerateRequest, Usage } from './engine.js';
 import type { AnswerRules } from './answer-rules.js';
-import type { Evaluation, Outcome, RawLogprobs } from './evaluator.js';
+import type { Choice, Evaluation, Outcome, RawLogprobs } from './evaluator.js';
+import { PromptLookup, type Draft } from './prompt-lookup.js';
 import type { Sampler } from './sampler.js';
 import type { Sequence } from './sequence.js';
 import { TextStream } from './text-stream.js';
@@ -42,8 +43,12 @@ export class Lane {
   readonly #text: TextStream;
   readonly #calls: ToolCallStream | undefined;
   readonly #generated: Token[] = [];
+  /** Made when it is first asked. */
+  #lookup: PromptLookup | undefined;
   /** Of tokens whose text was not reported yet. */
   #logprobs: ChosenLogprob[] = [];
+  /** A grammar has begun in the middle of the answer. */
+  #isHeld = false;
   /** Tokens whose text was reported, in this or an earlier piece. */
   #reported = 0;
 
@@ -88,23 +93,58 @@ export class Lane {
     };
   }
 
-  /** `share` tokens of the prompt, or the one just generated. */
-  next(share: number): Evaluation {
+  /** Tokens that its sequence has room for. */
+  get room(): number {
+    return this.#contextSize - this.#sequence.length;
+  }
+
+  /** How the answer may go on. Undefined where that is not known, or it ends with the next token. */
+  draft(count: number): Draft | undefined {
+    if (this.#generated.length === 0 || this.#generated.length + 1 >= this.job.request.maxTokens)
+      return undefined;
+    this.#lookup ??= new PromptLookup([...this.job.tokens, ...this.#generated]);
+    return this.#lookup.draft(count);
+  }
+
+  /** `share` tokens of the prompt, or the one just generated and what is guessed to follow it. */
+  next(share: number, draft?: readonly Token[]): Evaluation {
     const sequence = this.#sequence;
     const left = this.promptTokensLeft;
     const tokens =
       left > 0 ? this.job.tokens.slice(sequence.length, sequence.length + share) : this.#generated.slice(-1);
     if (share < left) return { sequence, tokens };
     const { topLogprobs } = this.job.request;
-    return { sequence, tokens, sampler: this.sampler, ...(topLogprobs === undefined ? {} : { topLogprobs }) };
+    return {
+      sequence,
+      tokens,
+      sampler: this.sampler,
+      ...(draft === undefined ? {} : { draft }),
+      ...(topLogprobs === undefined ? {} : { topLogprobs }),
+    };
   }
 
   /** What the answer gains by a step. @throws what the step says that went wrong */
-  accept({ token, logprobs, error }: Outcome): GenerateEvent[] {
+  accept({ chosen, error }: Outcome, draft?: Draft): GenerateEvent[] {
     if (error !== undefined) throw error;
-    if (token === undefined) return [];
+    if (draft !== undefined) this.#lookup?.learn(draft, chosen.length - 1);
+    const events: GenerateEvent[] = [];
+    const wasHeld = this.#isHeld;
+    for (const choice of chosen) {
+      events.push(...this.#take(choice));
+      if (events.at(-1)?.type === 'end') break;
+      if (this.#isHeld !== wasHeld) {
+        // What was chosen behind this token did not keep to the grammar that has begun with it.
+        this.#sequence.keepFirst(this.job.tokens.length + this.#generated.length - 1);
+        break;
+      }
+    }
+    return events;
+  }
+
+  #take({ token, logprobs }: Choice): GenerateEvent[] {
     if (this.#model.isEogToken(token)) return this.#finish('stop', this.#text.end());
     this.#generated.push(token);
+    this.#lookup?.add(token);
     if (logprobs !== undefined) this.#noteLogprobs(logprobs);
     const { text, stopped } = this.#text.push(token);
     if (stopped) return this.#finish('stop', text);
@@ -143,6 +183,7 @@ export class Lane {
     const grammar = rules.grammar(calls.behindTrigger);
     if (grammar === undefined) return calls.abandon();
     this.sampler.holdTo(grammar, this.#generated);
+    this.#isHeld = true;
     return [];
   }
 
@@ -181,8 +222,8 @@ export class Lane {
     return count;
   }
 
-  /** Prompt and answer together; the token that was just chosen is not evaluated yet. */
+  /** Prompt and answer together. */
   #contextIsFull(): boolean {
-    return this.#sequence.length + 1 >= this.#contextSize;
+    return this.job.tokens.length + this.#generated.length >= this.#contextSize;
   }
 }

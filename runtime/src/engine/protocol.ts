@@ -1,4 +1,5 @@
 import type {
+  DraftFigures,
   EmbedRequest,
   EngineErrorCode,
   GenerateEvent,
@@ -31,7 +32,12 @@ export type FromChild =
   /** All that one step produced, in one message: a message costs more than a token's bookkeeping. */
   | { readonly type: 'events'; readonly events: readonly RequestEvent[] }
   /** `stepMs`: how long the step under way has taken so far. */
-  | { readonly type: 'pong'; readonly stepMs: number; readonly promptCache?: PromptCacheFigures }
+  | {
+      readonly type: 'pong';
+      readonly stepMs: number;
+      readonly promptCache?: PromptCacheFigures;
+      readonly drafts?: DraftFigures;
+    }
   | { readonly type: 'stats'; readonly stats: EngineStats }
   | { readonly type: 'log'; readonly level: 'INF' | 'WRN' | 'ERR'; readonly text: string };
 
@@ -79,8 +85,9 @@ export type RequestEvent = readonly [
 export interface EngineStats {
   /** Steps in which only tokens of running answers were evaluated. */
   readonly decodeSteps: number;
-  /** Tokens evaluated in those steps. */
+  /** Tokens that answers got in those steps. */
   readonly decodeTokens: number;
+  readonly drafts: DraftFigures;
   /** Steps that read prompts. */
   readonly prefillSteps: number;
   readonly prefillTokens: number;

@@ -2,12 +2,14 @@ import type { LlamaModel, Token } from 'node-llama-cpp';
 import { messageOf } from '../errors/message-of.js';
 import type { BatchFilling } from './batch-filling.js';
 import type { GenerateEvent, PromptCacheFigures } from './engine.js';
-import type { Evaluation, Evaluator, Outcome } from './evaluator.js';
+import { lengthOf, type Evaluation, type Evaluator, type Outcome } from './evaluator.js';
 import { Lane, type Job } from './lane.js';
 import type { EngineStats, RequestEvent } from './protocol.js';
 import { SamplerPool } from './sampler.js';
+import type { Draft } from './prompt-lookup.js';
 import type { SequencePlacement } from './sequence-placement.js';
 import { countRuns } from './sequence-pool.js';
+import type { Drafts, Speculation } from './speculation.js';
 import type { Step, StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
 import { commonPrefix, usablePrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
@@ -28,12 +30,22 @@ export interface SchedulerOptions {
   readonly evaluator: Evaluator;
   /** Undefined where no batch can be filled. */
   readonly filling: BatchFilling | undefined;
+  /** Undefined where nothing is to be guessed. */
+  readonly speculation: Speculation | undefined;
   /** Sequences can go back to any of their tokens; else a beginning is of no use to who goes on differently. */
   readonly goesBack: boolean;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
   /** Called once a step with all that it produced. */
   readonly emit: (events: readonly RequestEvent[]) => void;
+}
+
+/** A request's share of a step. */
+interface Part {
+  readonly lane: Lane;
+  readonly evaluation: Evaluation;
+  /** Where it is guessed how it goes on. */
+  readonly draft?: Draft;
 }
 
 /**
@@ -52,7 +64,13 @@ export class Scheduler {
   #loop: Promise<void> | undefined;
   #stepStarted: number | undefined;
   #stopped = false;
-  readonly #stats = { decodeSteps: 0, decodeTokens: 0, prefillSteps: 0, prefillTokens: 0 };
+  readonly #stats = {
+    decodeSteps: 0,
+    decodeTokens: 0,
+    prefillSteps: 0,
+    prefillTokens: 0,
+    drafts: { tokens: 0, accepted: 0 },
+  };
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -186,53 +204,88 @@ export class Scheduler {
     );
     const othersDecode = lanes.some((lane) => lane.promptTokensLeft === 0);
     const allDecode = step.shares.size === lanes.length;
-    this.#options.threads.stepBegins(step.kind === 'decode' ? step.shares.size : 0, allDecode);
+    const parts = this.#partsOf(step);
+    const tokens = parts.reduce((sum, { evaluation }) => sum + lengthOf(evaluation), 0);
+    this.#options.threads.stepBegins(step.kind === 'decode' ? tokens : 0, allDecode);
     const started = (this.#stepStarted = performance.now());
-    await this.#advance(step);
+    await this.#advance(step, parts);
     this.#stepStarted = undefined;
     this.#options.planner.record(step, performance.now() - started, othersDecode);
     this.#options.threads.stepEnds();
-    this.#count(step);
   }
 
-  async #advance(step: Step): Promise<void> {
-    const lanes = [...step.shares].map(([id, share]) => {
+  /** What is evaluated of each request. */
+  #partsOf({ kind, shares }: Step): Part[] {
+    const running = [...shares].map(([id, share]) => {
       const lane = this.#lanes.get(id);
       if (lane === undefined) throw new RangeError(`nothing runs on sequence ${id}`);
-      return { lane, evaluation: lane.next(share) };
+      return { lane, share };
     });
-    const fillers = step.kind === 'decode' ? this.#fillers() : [];
+    const speculative = kind === 'decode' ? this.#drafts(running.map(({ lane }) => lane)) : undefined;
+    if (speculative === undefined)
+      return running.map(({ lane, share }) => ({ lane, evaluation: lane.next(share) }));
+    const { count, drafts } = speculative;
+    return running.map(({ lane, share }, at) => {
+      const draft = drafts[at];
+      const tokens = draft?.tokens ?? Array<Token>(count).fill(FILLING_TOKEN);
+      return { lane, evaluation: lane.next(share, tokens), ...(draft === undefined ? {} : { draft }) };
+    });
+  }
+
+  /** Guesses at how the answers go on, where they are worth it. */
+  #drafts(lanes: readonly Lane[]): Drafts | undefined {
+    const { speculation } = this.#options;
+    const ids = lanes.map(({ sequence }) => sequence.id);
+    return speculation?.choose(
+      lanes.map((lane) => ({
+        sequence: lane.sequence.id,
+        room: lane.room,
+        draft: (count) => lane.draft(count),
+      })),
+      [...ids, ...this.#idleToFill(ids)],
+    );
+  }
+
+  async #advance({ kind }: Step, parts: readonly Part[]): Promise<void> {
+    const isPlain = parts.every(({ evaluation }) => evaluation.draft === undefined);
+    const fillers = kind === 'decode' && isPlain ? this.#fillers(parts) : [];
     let outcomes: readonly Outcome[];
     try {
-      const evaluations = lanes.map(({ evaluation }) => evaluation);
+      const evaluations = parts.map(({ evaluation }) => evaluation);
       const evaluated = this.#options.evaluator.evaluate([...evaluations, ...fillers]);
       // While it evaluates: before it, the time that telling takes would be added to every token.
       this.#flush();
       outcomes = await evaluated;
     } catch (error) {
-      outcomes = lanes.map(() => ({ error }));
+      outcomes = parts.map(() => ({ chosen: [], error }));
     }
     for (const { sequence, length } of fillers) sequence.keepFirst(length);
-    for (const [at, { lane }] of lanes.entries()) this.#take(lane, outcomes[at] ?? {});
+    this.#count(kind, parts, outcomes);
+    for (const [at, part] of parts.entries()) this.#take(part, outcomes[at] ?? { chosen: [] });
   }
 
   /** Tokens of no meaning behind what idle sequences have: the batch takes less time with them. */
-  #fillers(): (Evaluation & { readonly length: number })[] {
+  #fillers(parts: readonly Part[]): (Evaluation & { readonly length: number })[] {
+    return this.#idleToFill(parts.map(({ lane }) => lane.sequence.id)).map((id) => {
+      const sequence = this.#options.placement.sequence(id);
+      return { sequence, tokens: [FILLING_TOKEN], length: sequence.length };
+    });
+  }
+
+  /** Ids of sequences that are better evaluated along with these. */
+  #idleToFill(running: readonly number[]): readonly number[] {
     const { filling, placement, sequences, contextSize } = this.#options;
     if (filling === undefined) return [];
     const idle = new Set<number>();
     for (let id = 0; id < sequences; id++) {
       if (!this.#lanes.has(id) && placement.sequence(id).length < contextSize) idle.add(id);
     }
-    return filling.choose([...this.#lanes.keys()], idle).map((id) => {
-      const sequence = placement.sequence(id);
-      return { sequence, tokens: [FILLING_TOKEN], length: sequence.length };
-    });
+    return filling.choose(running, idle);
   }
 
-  #take(lane: Lane, outcome: Outcome): void {
+  #take({ lane, draft }: Part, outcome: Outcome): void {
     try {
-      for (const event of lane.accept(outcome)) {
+      for (const event of lane.accept(outcome, draft)) {
         if (event.type === 'end') this.#release(lane, event);
         else this.#push(lane, event);
       }
@@ -266,15 +319,20 @@ export class Scheduler {
     this.#options.emit(events);
   }
 
-  #count(step: Step): void {
-    let tokens = 0;
-    for (const share of step.shares.values()) tokens += share;
-    if (step.kind === 'decode') {
-      this.#stats.decodeSteps++;
-      this.#stats.decodeTokens += tokens;
-    } else {
-      this.#stats.prefillSteps++;
-      this.#stats.prefillTokens += tokens;
+  #count(kind: Step['kind'], parts: readonly Part[], outcomes: readonly Outcome[]): void {
+    const stats = this.#stats;
+    if (kind === 'prefill') {
+      stats.prefillSteps++;
+      for (const { evaluation } of parts) stats.prefillTokens += evaluation.tokens.length;
+      return;
+    }
+    stats.decodeSteps++;
+    for (const [at, { draft }] of parts.entries()) {
+      const chosen = outcomes[at]?.chosen.length ?? 0;
+      stats.decodeTokens += chosen;
+      if (draft === undefined) continue;
+      stats.drafts.tokens += draft.tokens.length;
+      stats.drafts.accepted += Math.max(0, chosen - 1);
     }
   }
 }

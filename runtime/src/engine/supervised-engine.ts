@@ -58,6 +58,7 @@ export class SupervisedEngine implements Engine {
   #starting: Waiting<void> | undefined;
   #statsWaiting: Waiting<EngineStats>[] = [];
   #promptCache: EngineStatus['promptCache'];
+  #drafts: EngineStatus['drafts'];
 
   constructor(options: LocalEngineOptions, childEntry: string, tuning: Tuning = {}) {
     const settings = resolveModelSettings(options);
@@ -107,6 +108,7 @@ export class SupervisedEngine implements Engine {
       waiting: this.#requests.size - running,
       restarts: this.#supervisor.restarts,
       ...(this.#promptCache === undefined ? {} : { promptCache: this.#promptCache }),
+      ...(this.#drafts === undefined ? {} : { drafts: this.#drafts }),
     };
   }
 
@@ -202,6 +204,7 @@ export class SupervisedEngine implements Engine {
       this.#statsWaiting.shift()?.resolve(message.stats);
     } else if (message.type === 'pong') {
       this.#promptCache = message.promptCache;
+      this.#drafts = message.drafts;
     }
   }
 
@@ -238,6 +241,7 @@ export class SupervisedEngine implements Engine {
 
   #onLost(reason: string): void {
     this.#promptCache = undefined;
+    this.#drafts = undefined;
     this.#interruptAll(`the engine process ended (${reason})`);
     this.#setState('restarting', reason);
   }

@@ -1,9 +1,9 @@
 import type { LlamaModel, Token } from 'node-llama-cpp';
-import { BatchFilling, FEWEST_TO_FILL, type SmallBatches } from './batch-filling.js';
 import type { Evaluator } from './evaluator.js';
 import { newNativeSampler } from './native.js';
 import { Sampler } from './sampler.js';
 import type { Sequence } from './sequence.js';
+import { BatchTimes, type SmallBatches } from './small-batches.js';
 import type { StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
 import { UnusableModel } from './unusable-model.js';
@@ -14,8 +14,8 @@ const MEASURING_MS = 200;
 
 /**
  * Has the model answer once: proof that it can, a first measurement for the planner, and the end of the slowness of
- * a first evaluation. Resolves to how batches are filled, by what small ones take; to undefined where none can be, as
- * what they are filled with has to be forgotten.
+ * a first evaluation. Resolves to what small batches take; to undefined where that is of no use, as what they are filled
+ * with has to be forgotten.
  */
 export async function warmUp(parts: {
   readonly model: LlamaModel;
@@ -25,7 +25,7 @@ export async function warmUp(parts: {
   readonly goesBack: boolean;
   readonly planner: StepPlanner;
   readonly threads: ThreadGovernor;
-}): Promise<BatchFilling | undefined> {
+}): Promise<BatchTimes | undefined> {
   const { model, sequences, evaluator, goesBack, planner, threads } = parts;
   const sequence = sequences[0];
   if (sequence === undefined) throw new RangeError('the context has no sequence');
@@ -43,25 +43,29 @@ export async function warmUp(parts: {
     threads.stepBegins();
     const started = performance.now();
     const [outcome] = await evaluator.evaluate([{ sequence, tokens, sampler }]);
-    if (outcome?.token === undefined)
+    const token = outcome?.chosen[0]?.token;
+    if (token === undefined)
       throw new UnusableModel('the model was loaded but generates nothing; take another model');
-    tokens = [outcome.token];
+    tokens = [token];
     planner.record(step, performance.now() - started, false);
     threads.stepEnds();
   }
   sequence.clear();
-  if (!goesBack || sequences.length < FEWEST_TO_FILL) return undefined;
-  return new BatchFilling(await measureSmallBatches(evaluator, sequence, prompt));
+  if (!goesBack) return undefined;
+  return new BatchTimes(await measureSmallBatches(evaluator, sequence, { tokens: prompt, sampler }));
 }
 
+/** As answers are evaluated: with the logits of each token. */
 async function measureSmallBatches(
   evaluator: Evaluator,
   sequence: Sequence,
-  tokens: readonly Token[],
+  { tokens, sampler }: { readonly tokens: readonly Token[]; readonly sampler: Sampler },
 ): Promise<SmallBatches> {
   const timeOf = async (count: number): Promise<number> => {
     const started = performance.now();
-    await evaluator.evaluate([{ sequence, tokens: tokens.slice(0, count) }]);
+    await evaluator.evaluate([
+      { sequence, tokens: tokens.slice(0, 1), sampler, draft: tokens.slice(1, count) },
+    ]);
     const elapsed = performance.now() - started;
     sequence.clear();
     return elapsed;

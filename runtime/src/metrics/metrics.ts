@@ -3,9 +3,9 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { RequestFigures } from './cloudwatch.js';
 import type { EngineStatus } from '../engine/engine.js';
+import { registerEngineFigures } from './engine-figures.js';
 import { registerHostMetrics } from './host.js';
 import { registerNodeMetrics } from './node.js';
-import { registerPromptCacheMetrics } from './prompt-cache.js';
 import type { ServedModels } from '../serving/served-models.js';
 
 const PREFIX = 'botstack_';
@@ -47,7 +47,7 @@ export function createMetrics({ models, version, recordRequest }: MetricsOptions
   const registers = [registry];
   registerNodeMetrics(registry);
   registerHostMetrics(registry, PREFIX);
-  registerPromptCacheMetrics(registry, PREFIX, () => models.all.map(({ engine }) => engine));
+  registerEngineFigures(registry, PREFIX, () => models.all.map(({ engine }) => engine));
 
   const histogram = (name: string, help: string, buckets: number[]) => {
     const made = new Histogram({ name: `${PREFIX}${name}`, help, buckets, labelNames: ['model'], registers });

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GenerateEvent, GenerateRequest, Usage } from '../../../../runtime/src/engine/engine';
+import type { LocalEngineOptions } from '../../../../runtime/src/engine/options';
 import { SupervisedEngine } from '../../../../runtime/src/engine/supervised-engine';
 import { REPOSITORY, testModel } from '../../../support/test-model';
 
@@ -20,7 +21,10 @@ export interface Answer {
 }
 
 /** Not started. */
-export function modelEngine(modelPath = testModel().path): SupervisedEngine {
+export function modelEngine(
+  modelPath = testModel().path,
+  options: Partial<LocalEngineOptions> = {},
+): SupervisedEngine {
   if (!existsSync(CHILD)) throw new Error(`${CHILD} is missing: run npm run build`);
   return new SupervisedEngine(
     {
@@ -30,6 +34,7 @@ export function modelEngine(modelPath = testModel().path): SupervisedEngine {
       // Room for about ten conversations of 200 tokens, 23 kB each token.
       promptCacheMiB: 48,
       log: () => undefined,
+      ...options,
     },
     CHILD,
     { heartbeatMs: 500, missedHeartbeats: 6, missedHeartbeatsWhileLoading: 200, firstBackoffMs: 50 },
@@ -53,8 +58,8 @@ export async function answerOf(
 }
 
 /** One engine for all tests of a file or of a group, and ways to ask it. */
-export function useModelEngine(modelPath?: string) {
-  const engine = modelEngine(modelPath);
+export function useModelEngine(modelPath?: string, options?: Partial<LocalEngineOptions>) {
+  const engine = modelEngine(modelPath, options);
   jest.setTimeout(180_000);
   beforeAll(() => engine.start());
   afterAll(() => engine.stop());
