@@ -24,7 +24,7 @@ describe('parseOptions', () => {
     [['--model', '7b'], '--model should be 135m, 1b or all, got 7b'],
     [['--rounds', '0'], '--rounds should be an integer from 1 to 100, got 0'],
     [['--slots', '33'], '--slots should be an integer from 1 to 32, got 33'],
-    [['--scenario', 'x'], /--scenario should be one of decode, prefill, .*, got x/],
+    [['--scenario', 'x'], /--scenario should be one of decode, quoting, prefill, .*, got x/],
   ])('says what it would take instead of %j', (argv, message) => {
     expect(() => parseOptions(argv)).toThrow(message);
   });
