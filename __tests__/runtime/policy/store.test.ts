@@ -106,13 +106,23 @@ describe('the access policy', () => {
     ]);
   });
 
-  test('that is deleted while the service runs is no news at its next start', async () => {
+  test('that is deleted while the service runs is named then, and no news at the next start', async () => {
     write('sessions: { per_token: 5 }\n');
     const policy = await open();
+    const { revision } = policy;
     expect(readdirSync(folder()).sort()).toEqual([LAST_FILE, 'policy.yaml']);
+    logged = [];
     rmSync(file());
     await until(() => policy.policy.sessions.per_token === undefined);
     await until(() => !readdirSync(folder()).includes(LAST_FILE));
+    expect(logged).toEqual([
+      expect.stringMatching(
+        new RegExp(
+          `^SEC ${file()} was deleted, with access policy ${revision}; ` +
+            'access policy \\w+ \\(the default\\) is in force instead: ',
+        ),
+      ),
+    ]);
     policy.close();
     logged = [];
     await open();
@@ -138,6 +148,15 @@ describe('the access policy', () => {
       expect.stringMatching(/^SEC access policy \w+ is in force.* 2 word rules with 3 words$/),
     ]);
     expect(logged.join()).not.toMatch(/\bada\b|敏感词/);
+  });
+
+  test('whose file is emptied is the default; the file is there', async () => {
+    write('sessions: { per_token: 5 }\n');
+    const policy = await open();
+    logged = [];
+    write('');
+    await until(() => policy.policy.sessions.per_token === undefined);
+    expect(logged).toEqual([expect.stringMatching(/^SEC access policy \w+ \(the default\) is in force: /)]);
   });
 
   test('stays in force when the file is broken, and the log says why', async () => {
