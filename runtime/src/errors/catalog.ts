@@ -194,7 +194,9 @@ export const API_ERRORS = {
     status: 429,
     type: 'rate_limit_error',
     message: '{limit} requests are under way {whose}, as many as are allowed; try again in {seconds} seconds',
-    help: '`sessions` of the access policy: in all, for one token, or for one user’s token.',
+    help:
+      '`sessions` of the access policy: in all, for one token, or for one user’s token. `Retry-After` says when one of ' +
+      'these should end; of several who are refused, each is told of another.',
   },
   internal_error: {
     status: 500,
