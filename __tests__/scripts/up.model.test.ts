@@ -37,7 +37,7 @@ onLinux('npm run up', () => {
     expect(run.output).toContain(`http://127.0.0.1:${port}/v1`);
     // Before the rest, which is to be copied.
     expect(run.output).toMatch(
-      / {2}security {2}access policy \w+ \(the default\) is in force.*\n\n\S+ is ready/,
+      / {2}security {2}access policy \w+ \(the default\) is in force: no limits .*, no word rules\n\n\S+ is ready/,
     );
     const headers = { Authorization: 'Bearer wrong' };
     expect((await fetch(`http://127.0.0.1:${port}/v1/models`, { headers })).status).toBe(401);

@@ -69,8 +69,8 @@ describe('the access policy', () => {
     write(`sessions: { per_token: 5 }\n${WORDS}`);
     const { revision } = await open();
     expect(logged).toEqual([
-      `SEC access policy ${before.revision} (the default) is in force: sessions {}, 0 word rules with 0 words`,
-      `SEC access policy ${revision} is in force: sessions {"per_token":5}, 2 word rules with 3 words`,
+      `SEC access policy ${before.revision} (the default) is in force: no limits but the configuration's, no word rules`,
+      `SEC access policy ${revision} is in force: at most 5 requests at once with one token; 2 word rules with 3 words`,
     ]);
   });
 
@@ -81,7 +81,7 @@ describe('the access policy', () => {
       return logged.map((line) => line.replace(/policy [0-9a-f]{16}/g, 'policy REVISION'));
     };
     const inForce = 'access policy REVISION (the default) is in force';
-    const none = 'sessions {}, 0 word rules with 0 words';
+    const none = "no limits but the configuration's, no word rules";
     write('sessions: { per_token: 5 }\n');
     const { revision } = await open();
     store?.close();

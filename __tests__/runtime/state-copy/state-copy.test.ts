@@ -312,20 +312,21 @@ const DAY_SECONDS = 86_400;
           const { revision } = await policyOf('one');
           return logged.map((line) => line.replace(revision, 'REVISION'));
         };
-        const inForce = (sessions: string) =>
-          `access policy REVISION${sessions === '{}' ? ' (the default)' : ''} is in force: ` +
-          `sessions ${sessions}, 0 word rules with 0 words`;
-        const instead = (sessions: string) =>
-          `${file} was deleted while the service was off; ${inForce(sessions).replace('force', 'force instead')}`;
+        const inForce = (perToken?: number) =>
+          perToken === undefined
+            ? "access policy REVISION (the default) is in force: no limits but the configuration's, no word rules"
+            : `access policy REVISION is in force: at most ${perToken} requests at once with one token; no word rules`;
+        const instead = (perToken?: number) =>
+          `${file} was deleted while the service was off; ${inForce(perToken).replace('force', 'force instead')}`;
         rmSync(file);
-        expect(await starts()).toEqual([`SEC ${instead('{}')}`]);
-        expect(await starts()).toEqual([`SEC ${inForce('{}')}`]);
+        expect(await starts()).toEqual([`SEC ${instead()}`]);
+        expect(await starts()).toEqual([`SEC ${inForce()}`]);
 
         await (await policyOf('one')).replace(change(4));
         await (await policyOf('two')).replace(change(5));
         rmSync(file);
-        expect(await starts()).toEqual([`SEC ${instead('{"per_token":5}')}`]);
-        expect(await starts()).toEqual([`SEC ${inForce('{"per_token":5}')}`]);
+        expect(await starts()).toEqual([`SEC ${instead(5)}`]);
+        expect(await starts()).toEqual([`SEC ${inForce(5)}`]);
       });
 
       test('has the newer of two changes count where what both had before is not known', async () => {

@@ -13,6 +13,7 @@ import { followFile } from '../files/follow-file.js';
 import type { LogLevel } from '../log/logger.js';
 import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-object.js';
 import { PolicyDesk } from './desk.js';
+import { inWords } from './in-words.js';
 import { LastCommon } from './last-common.js';
 import { DEFAULT_REVISION, LastInForce } from './last-in-force.js';
 import { type LocalPolicy, PolicyCopy } from './policy-copy.js';
@@ -298,13 +299,11 @@ export class PolicyStore {
 
   #announce(deleted?: string): void {
     const { policy, revision } = this.#inForce;
-    const { sessions, words } = policy;
-    const count = words.reduce((sum, rule) => sum + rule.words.length, 0);
     this.#options.log(
       'SEC',
       `${deleted === undefined ? '' : `${deleted}; `}access policy ${revision}` +
         `${revision === DEFAULT_REVISION ? ' (the default)' : ''} is in force${deleted === undefined ? '' : ' instead'}: ` +
-        `sessions ${JSON.stringify(sessions)}, ${words.length} word rules with ${count} words`,
+        inWords(policy),
     );
   }
 
