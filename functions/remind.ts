@@ -39,9 +39,14 @@ export async function handler(_event: unknown, _context?: unknown, now = new Dat
   for (const mail of mails) {
     await topics.send(new PublishCommand({ TopicArn: setting('TOPIC_ARN'), ...mail }));
   }
-  const left = key === undefined ? 'no rotation is planned' : `key: ${daysTo(key.end, now)} days left`;
-  const ends = tokens.map((end) => daysTo(end, now)).join(', ');
-  return `${left}; tokens: ${ends === '' ? 'none that was made to last' : `${ends} days left`}`;
+  const left = key === undefined ? 'no rotation is planned' : `key: ${daysLeft([key.end], now)}`;
+  return `${left}; tokens: ${tokens.length === 0 ? 'none that was made to last' : daysLeft(tokens, now)}`;
+}
+
+/** `9, 14 days left`, and `1 day left`. */
+function daysLeft(ends: readonly Date[], now: Date): string {
+  const days = ends.map((end) => daysTo(end, now));
+  return `${days.join(', ')} ${days.at(-1) === 1 ? 'day' : 'days'} left`;
 }
 
 async function keyEnd(): Promise<{ readonly name: string; readonly end: Date } | undefined> {

@@ -59,7 +59,10 @@ export function monthlyCost(props: ResolvedProps, { bundleBytes, modelBytes }: S
   if (props.backup !== undefined) {
     const { keepDays } = props.backup;
     const snapshotGB = USED_DISK_GB + CHANGED_GB_A_DAY * (keepDays - 1);
-    items.push({ what: `snapshots of ${keepDays} days`, usd: snapshotGB * PRICES.snapshotGBMonth });
+    items.push({
+      what: `snapshots of ${keepDays === 1 ? 'one day' : `${keepDays} days`}`,
+      usd: snapshotGB * PRICES.snapshotGBMonth,
+    });
   }
   return items;
 }

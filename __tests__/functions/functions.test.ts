@@ -293,6 +293,10 @@ const STEPS = ['createSecret', 'setSecret', 'testSecret', 'finishSecret'] as con
         expect(await remind({}, undefined, new Date('2030-03-01'))).toBe(
           'no rotation is planned; tokens: 9, 14 days left',
         );
+        await keepRegister({ 'token-ends': '2030-03-02' });
+        expect(await remind({}, undefined, new Date('2030-03-01'))).toBe(
+          'no rotation is planned; tokens: 1 day left',
+        );
       });
     });
   },

@@ -1,11 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { freePort } from '../support/free-port';
+import { type FoundProcess, killAllOf, processesOf } from '../support/processes-of-folder';
 import { REPOSITORY, testModel } from '../support/test-model';
 import { temporaryFolder } from '../support/temporary-folder';
 
@@ -15,11 +16,10 @@ jest.setTimeout(180_000);
 const onLinux = process.platform === 'linux' ? describe : describe.skip;
 
 onLinux('npm run up', () => {
-  const folder = temporaryFolder();
   const runs: Run[] = [];
-  afterEach(() => {
-    for (const run of runs.splice(0)) run.killAll();
-  });
+  // Before the folder's own: who is not killed first writes into what is being removed.
+  afterEach(() => Promise.all(runs.splice(0).map((run) => run.killAll())));
+  const folder = temporaryFolder();
 
   const up = async (
     args: readonly string[] = [],
@@ -37,7 +37,7 @@ onLinux('npm run up', () => {
     expect(run.output).toContain(`http://127.0.0.1:${port}/v1`);
     // Before the rest, which is to be copied.
     expect(run.output).toMatch(
-      / {2}security {2}access policy \w+ \(the default\) is in force.*\n\n\S+ is ready/,
+      / {2}security {2}access policy \w+ \(the default\) is in force: no limits .*, no word rules\n\n\S+ is ready/,
     );
     const headers = { Authorization: 'Bearer wrong' };
     expect((await fetch(`http://127.0.0.1:${port}/v1/models`, { headers })).status).toBe(401);
@@ -185,19 +185,9 @@ class Run {
     }
   }
 
-  /** Every process that inherited this run's temporary folder, wherever it stands in the tree by now. */
-  processes(): { pid: number; command: string }[] {
-    return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .flatMap((name) => {
-        try {
-          if (!readFileSync(`/proc/${name}/environ`, 'utf8').includes(this.#temporary)) return [];
-          const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ');
-          return [{ pid: Number(name), command }];
-        } catch {
-          return [];
-        }
-      });
+  /** Every process that inherited this run's temporary folder. */
+  processes(): FoundProcess[] {
+    return processesOf(this.#temporary);
   }
 
   files(): string[] {
@@ -217,15 +207,8 @@ class Run {
     expect(left).toEqual([]);
   }
 
-  killAll(): void {
-    if (!existsSync(this.#temporary)) return;
-    for (const { pid } of this.processes()) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // Ended by itself in the meantime.
-      }
-    }
+  killAll(): Promise<void> {
+    return killAllOf(this.#temporary);
   }
 }
 

@@ -12,6 +12,13 @@ interface Running {
   readonly endsAt: number;
 }
 
+/** Whose request it is. */
+interface Asker {
+  readonly key: string;
+  readonly perToken?: number;
+  readonly overall?: number;
+}
+
 /** A door with its sequences, each of which takes `work` seconds for a request, and the clock that both go by. */
 class House {
   now = 0;
@@ -30,9 +37,9 @@ class House {
   }
 
   /** Undefined: let in; else what the refusal's Retry-After says. */
-  ask(token?: { readonly key: string; readonly perToken: number }): number | undefined {
+  ask(asker?: Asker): number | undefined {
     try {
-      const ticket = this.admission.enter(token && { ...token, overall: Infinity });
+      const ticket = this.admission.enter(asker && { perToken: Infinity, overall: Infinity, ...asker });
       this.#line.push(ticket);
       this.#start();
       return undefined;
@@ -41,8 +48,10 @@ class House {
     }
   }
 
-  askTimes(count: number): number[] {
-    return Array.from({ length: count }, () => this.ask()).filter((told) => told !== undefined);
+  askTimes(count: number, asker?: (index: number) => Asker): number[] {
+    return Array.from({ length: count }, (_, index) => this.ask(asker?.(index))).filter(
+      (told) => told !== undefined,
+    );
   }
 
   /** Lets time pass. */
@@ -94,6 +103,22 @@ function wellKnown(work: number): House {
   return house;
 }
 
+/** How often each of so many who come at once has to ask, when they come back as they are told. */
+function triesOf(house: House, clients: number, asker?: (index: number) => Asker): number[] {
+  let outside = Array.from({ length: clients }, (_, index) => ({ index, at: house.now, tries: 0 }));
+  const tries: number[] = [];
+  while (outside.length > 0) {
+    outside.sort((a, b) => a.at - b.at);
+    const [first, ...rest] = outside as [(typeof outside)[0], ...typeof outside];
+    house.until(Math.max(house.now, first.at));
+    const told = house.ask(asker?.(first.index));
+    if (told === undefined) tries.push(first.tries + 1);
+    outside =
+      told === undefined ? rest : [...rest, { ...first, at: house.now + told, tries: first.tries + 1 }];
+  }
+  return tries;
+}
+
 /** How often each number of seconds was told. */
 function histogram(told: readonly number[]): Record<number, number> {
   const counts: Record<number, number> = {};
@@ -128,16 +153,7 @@ describe('in a flood', () => {
     const house = wellKnown(1.6);
     const begun = house.now;
     house.idle = 0;
-    let outside = Array.from({ length: clients }, () => ({ at: begun, tries: 0 }));
-    const tries: number[] = [];
-    while (outside.length > 0) {
-      outside.sort((a, b) => a.at - b.at);
-      const [first, ...rest] = outside;
-      house.until(Math.max(house.now, first!.at));
-      const told = house.ask();
-      if (told === undefined) tries.push(first!.tries + 1);
-      outside = told === undefined ? rest : [...rest, { at: house.now + told, tries: first!.tries + 1 }];
-    }
+    const tries = triesOf(house, clients);
     const seconds = house.now - begun;
     expect(house.idle / (seconds * SEQUENCES)).toBeLessThan(0.02);
     // All the work that was left when the last one came in took about as long as it has to.
@@ -248,13 +264,84 @@ describe('the rate', () => {
   });
 });
 
-it('tells a token with too many sessions when one of its own should end', () => {
-  const house = wellKnown(1.6);
-  const token = { key: 'a', perToken: 2 };
-  expect([house.ask(token), house.ask(token)]).toEqual([undefined, undefined]);
-  house.askTimes(22);
-  // Two of 24 that take 4.8 s in all.
-  const told = house.ask(token);
-  expect(told).toBeGreaterThanOrEqual(2);
-  expect(told).toBeLessThanOrEqual(4);
+describe('a share that the access policy allows', () => {
+  const ofToken = (key: string, perToken: number) => () => ({ key, perToken });
+  const inAll = (overall: number) => (index: number) => ({ key: `token ${index}`, overall });
+  const SHARES = [
+    ['of a token', ofToken('a', SEQUENCES)],
+    ['of all tokens together', inAll(SEQUENCES)],
+  ] as const;
+
+  it('is told of when one of its own should end', () => {
+    const house = wellKnown(1.6);
+    const token = { key: 'a', perToken: 2 };
+    expect([house.ask(token), house.ask(token)]).toEqual([undefined, undefined]);
+    house.askTimes(22);
+    // Two of 24 that take 4.8 s in all.
+    const told = house.ask(token);
+    expect(told).toBeGreaterThanOrEqual(2);
+    expect(told).toBeLessThanOrEqual(4);
+  });
+
+  it.each(SHARES)('has another place for each who is refused: %s', (_which, asker) => {
+    const house = wellKnown(1.6);
+    const told = house.askTimes(SEQUENCES + 20, asker);
+    expect(told).toHaveLength(20);
+    // 20 places, five a second.
+    expect(told).toEqual([...told].sort((a, b) => a - b));
+    expect([told[0], told.at(-1)]).toEqual([1, 4]);
+    expect(Math.max(...Object.values(histogram(told)))).toBeLessThanOrEqual(6);
+  });
+
+  it.each(SHARES)(
+    'is had by nearly all of four rounds within the three tries of OpenAI’s clients: %s',
+    (_which, asker) => {
+      const tries = triesOf(wellKnown(1.6), 4 * SEQUENCES, asker);
+      expect(tries).toHaveLength(4 * SEQUENCES);
+      // All who were told the same would have come back for the same places: half of them had to ask more often.
+      expect(tries.filter((count) => count <= 3).length).toBeGreaterThanOrEqual(3.6 * SEQUENCES);
+    },
+  );
+
+  it.each(SHARES)('sends nobody of hundreds far away: %s', (_which, asker) => {
+    const house = wellKnown(1.6);
+    const counts = histogram(house.askTimes(SEQUENCES + 240, asker));
+    const full = Array.from({ length: 4 }, (_, index) => counts[index + 1] ?? 0);
+    expect(Math.min(...full)).toBeGreaterThan(30);
+    expect(Math.max(...Object.keys(counts).map(Number))).toBeLessThan(8);
+  });
+
+  it('has its own places: another token, and the door, are told of theirs', () => {
+    const house = wellKnown(1.6);
+    house.askTimes(12, ofToken('a', 4));
+    expect(house.askTimes(5, ofToken('b', 4))).toEqual([1]);
+    house.askTimes(16);
+    expect(house.ask()).toBe(1);
+  });
+
+  it('of one place has them one after the other', () => {
+    const house = new House(2, 1);
+    house.askTimes(1);
+    house.until(20);
+    const told = house.askTimes(4, ofToken('a', 1));
+    expect(new Set(told).size).toBe(3);
+    house.until(house.now + 3);
+    // The first has its turn, and who comes then stands behind those who were told before.
+    expect(house.ask(ofToken('a', 1)())).toBeUndefined();
+    expect(house.ask(ofToken('a', 1)())).toBeGreaterThanOrEqual(told.at(-1)! - 3 + 1);
+  });
+
+  it('has places more seldom while most sequences have nothing to do', () => {
+    const house = wellKnown(1.6);
+    // Two of eight: half as many a second as two of eight that work.
+    expect(house.askTimes(8, ofToken('a', 2)).at(-1)).toBe(3);
+  });
+
+  it('has a place at once again after those who were told have had their time', () => {
+    const house = wellKnown(1.6);
+    house.askTimes(2 * SEQUENCES, ofToken('a', SEQUENCES));
+    house.until(house.now + 10);
+    house.askTimes(SEQUENCES, ofToken('a', SEQUENCES));
+    expect(house.ask(ofToken('a', SEQUENCES)())).toBe(1);
+  });
 });

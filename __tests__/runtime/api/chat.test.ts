@@ -229,7 +229,7 @@ describe('when there is no room', () => {
     expect(await refused.json()).toMatchObject({
       error: {
         code: 'server_busy',
-        message: expect.stringMatching(/All 2 sequences work and 1 requests wait/),
+        message: expect.stringMatching(/2 sequences at work, 1 request waiting/),
       },
     });
     expect(logged().at(-1)).toMatch(/\[WRN\].* 429 error=server_busy/);

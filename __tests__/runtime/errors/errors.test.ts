@@ -38,6 +38,32 @@ describe('the table of errors', () => {
     expect(error.message).toBe('The model is not ready (loading); try again in 3 seconds');
     expect(error.headers).toEqual({ 'Retry-After': '3' });
   });
+
+  test.each([
+    [
+      'too_many_failed_logins',
+      { seconds: 1 },
+      'Too many wrong keys from this address; try again in 1 second',
+    ],
+    [
+      'server_busy',
+      { sequences: 1, waiting: 0, seconds: 2 },
+      'No place is free: 1 sequence at work, 0 requests waiting; try again in 2 seconds',
+    ],
+    [
+      'too_many_sessions',
+      { limit: 1, whose: 'in all', seconds: 1 },
+      '1 request under way in all, as many as are allowed; try again in 1 second',
+    ],
+    ['queue_timeout', { seconds: 1 }, 'The request waited 1 second for a free sequence; try again later'],
+    [
+      'request_timeout',
+      { seconds: 1 },
+      'Nothing was written within the 1 second that a request may take; ask for less',
+    ],
+  ] as const)('counts as one says it: %s', (code, values, message) => {
+    expect(new ApiError(code, { values }).message).toBe(message);
+  });
 });
 
 test.each([

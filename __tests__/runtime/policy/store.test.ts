@@ -69,8 +69,8 @@ describe('the access policy', () => {
     write(`sessions: { per_token: 5 }\n${WORDS}`);
     const { revision } = await open();
     expect(logged).toEqual([
-      `SEC access policy ${before.revision} (the default) is in force: sessions {}, 0 word rules with 0 words`,
-      `SEC access policy ${revision} is in force: sessions {"per_token":5}, 2 word rules with 3 words`,
+      `SEC access policy ${before.revision} (the default) is in force: no limits but the configuration's, no word rules`,
+      `SEC access policy ${revision} is in force: at most 5 requests at once with one token; 2 word rules with 3 words`,
     ]);
   });
 
@@ -81,7 +81,7 @@ describe('the access policy', () => {
       return logged.map((line) => line.replace(/policy [0-9a-f]{16}/g, 'policy REVISION'));
     };
     const inForce = 'access policy REVISION (the default) is in force';
-    const none = 'sessions {}, 0 word rules with 0 words';
+    const none = "no limits but the configuration's, no word rules";
     write('sessions: { per_token: 5 }\n');
     const { revision } = await open();
     store?.close();
@@ -106,13 +106,23 @@ describe('the access policy', () => {
     ]);
   });
 
-  test('that is deleted while the service runs is no news at its next start', async () => {
+  test('that is deleted while the service runs is named then, and no news at the next start', async () => {
     write('sessions: { per_token: 5 }\n');
     const policy = await open();
+    const { revision } = policy;
     expect(readdirSync(folder()).sort()).toEqual([LAST_FILE, 'policy.yaml']);
+    logged = [];
     rmSync(file());
     await until(() => policy.policy.sessions.per_token === undefined);
     await until(() => !readdirSync(folder()).includes(LAST_FILE));
+    expect(logged).toEqual([
+      expect.stringMatching(
+        new RegExp(
+          `^SEC ${file()} was deleted, with access policy ${revision}; ` +
+            'access policy \\w+ \\(the default\\) is in force instead: ',
+        ),
+      ),
+    ]);
     policy.close();
     logged = [];
     await open();
@@ -138,6 +148,15 @@ describe('the access policy', () => {
       expect.stringMatching(/^SEC access policy \w+ is in force.* 2 word rules with 3 words$/),
     ]);
     expect(logged.join()).not.toMatch(/\bada\b|敏感词/);
+  });
+
+  test('whose file is emptied is the default; the file is there', async () => {
+    write('sessions: { per_token: 5 }\n');
+    const policy = await open();
+    logged = [];
+    write('');
+    await until(() => policy.policy.sessions.per_token === undefined);
+    expect(logged).toEqual([expect.stringMatching(/^SEC access policy \w+ \(the default\) is in force: /)]);
   });
 
   test('stays in force when the file is broken, and the log says why', async () => {

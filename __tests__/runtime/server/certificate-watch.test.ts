@@ -49,7 +49,7 @@ describe('the watch of the certificate', () => {
 
   it('says so once a day in the last two weeks, and after its end', async () => {
     const certificate = watch();
-    for (const days of [15, 17, 17, 31]) {
+    for (const days of [15, 17, 17, 28, 31]) {
       now = Date.now() + days * DAY_MS;
       await certificate.look();
     }
@@ -57,6 +57,7 @@ describe('the watch of the certificate', () => {
       expect.stringMatching(
         /^WRN the certificate of port \d+ ends in 12 days, on \d{4}-\d\d-\d\d; .*bot-certificate/,
       ),
+      expect.stringContaining('ends in 1 day, on '),
       expect.stringMatching(/^ERR the certificate of port \d+ ended on /),
     ]);
     expect(certificate.daysLeft).toBe(-2);

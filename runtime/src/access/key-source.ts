@@ -1,6 +1,7 @@
 /** Where the API key comes from: the configuration file, or AWS Secrets Manager. */
 import { MIN_API_KEY_LENGTH, type BotConfig } from '../config/schema.js';
 import type { Environment } from '../config/environment.js';
+import { counted } from '../errors/counted.js';
 import type { KeySource } from './api-keys.js';
 
 /** The key in Secrets Manager cannot be used; the message says which secret, why and what to do. */
@@ -48,7 +49,7 @@ async function readSecret(secretId: string, region: string | undefined): Promise
     const key = answer.SecretString?.trim() ?? '';
     if (key.length < MIN_API_KEY_LENGTH) {
       throw new SecretError(
-        `the secret ${secretId} (${stage}) holds ${key.length} characters; ` +
+        `the secret ${secretId} (${stage}) holds ${counted(key.length, 'character')}; ` +
           `put a key of at least ${MIN_API_KEY_LENGTH} in it, as plain text`,
       );
     }

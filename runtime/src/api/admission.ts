@@ -6,6 +6,7 @@ import type { Engine } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import { engineUnavailable } from '../errors/from-engine.js';
 import { Departures } from './departures.js';
+import { LineOutside } from './line-outside.js';
 
 /** Why work on a request was stopped from outside. */
 export type StopReason = 'client_left' | 'deadline' | 'shutdown';
@@ -32,6 +33,10 @@ export class Sessions {
   #overall = 0;
   /** By the holder's key. */
   readonly #held = new Map<string, number>();
+  /** Those who were refused because of all. */
+  readonly line = new LineOutside();
+  /** Those who were refused because of one holder, by its key. */
+  readonly #lines = new Map<string, LineOutside>();
 
   get overall(): number {
     return this.#overall;
@@ -47,6 +52,14 @@ export class Sessions {
     if (count > 0) this.#held.set(key, count);
     else this.#held.delete(key);
   }
+
+  /** `now`, in seconds: lines whose members have all had their time are dropped, so there are never many. */
+  lineOf(key: string, now: number): LineOutside {
+    for (const [other, line] of this.#lines) if (line.isOver(now)) this.#lines.delete(other);
+    const line = this.#lines.get(key) ?? new LineOutside();
+    this.#lines.set(key, line);
+    return line;
+  }
 }
 
 export class Admission {
@@ -55,14 +68,21 @@ export class Admission {
   readonly #inside = new Set<Ticket>();
   readonly #sessions: Sessions;
   readonly #departures: Departures;
+  readonly #now: () => number;
   #closed = false;
   #onEmpty: (() => void) | undefined;
 
   /** `sessions`: shared by the doors of all models. `now`: a clock, in seconds. */
-  constructor(engine: Engine, maxQueue: number, sessions = new Sessions(), now?: () => number) {
+  constructor(
+    engine: Engine,
+    maxQueue: number,
+    sessions = new Sessions(),
+    now = () => performance.now() / 1000,
+  ) {
     this.#engine = engine;
     this.#maxQueue = maxQueue;
     this.#sessions = sessions;
+    this.#now = now;
     this.#departures = new Departures(() => engine.model.sequences, now);
   }
 
@@ -120,12 +140,14 @@ export class Admission {
   }
 
   #checkShare({ key, overall, perToken }: Holder): void {
-    if (this.#sessions.of(key) >= perToken) throw this.#tooMany(perToken, 'with this token');
-    if (this.#sessions.overall >= overall) throw this.#tooMany(overall, 'in all');
+    const sessions = this.#sessions;
+    if (sessions.of(key) >= perToken)
+      throw this.#tooMany(perToken, 'with this token', sessions.lineOf(key, this.#now()));
+    if (sessions.overall >= overall) throw this.#tooMany(overall, 'in all', sessions.line);
   }
 
-  #tooMany(limit: number, whose: string): ApiError {
-    const seconds = this.#departures.untilOneOf(limit, this.inside);
+  #tooMany(limit: number, whose: string, line: LineOutside): ApiError {
+    const seconds = this.#departures.tellOfShare(line, limit, this.inside);
     return new ApiError('too_many_sessions', { values: { limit, whose, seconds }, retryAfter: seconds });
   }
 

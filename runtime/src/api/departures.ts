@@ -8,23 +8,16 @@
  * had ended already; it is short, because to come back too early costs a refusal of a millisecond, and to come back too
  * late leaves the machine idle.
  *
- * **Who comes back when.** The first who is refused is told when the next place should be free. One place has room for
- * one, so the second is told the time of the place after, and so on: a line outside, whose members come back one by one
- * and find a place each. OpenAI's clients try three times in all, so a time at which a place is taken again helps nobody.
- *
- * It is a guess that they come back, and only then; what is told is bounded for the case that they do not. Beyond three
- * times as many as are inside, those who are refused are probably the same ones again, too early, and it begins anew with
- * the next place: of hundreds, each moment still gets the same share. Beyond a minute some clients go by a time of their
- * own. And once half of the sequences have nothing to do, nobody stands outside any more.
+ * **Who comes back when.** Each who is refused is told of a place that nobody else was told of: see LineOutside. Once half
+ * of the sequences have nothing to do, nobody stands outside the door any more. A share of the places, which the access
+ * policy gives to a token or to all of them, has a line of its own, and its part of the rate.
  */
+import { LineOutside } from './line-outside.js';
 
 /** How long a request takes while all sequences work, before one has ended. */
 const FIRST_WORK_SECONDS = 2;
 /** Ends that count, in rounds of all sequences; at least so many, for those with one. */
 const [ROUNDS, LEAST_ENDS] = [2, 8];
-/** The line outside, as a multiple of those who are inside. */
-const MOST_OUTSIDE = 3;
-const MOST_SECONDS = 60;
 
 export class Departures {
   readonly #sequences: () => number;
@@ -37,11 +30,11 @@ export class Departures {
   /** Full seconds since the last end. */
   #since = 0;
   #countedAt: number;
-  /** The time of the place that somebody was told last. */
-  #toldLast = 0;
+  /** At the door. */
+  readonly #line = new LineOutside();
 
-  /** `sequences`: how many work at the same time. */
-  constructor(sequences: () => number, now = () => performance.now() / 1000) {
+  /** `sequences`: how many work at the same time. `now`: a clock, in seconds. */
+  constructor(sequences: () => number, now: () => number) {
     this.#sequences = sequences;
     this.#now = now;
     this.#countedAt = now();
@@ -51,7 +44,7 @@ export class Departures {
   count(inside: number): void {
     const now = this.#now();
     const share = Math.min(1, inside / this.#sequences());
-    if (share < 0.5) this.#toldLast = now;
+    if (share < 0.5) this.#line.end();
     this.#since += (now - this.#countedAt) * Math.sqrt(share);
     this.#countedAt = now;
   }
@@ -64,20 +57,20 @@ export class Departures {
     this.#since = 0;
   }
 
-  /** Whole seconds after which the next who is refused should come back. */
+  /** Whole seconds after which the next who is refused at the door should come back. */
   tell(inside: number): number {
     const between = this.#between(inside);
-    const now = this.#now();
-    const after = Math.max(now, this.#toldLast) + between;
-    // The hundredth part is for sums that were rounded.
-    const isBeyond = after - now > Math.min(MOST_SECONDS, between * (MOST_OUTSIDE * inside + 0.01));
-    this.#toldLast = isBeyond ? now + between : after;
-    return whole(this.#toldLast - now);
+    return this.#line.tell(this.#now(), { inside, between });
   }
 
-  /** Whole seconds until one of `held` requests should end, of all that are inside. */
-  untilOneOf(held: number, inside: number): number {
-    return whole((this.#between(inside) * Math.max(inside, held)) / held);
+  /** The same for a share of `held` places, all taken, with the line outside of it. */
+  tellOfShare(line: LineOutside, held: number, inside: number): number {
+    // Some of them may be inside by the doors of other models.
+    const all = Math.max(inside, held);
+    const working = Math.min(1, all / this.#sequences());
+    // As many as can do not work where the share is all there is: ends are then as seldom as the clock is slow.
+    const between = (this.#between(inside) / Math.sqrt(working)) * (all / held);
+    return line.tell(this.#now(), { inside: held, between });
   }
 
   /** Seconds from one end to the next, while as many work as can. */
@@ -85,8 +78,4 @@ export class Departures {
     this.count(inside);
     return (this.#seconds + this.#since) / (this.#ends ?? this.#sequences());
   }
-}
-
-function whole(seconds: number): number {
-  return Math.min(MOST_SECONDS, Math.max(1, Math.ceil(seconds)));
 }

@@ -9,6 +9,7 @@ import {
   type Usage,
 } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
+import { counted } from '../errors/counted.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { StopReason, Ticket } from './admission.js';
 import type { RequestContext } from './request-context.js';
@@ -66,7 +67,7 @@ export async function* runGeneration(
       type: 'end',
       finishReason: 'length',
       usage: record.usage,
-      warning: `The answer ends here because a request may take ${maxRequestSeconds} seconds`,
+      warning: `The answer ends here because a request may take ${counted(maxRequestSeconds, 'second')}`,
     };
     record.add(end);
     yield end;

@@ -72,7 +72,10 @@ export class Evaluator {
     this.#context.setThreads(threads);
   }
 
-  /** One outcome for each evaluation. @throws when llama.cpp cannot evaluate; the sequences are then as they were */
+  /**
+   * One outcome for each evaluation.
+   * @throws when llama.cpp cannot evaluate; the sequences are then as they were, or empty where the model cannot go back
+   */
   async evaluate(evaluations: readonly Evaluation[]): Promise<Outcome[]> {
     const batch = [...evaluations].sort((a, b) => a.sequence.id - b.sequence.id);
     try {

@@ -1,4 +1,5 @@
 import type { GgufFileInfo, Llama } from 'node-llama-cpp';
+import { counted } from '../errors/counted.js';
 import { describeConcessions, firstThatFits, MEMORY_REMEDY } from './concessions.js';
 import { availableMemory, mebibytes, REQUESTS_BYTES } from './memory.js';
 import { estimateMemory } from './memory-estimate.js';
@@ -61,7 +62,7 @@ async function estimateNeed(
   kind: ModelKind,
 ): Promise<Need> {
   const { weightsBytes, contextBytes, contextSize } = await estimateMemory(llama, file, settings);
-  const sequences = kind === 'embeddings' ? 'an input' : `${settings.sequences} sequences`;
+  const sequences = kind === 'embeddings' ? 'an input' : counted(settings.sequences, 'sequence');
   const text =
     `${mebibytes(weightsBytes)} for the weights and ${mebibytes(contextBytes)} for ${sequences} of ` +
     `${contextSize} tokens in ${settings.kvCacheType}`;

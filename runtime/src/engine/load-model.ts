@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GgufFileInfo, LlamaContext, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp';
+import { counted } from '../errors/counted.js';
 import { messageOf } from '../errors/message-of.js';
 import { ModelError } from '../models/errors.js';
 import { attentionWindow } from './attention-window.js';
@@ -59,7 +60,9 @@ export async function loadModel(
     const cores = availableParallelism();
     // A pooled vector is made of one evaluation: the whole input has to fit a batch.
     const batchSize = kind === 'embeddings' ? contextSize : settings.batchSize;
-    notes.push(`${settings.threads} threads on ${cores} cores, batches of ${batchSize} tokens`);
+    notes.push(
+      `${counted(settings.threads, 'thread')} on ${counted(cores, 'core')}, batches of ${counted(batchSize, 'token')}`,
+    );
     if (kind === 'text' && settings.repack) repacked = await repack(settings.modelPath, file, notes);
     const model = await llama.loadModel({
       modelPath: repacked?.modelPath ?? settings.modelPath,

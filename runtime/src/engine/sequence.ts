@@ -63,7 +63,10 @@ export class Sequence implements EvaluatedTokens {
     this.#tokens = [];
   }
 
-  /** An evaluation failed on the way: what llama.cpp has of it is forgotten. */
+  /**
+   * An evaluation failed on the way: what llama.cpp has of it is forgotten, and all the rest too where that cannot be
+   * parted, as in a state that has moved on. The cells of a window outlast the largest batch.
+   */
   undoEvaluation(): void {
     const { length } = this.#tokens;
     if (length === 0 || !this.#context.removeTokenCellsFromSequence(this.id, length, -1)) this.clear();

@@ -1,10 +1,11 @@
 /** An error that a client sees, in OpenAI's shape. */
 import { API_ERRORS, type ErrorCode } from './catalog.js';
+import { counted } from './counted.js';
 
 export interface ApiErrorOptions {
   /** Instead of the catalogue's. */
   readonly message?: string;
-  /** Fills the `{name}`s of the message's template. */
+  /** Fills the `{name}`s of the message's template, and the `{name:noun}`s with a number and its noun. */
   readonly values?: Readonly<Record<string, string | number>>;
   /** The request's parameter at fault. */
   readonly param?: string;
@@ -52,5 +53,9 @@ export class ApiError extends Error {
 }
 
 function fillTemplate(template: string, values: Readonly<Record<string, string | number>>): string {
-  return template.replace(/\{(\w+)\}/g, (placeholder, name: string) => String(values[name] ?? placeholder));
+  return template.replace(/\{(\w+)(?::(\w+))?\}/g, (placeholder, name: string, noun?: string) => {
+    const value = values[name];
+    if (value === undefined) return placeholder;
+    return noun === undefined ? String(value) : counted(Number(value), noun);
+  });
 }

@@ -11,7 +11,7 @@ export interface ErrorEntry {
     | 'permission_error'
     | 'rate_limit_error'
     | 'server_error';
-  /** `{name}` is filled when the error is raised. Names the field, the value, what is allowed and the remedy. */
+  /** `{name}` is filled when the error is raised, and `{name:noun}` with a number and its noun, of which it may be one. Names the field, the value, what is allowed and the remedy. */
   readonly message: string;
   /** For the documentation: when it happens and what to do, where the message alone does not tell. */
   readonly help: string;
@@ -172,7 +172,7 @@ export const API_ERRORS = {
   too_many_failed_logins: {
     status: 429,
     type: 'rate_limit_error',
-    message: 'Too many wrong keys from this address; try again in {seconds} seconds',
+    message: 'Too many wrong keys from this address; try again in {seconds:second}',
     help: 'More than 10 wrong keys or tokens in a minute lock an address out for 300 seconds.',
   },
   rate_limit_exceeded: {
@@ -185,7 +185,8 @@ export const API_ERRORS = {
   server_busy: {
     status: 429,
     type: 'rate_limit_error',
-    message: 'All {sequences} sequences work and {waiting} requests wait; try again in {seconds} seconds',
+    message:
+      'No place is free: {sequences:sequence} at work, {waiting:request} waiting; try again in {seconds:second}',
     help:
       '`limits.max_queue` bounds the line. `Retry-After` says when a place should get free, at the rate at which requests ' +
       'ended lately; of several who are refused, each is told of another place.',
@@ -193,8 +194,10 @@ export const API_ERRORS = {
   too_many_sessions: {
     status: 429,
     type: 'rate_limit_error',
-    message: '{limit} requests are under way {whose}, as many as are allowed; try again in {seconds} seconds',
-    help: '`sessions` of the access policy: in all, for one token, or for one user’s token.',
+    message: '{limit:request} under way {whose}, as many as are allowed; try again in {seconds:second}',
+    help:
+      '`sessions` of the access policy: in all, for one token, or for one user’s token. `Retry-After` says when one of ' +
+      'these should end; of several who are refused, each is told of another.',
   },
   internal_error: {
     status: 500,
@@ -213,13 +216,13 @@ export const API_ERRORS = {
   upstream_busy: {
     status: 503,
     type: 'server_error',
-    message: 'The remote service cannot take the request: {detail}; try again in {seconds} seconds',
+    message: 'The remote service cannot take the request: {detail}; try again in {seconds:second}',
     help: 'Only with `remote_service`: it is over its rate limit, or away. `Retry-After` is its own, or 5.',
   },
   engine_unavailable: {
     status: 503,
     type: 'server_error',
-    message: 'The model is not ready ({state}); try again in {seconds} seconds',
+    message: 'The model is not ready ({state}); try again in {seconds:second}',
     help: 'The model is being loaded, or its process is being restarted after a crash.',
   },
   engine_interrupted: {
@@ -243,13 +246,13 @@ export const API_ERRORS = {
   queue_timeout: {
     status: 503,
     type: 'server_error',
-    message: 'The request waited {seconds} seconds for a free sequence; try again later',
+    message: 'The request waited {seconds:second} for a free sequence; try again later',
     help: '`limits.max_request_seconds` passed before the work began.',
   },
   request_timeout: {
     status: 504,
     type: 'server_error',
-    message: 'Nothing was written within the {seconds} seconds that a request may take; ask for less',
+    message: 'Nothing was written within the {seconds:second} that a request may take; ask for less',
     help:
       'The prompt took all the time there was. With some text written, the answer would have ended with the finish ' +
       'reason `length` and a `warning`. `x-should-retry: false` keeps clients from trying the same again.',

@@ -23,7 +23,12 @@ Statuses 429 and 503 carry \`Retry-After\`, in seconds, where another try makes 
 export function renderErrorsPage(): string {
   const sections = Object.entries<ErrorEntry>(API_ERRORS).map(
     ([code, entry]) =>
-      `## ${entry.status} \`${code}\`\n\n> ${entry.message}\n\n${entry.help} Type: \`${entry.type}\`.\n`,
+      `## ${entry.status} \`${code}\`\n\n> ${inTheTable(entry.message)}\n\n${entry.help} Type: \`${entry.type}\`.\n`,
   );
   return [INTRODUCTION, ...sections].join('\n');
+}
+
+/** Without a count the plural stands for all. */
+function inTheTable(message: string): string {
+  return message.replace(/\{(\w+):(\w+)\}/g, '{$1} $2s');
 }

@@ -1,6 +1,7 @@
 /** HTTP as a download needs it: redirects that do not carry the token away, time-outs, attempts, errors with remedies. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { counted } from '../errors/counted.js';
 import { ModelError, systemCode } from './errors.js';
 import { isLoopback } from './source.js';
 
@@ -186,7 +187,7 @@ export function aborted(resumes = false): ModelError {
 function unreachable(error: Error, attempts: number): ModelError {
   return new ModelError(
     'NO_NETWORK',
-    `${error.message}, after ${attempts} attempts`,
+    `${error.message}, after ${counted(attempts, 'attempt')}`,
     'check the network (and a proxy: HTTPS_PROXY with NODE_USE_ENV_PROXY=1 on Node 24), or pass a file that is ' +
       'already here: --model PATH',
     { cause: error },

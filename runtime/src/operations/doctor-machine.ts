@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
 
 import type { BotConfig } from '../config/schema.js';
+import { counted } from '../errors/counted.js';
 import { megabytes } from '../models/progress.js';
 import { isThere } from './backup.js';
 import type { Examined, Finding } from './finding.js';
@@ -126,7 +127,7 @@ function certificateFinding(pem: Buffer, file: string): Finding {
       const begin = new Date(validFrom).toISOString();
       return { check, verdict: 'fail', text: `it begins at ${begin} only`, remedy: 'set the clock right' };
     }
-    const text = `valid until ${end}, ${days} days`;
+    const text = `valid until ${end}, ${counted(days, 'day')}`;
     return days < CERTIFICATE_WARN_DAYS
       ? { check, verdict: 'warn', text, remedy }
       : { check, verdict: 'ok', text };

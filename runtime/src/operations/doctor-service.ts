@@ -4,6 +4,7 @@ import { keySource } from '../access/key-source.js';
 import { modelsOf } from '../config/models.js';
 import type { BotConfig } from '../config/schema.js';
 import { mebibytes } from '../engine/memory.js';
+import { counted } from '../errors/counted.js';
 import { portOwner } from '../server/port-owner.js';
 import type { Examined, Finding } from './finding.js';
 import { isThere } from './backup.js';
@@ -41,7 +42,7 @@ export async function checkService({ configFile }: Examined, config: BotConfig):
   if (restarts > 0) {
     const which = (status.models ?? []).filter((model) => model.engine_restarts > 0);
     const whose = which.length === 0 ? '' : ` of ${which.map(({ name }) => name).join(', ')}`;
-    const text = `ready, but the engine${whose} was restarted ${restarts} times`;
+    const text = `ready, but the engine${whose} was restarted ${counted(restarts, 'time')}`;
     return [
       { check, verdict: 'warn', text, remedy: 'the reason of each is in: sudo bot logs --level WRN,ERR' },
     ];

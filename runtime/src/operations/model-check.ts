@@ -4,6 +4,7 @@ import { inspectModel, type ModelInspection } from '../engine/inspect.js';
 import { availableMemory, ENGINE_BYTES, mebibytes } from '../engine/memory.js';
 import { resolveModelSettings } from '../engine/options.js';
 import type { BotConfig } from '../config/schema.js';
+import { counted } from '../errors/counted.js';
 import { runCommand } from './run-command.js';
 
 /** Of the engine beside the model, and of the HTTP process. */
@@ -35,7 +36,7 @@ export async function checkModel(
   );
   if (found !== undefined) return { ...found.need, limit, problem: undefined };
   const problem =
-    `the model needs ${mebibytes(most.totalBytes + SERVICE_BYTES)} of memory with ${most.sequences} sequences of ` +
+    `the model needs ${mebibytes(most.totalBytes + SERVICE_BYTES)} of memory with ${counted(most.sequences, 'sequence')} of ` +
     `${most.contextSize} tokens, the service may have ${mebibytes(limit?.bytes ?? 0)} (${limit?.source ?? 'unknown'}); ` +
     MEMORY_REMEDY;
   return { ...most, limit, problem };

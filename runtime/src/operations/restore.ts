@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { counted } from '../errors/counted.js';
 import { messageOf } from '../errors/message-of.js';
 import { BACKED_UP, isThere, unpackVerified, type Manifest } from './backup.js';
 import { exclusively, type Installation } from './installation.js';
@@ -35,7 +36,7 @@ export function restore(installation: Installation, options: RestoreOptions): Pr
     try {
       const manifest = await unpackVerified(options.file, staging);
       say(
-        `verified: ${manifest.files.length} files of ${manifest.createdAt}, written by version ${manifest.version}`,
+        `verified: ${counted(manifest.files.length, 'file')} of ${manifest.createdAt}, written by version ${manifest.version}`,
       );
       await exchangeAndProve(installation, await planned(installation, staging, manifest, options));
     } finally {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ApiKeys } from '../access/api-keys.js';
 import { keySource } from '../access/key-source.js';
+import { counted } from '../errors/counted.js';
 import { serviceEnvironment, installedConfig, type Installation } from './installation.js';
 import { findService } from './service-process.js';
 
@@ -105,7 +106,7 @@ async function ask(port: number, key: string, model: string | undefined): Promis
   }
   const tokens = body.usage?.completion_tokens ?? 0;
   if (tokens < 1) throw new Error('the service answers a chat with nothing');
-  return `with ${tokens} tokens`;
+  return `with ${counted(tokens, 'token')}`;
 }
 
 async function get(url: string): Promise<{ readonly status: number; readonly body: string } | undefined> {

@@ -13,6 +13,7 @@ import { followFile } from '../files/follow-file.js';
 import type { LogLevel } from '../log/logger.js';
 import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-object.js';
 import { PolicyDesk } from './desk.js';
+import { inWords } from './in-words.js';
 import { LastCommon } from './last-common.js';
 import { DEFAULT_REVISION, LastInForce } from './last-in-force.js';
 import { type LocalPolicy, PolicyCopy } from './policy-copy.js';
@@ -258,8 +259,9 @@ export class PolicyStore {
 
   async #reload(): Promise<void> {
     try {
-      const text = await this.#readText();
-      if (text !== this.#text) await this.#take(text);
+      const file = await this.#readFile();
+      const text = file?.text ?? '';
+      if (text !== this.#text) await this.#take(text, file === undefined);
     } catch (error) {
       this.#problem = messageOf(error);
       this.#options.log(
@@ -269,11 +271,12 @@ export class PolicyStore {
     }
   }
 
-  async #take(text: string): Promise<void> {
+  async #take(text: string, isDeleted: boolean): Promise<void> {
+    const before = this.revision === DEFAULT_REVISION ? undefined : this.revision;
     this.#text = text;
     this.#inForce = await compile(text, this.#desk);
     this.#problem = undefined;
-    this.#announce();
+    this.#announce(isDeleted ? this.#deletion('was deleted', before) : undefined);
     await this.#remember();
   }
 
@@ -281,24 +284,26 @@ export class PolicyStore {
     if (this.#options.isService === true) await this.#last?.set(this.revision);
   }
 
-  /** For people: the file that was there when the service ended, and what was in force then where that is known. */
+  /** For people: see `#deletion`. Undefined where the file was not there when the service ended, or still is. */
   async #deletedMeanwhile(): Promise<string | undefined> {
     const before = await this.#last?.revision();
     const isKnown = before !== undefined || this.#copy?.hadPolicy === true;
     if (!isKnown || (await this.#readFile()) !== undefined) return undefined;
-    const what = before === undefined ? '' : `, with access policy ${before}`;
-    return `${this.file ?? POLICY_FILE} was deleted while the service was off${what}`;
+    return this.#deletion('was deleted while the service was off', before);
+  }
+
+  /** For people: which file is gone, and what was in force until then where that is known. */
+  #deletion(what: string, before: string | undefined): string {
+    return `${this.file ?? POLICY_FILE} ${what}${before === undefined ? '' : `, with access policy ${before}`}`;
   }
 
   #announce(deleted?: string): void {
     const { policy, revision } = this.#inForce;
-    const { sessions, words } = policy;
-    const count = words.reduce((sum, rule) => sum + rule.words.length, 0);
     this.#options.log(
       'SEC',
       `${deleted === undefined ? '' : `${deleted}; `}access policy ${revision}` +
         `${revision === DEFAULT_REVISION ? ' (the default)' : ''} is in force${deleted === undefined ? '' : ' instead'}: ` +
-        `sessions ${JSON.stringify(sessions)}, ${words.length} word rules with ${count} words`,
+        inWords(policy),
     );
   }
 

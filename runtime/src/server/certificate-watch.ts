@@ -1,6 +1,7 @@
 /** How long the endpoint's certificate is still valid: the one that clients are shown, whoever put it there. */
 import { connect } from 'node:tls';
 
+import { counted } from '../errors/counted.js';
 import type { LogLevel } from '../log/logger.js';
 
 const DAY_MS = 86_400_000;
@@ -58,7 +59,7 @@ export class CertificateWatch {
     if (daysLeft === undefined || daysLeft >= CERTIFICATE_WARN_DAYS || daysLeft === this.#toldDays) return;
     this.#toldDays = daysLeft;
     const date = new Date(end).toISOString().slice(0, 10);
-    const when = daysLeft < 0 ? `ended on ${date}` : `ends in ${daysLeft} days, on ${date}`;
+    const when = daysLeft < 0 ? `ended on ${date}` : `ends in ${counted(daysLeft, 'day')}, on ${date}`;
     this.#options.log(
       daysLeft < 0 ? 'ERR' : 'WRN',
       `the certificate of port ${this.#options.port} ${when}; why it is not renewed: journalctl -u bot-certificate ` +

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ApiKeys } from '../access/api-keys.js';
 import { keySource } from '../access/key-source.js';
 import { REGISTER_FILE, TokenRegister } from '../access/token-register.js';
+import { counted } from '../errors/counted.js';
 import { messageOf } from '../errors/message-of.js';
 import { CertificateWatch } from './certificate-watch.js';
 import { CloudWatchMetrics, type RequestFigures } from '../metrics/cloudwatch.js';
@@ -194,7 +195,7 @@ async function announceReady(
   log: Logger,
 ): Promise<void> {
   const each = models.all.map(({ engine: { model } }) => {
-    return `${model.id}, ${model.sequences} sequences of ${model.contextSize} tokens`;
+    return `${model.id}, ${counted(model.sequences, 'sequence')} of ${model.contextSize} tokens`;
   });
   const summary = `ready: ${each.join('; ')}, port ${server.apiPort}`;
   log.log('INF', summary);

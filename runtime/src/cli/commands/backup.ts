@@ -1,6 +1,7 @@
 /** `bot backup` and `bot restore`: settings, state and logs into one file, and back. */
 import type { Command } from 'commander';
 
+import { counted } from '../../errors/counted.js';
 import { readVersion } from '../version.js';
 import {
   installationOf,
@@ -40,7 +41,9 @@ async function backup({ to, keep, root }: { to?: string; keep?: number; root?: s
   const { layoutAt } = await import('../../operations/layout.js');
   const { version } = readVersion();
   const made = await backUp({ layout: layoutAt(root), version, directory: to, keep });
-  process.stdout.write(`${made.path}\n  ${made.files} files, ${made.bytes} bytes, SHA-256 ${made.sha256}\n`);
+  process.stdout.write(
+    `${made.path}\n  ${counted(made.files, 'file')}, ${made.bytes} bytes, SHA-256 ${made.sha256}\n`,
+  );
 }
 
 async function restore(file: string, options: OperationOptions & { withLogs?: true }): Promise<void> {
