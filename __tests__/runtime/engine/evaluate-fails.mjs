@@ -35,7 +35,8 @@ async function read(sequence, tokens) {
   let next;
   while (sequence.length < tokens.length) {
     const part = tokens.slice(sequence.length, sequence.length + settings.batchSize);
-    [{ token: next }] = await evaluator.evaluate([{ sequence, tokens: part, sampler }]);
+    const [{ chosen }] = await evaluator.evaluate([{ sequence, tokens: part, sampler }]);
+    next = chosen[0]?.token;
   }
   return next;
 }
