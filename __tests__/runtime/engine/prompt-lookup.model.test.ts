@@ -124,6 +124,28 @@ it('guesses beside two answers as well', async () => {
   expect(steps).toBeLessThan(55);
 });
 
+it('guesses what the client predicts, and tells what came of it', async () => {
+  const ask = (prediction?: string) =>
+    answer(
+      request('Name the months of the year.', {
+        maxTokens: 60,
+        ...(prediction === undefined ? {} : { prediction }),
+      }),
+    );
+  const before = await ask();
+  expect(before.usage.guesses).toBeUndefined();
+  const plainSteps = await stepsOf(ask);
+  let predicted = before;
+  const steps = await stepsOf(async () => (predicted = await ask(before.text)));
+  expect(predicted.text).toBe(before.text);
+  expect(steps).toBeLessThan(plainSteps / 2);
+  const { accepted, tokens } = predicted.usage.guesses!;
+  expect(accepted).toBeGreaterThan(predicted.usage.completionTokens / 2);
+  expect(tokens).toBeGreaterThanOrEqual(accepted);
+  const wrong = await ask('Nothing of this comes in the answer, whatever it is that is asked.');
+  expect(wrong.text).toBe(before.text);
+});
+
 describe('switched off', () => {
   const plain = useModelEngine(undefined, { promptLookup: false });
 

@@ -12,7 +12,7 @@ import type {
   ModelInfo,
 } from '../../../runtime/src/engine/engine';
 
-type Script = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>;
+export type Script = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>;
 
 export class ScriptedEngine implements Engine {
   model: ModelInfo = { id: 'test-model', contextSize: 4096, sequences: 2, notes: ['scripted'] };

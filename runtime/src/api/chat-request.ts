@@ -68,6 +68,7 @@ function toGenerateRequest(body: ChatBody, rules: RequestRules): ChatRequest['ge
     ...(tools === undefined ? {} : { tools }),
     ...(format === undefined ? {} : { format }),
     ...(body.logprobs === true ? { topLogprobs: body.top_logprobs ?? 0 } : {}),
+    ...(body.prediction == null ? {} : { prediction: toText(body.prediction.content) }),
   };
 }
 

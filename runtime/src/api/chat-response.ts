@@ -1,5 +1,12 @@
 /** OpenAI's shapes of a chat answer, whole and in pieces. */
-import type { ChosenLogprob, GenerateEvent, TextEvent, TokenLogprob, Usage } from '../engine/engine.js';
+import type {
+  ChosenLogprob,
+  DraftFigures,
+  GenerateEvent,
+  TextEvent,
+  TokenLogprob,
+  Usage,
+} from '../engine/engine.js';
 import type { ApiError } from '../errors/api-error.js';
 import { AnswerParts, newId, unixTime, warningOf, type AnswerWriter, type StreamPiece } from './answer.js';
 
@@ -134,5 +141,10 @@ export function usageBody(usage: Usage) {
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
     prompt_tokens_details: { cached_tokens: usage.cachedTokens },
+    ...(usage.guesses === undefined ? {} : { completion_tokens_details: predictionBody(usage.guesses) }),
   };
+}
+
+function predictionBody({ tokens, accepted }: DraftFigures) {
+  return { accepted_prediction_tokens: accepted, rejected_prediction_tokens: tokens - accepted };
 }

@@ -88,6 +88,7 @@ export const chatBody = bodySchema((rules) => {
     response_format: chatFormat.nullish(),
     logprobs: flag().nullish(),
     top_logprobs: integer(0, MOST_TOP_LOGPROBS).nullish(),
+    prediction: z.strictObject({ type: z.literal('content', { error: '"content"' }), content }).nullish(),
     ...userFields(),
     ...neutralFields(CHAT_UNSUPPORTED),
   });

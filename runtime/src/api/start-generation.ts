@@ -105,11 +105,12 @@ async function* intoCache(
   }
 }
 
-/** Of an answer from the cache, no token of the prompt was read. */
+/** Of an answer from the cache, no token of the prompt was read, and none was guessed. */
 function asRead(event: GenerateEvent): GenerateEvent {
   if (event.type === 'start') return { ...event, cachedTokens: event.promptTokens };
   if (event.type !== 'end') return event;
-  return { ...event, usage: { ...event.usage, cachedTokens: event.usage.promptTokens } };
+  const { promptTokens, completionTokens } = event.usage;
+  return { ...event, usage: { promptTokens, cachedTokens: promptTokens, completionTokens } };
 }
 
 function admitted(

@@ -29,7 +29,6 @@ export const CHAT_UNSUPPORTED: UnsupportedTable = {
   function_call: { neutral: z.enum(['none', 'auto']), why: 'use `tool_choice`' },
   modalities: { neutral: z.array(z.literal('text')).length(1), why: 'it answers in text only' },
   audio: { neutral: nothing, why: 'it answers in text only' },
-  prediction: { neutral: nothing, why: 'it does not use predicted answers' },
   reasoning_effort: { neutral: z.literal('none'), why: NO_SETTING },
   verbosity: { neutral: z.literal('medium'), why: NO_SETTING },
   store: { neutral: z.literal(false), why: KEEPS_NOTHING },

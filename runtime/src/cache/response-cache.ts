@@ -29,8 +29,8 @@ export class ResponseCache {
     this.#options = options;
   }
 
-  /** Undefined for a request whose answer is left to chance. */
-  keyOf({ id: _id, ...request }: GenerateRequest): string | undefined {
+  /** Undefined for a request whose answer is left to chance. A prediction makes it sooner, not another one. */
+  keyOf({ id: _id, prediction: _prediction, ...request }: GenerateRequest): string | undefined {
     const [apiKey] = this.#options.keys.current();
     if (apiKey === undefined || (request.temperature !== 0 && request.seed === undefined)) return undefined;
     if (this.#secret?.of !== apiKey.value) {

@@ -1,3 +1,4 @@
+import type { LlamaModel } from 'node-llama-cpp';
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { canGoBack } from './attention-window.js';
@@ -30,6 +31,7 @@ import type { ModelSettings } from './options.js';
 interface WritingModel {
   readonly kind: 'text';
   readonly work: Scheduler;
+  readonly model: LlamaModel;
   readonly prompts: PromptRenderer;
   readonly rules: AnswerRulesMaker;
   readonly contextSize: number;
@@ -96,7 +98,7 @@ async function startWriting(
     emit,
   });
   const rules = new AnswerRulesMaker(model, prompts.toolForm);
-  running = { kind: 'text', work, prompts, rules, contextSize: context.contextSize };
+  running = { kind: 'text', work, model, prompts, rules, contextSize: context.contextSize };
   return {
     makes: 'text',
     contextSize: context.contextSize,
@@ -131,7 +133,7 @@ function generate(id: number, request: GenerateRequest): void {
     refuse(id, 'text_refused', 'the model makes embeddings and does not write', {});
     return;
   }
-  const { work: scheduler, prompts, rules: rulesMaker, contextSize } = running;
+  const { work: scheduler, model, prompts, rules: rulesMaker, contextSize } = running;
   let prompt: RenderedPrompt;
   let rules: AnswerRules | undefined;
   try {
@@ -156,9 +158,17 @@ function generate(id: number, request: GenerateRequest): void {
     );
     return;
   }
-  const stop = [...request.stop, ...prompt.stop];
-  const job = { id, request, tokens: prompt.tokens, stop, cancelled: false };
-  scheduler.submit(rules === undefined ? job : { ...job, rules });
+  const { prediction } = request;
+  scheduler.submit({
+    id,
+    request,
+    tokens: prompt.tokens,
+    stop: [...request.stop, ...prompt.stop],
+    cancelled: false,
+    ...(rules === undefined ? {} : { rules }),
+    // More than the context holds cannot become of it.
+    ...(prediction === undefined ? {} : { prediction: model.tokenize(prediction).slice(0, contextSize) }),
+  });
 }
 
 function refuse(id: number, code: EngineErrorCode, message: string, details: ErrorDetails): void {

@@ -79,6 +79,8 @@ export interface GenerateRequest extends SamplingOptions {
   readonly input: { readonly messages: readonly ChatMessage[] } | { readonly prompt: string };
   readonly tools?: ToolUse;
   readonly format?: AnswerFormat;
+  /** What much of the answer is expected to be: a help to guess its tokens, and nothing that the model reads. */
+  readonly prediction?: string;
   /** With it, pieces of text carry the log-probability of each token, and of this many likeliest ones beside it. */
   readonly topLogprobs?: number;
 }
@@ -96,11 +98,20 @@ export interface ChosenLogprob extends TokenLogprob {
   readonly top: readonly TokenLogprob[];
 }
 
+/** Guesses at how answers go on that were evaluated along with them. */
+export interface DraftFigures {
+  readonly tokens: number;
+  /** Those that were right: tokens of answers that took no step of their own. */
+  readonly accepted: number;
+}
+
 export interface Usage {
   readonly promptTokens: number;
   /** Of the prompt's tokens, those that were already evaluated on the sequence it got. */
   readonly cachedTokens: number;
   readonly completionTokens: number;
+  /** Of a request with a prediction: tokens that were guessed, from it or from what else stood there. */
+  readonly guesses?: DraftFigures;
 }
 
 /** `content_filter`: a word rule of this service's ended the answer, or a filter of a remote one's. */
@@ -172,13 +183,6 @@ export interface PromptCacheFigures {
   readonly evictions: number;
 }
 
-/** Guesses at how answers go on that were evaluated along with them, since the engine's process began. */
-export interface DraftFigures {
-  readonly tokens: number;
-  /** Those that were right: tokens of answers that took no step of their own. */
-  readonly accepted: number;
-}
-
 export interface EngineStatus {
   readonly state: EngineState;
   /** Why the state is `restarting` or `failed`, for people. */
@@ -191,7 +195,7 @@ export interface EngineStatus {
   readonly restarts: number;
   /** Of a local model, at most some seconds old. */
   readonly promptCache?: PromptCacheFigures;
-  /** The same. */
+  /** Of all answers since the engine's process began; of a local model, at most some seconds old. */
   readonly drafts?: DraftFigures;
 }
 

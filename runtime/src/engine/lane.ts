@@ -9,11 +9,16 @@ import { TextStream } from './text-stream.js';
 import { tokenBytes } from './token-bytes.js';
 import { ToolCallStream, type ToolPiece } from './tool-call-stream.js';
 
+/** Tokens of the prompt that stand before a prediction: enough to find its beginning by. */
+const PREDICTED_BEHIND = 4;
+
 /** A prompt that was accepted: it fits the context. */
 export interface Job {
   readonly id: number;
   readonly request: GenerateRequest;
   readonly tokens: readonly Token[];
+  /** What the answer may be, for guesses at it. */
+  readonly prediction?: readonly Token[];
   /** The request's stop strings and the chat template's. */
   readonly stop: readonly string[];
   /** What the answer has to be. Undefined when it may be anything. */
@@ -47,6 +52,7 @@ export class Lane {
   #lookup: PromptLookup | undefined;
   /** Of tokens whose text was not reported yet. */
   #logprobs: ChosenLogprob[] = [];
+  #guesses = { tokens: 0, accepted: 0 };
   /** A grammar has begun in the middle of the answer. */
   #isHeld = false;
   /** Tokens whose text was reported, in this or an earlier piece. */
@@ -90,6 +96,7 @@ export class Lane {
       promptTokens: this.job.tokens.length,
       cachedTokens: this.cachedTokens,
       completionTokens: this.#generated.length,
+      ...(this.job.prediction === undefined ? {} : { guesses: this.#guesses }),
     };
   }
 
@@ -102,7 +109,7 @@ export class Lane {
   draft(count: number): Draft | undefined {
     if (this.#generated.length === 0 || this.#generated.length + 1 >= this.job.request.maxTokens)
       return undefined;
-    this.#lookup ??= new PromptLookup([...this.job.tokens, ...this.#generated]);
+    this.#lookup ??= new PromptLookup([...this.#predicted(), ...this.job.tokens, ...this.#generated]);
     return this.#lookup.draft(count);
   }
 
@@ -126,7 +133,7 @@ export class Lane {
   /** What the answer gains by a step. @throws what the step says that went wrong */
   accept({ chosen, error }: Outcome, draft?: Draft): GenerateEvent[] {
     if (error !== undefined) throw error;
-    if (draft !== undefined) this.#lookup?.learn(draft, chosen.length - 1);
+    if (draft !== undefined) this.#learn(draft, chosen.length - 1);
     const events: GenerateEvent[] = [];
     const wasHeld = this.#isHeld;
     for (const choice of chosen) {
@@ -139,6 +146,20 @@ export class Lane {
       }
     }
     return events;
+  }
+
+  /** The prediction as if it stood behind the prompt, where the answer begins. */
+  #predicted(): readonly Token[] {
+    const { prediction, tokens } = this.job;
+    return prediction === undefined ? [] : [...tokens.slice(-PREDICTED_BEHIND), ...prediction];
+  }
+
+  #learn(draft: Draft, right: number): void {
+    this.#lookup?.learn(draft, right);
+    this.#guesses = {
+      tokens: this.#guesses.tokens + draft.tokens.length,
+      accepted: this.#guesses.accepted + right,
+    };
   }
 
   #take({ token, logprobs }: Choice): GenerateEvent[] {

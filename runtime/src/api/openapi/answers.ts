@@ -9,6 +9,10 @@ const usage = z.object({
   completion_tokens: count,
   total_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count }),
+  /** Of a request with a `prediction`. */
+  completion_tokens_details: z
+    .object({ accepted_prediction_tokens: count, rejected_prediction_tokens: count })
+    .optional(),
 });
 const finishReason = z.enum(['stop', 'length', 'tool_calls', 'content_filter']);
 
