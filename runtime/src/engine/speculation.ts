@@ -2,7 +2,7 @@ import type { Draft } from './prompt-lookup.js';
 import { FOUR, type BatchTimes } from './small-batches.js';
 
 /** Tokens in a time have to be more than this many times what they are without: times differ by as much for no reason. */
-const WORTH_IT = 1.05;
+const WORTH_IT = 1.1;
 
 /** An answer that is about to be evaluated. */
 export interface Answer {
