@@ -66,7 +66,7 @@ test('the response cache does not look at it', async () => {
 });
 
 test.each([
-  ['a text', 'const b', 'prediction', /object/],
+  ['a text', 'const b', 'prediction', /to be \{"type": "content", "content": …\}, got "const b"/],
   ['another type', { type: 'text', content: 'x' }, 'prediction.type', /"content"/],
   ['no content', { type: 'content' }, 'prediction.content', /a text/],
   ['a picture', { type: 'content', content: [{ type: 'image_url' }] }, 'prediction.content', /text/],

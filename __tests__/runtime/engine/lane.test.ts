@@ -101,3 +101,40 @@ it('forgets what was chosen behind a token with which a grammar begins', () => {
   expect(native.configs.at(-1)).toMatchObject({ grammarEvaluationState: grammar });
   expect(lane.next(1)).toMatchObject({ tokens: [5] });
 });
+
+it('counts guesses that became part of the answer, and none behind its end', () => {
+  const prompted = (options: Parameters<typeof laneOn>[0]) => {
+    const { lane } = laneOn(options);
+    lane.accept(chosen(1));
+    return { lane, draft: lane.draft(3)! };
+  };
+  const { lane, draft } = prompted({});
+  lane.accept(chosen(2, 3, 6), draft);
+  expect(lane.guesses).toEqual({ tokens: 3, accepted: 2 });
+  const short = prompted({ maxTokens: 3 });
+  short.lane.accept(chosen(2, 3, 1, 2), short.draft);
+  expect(short.lane.guesses).toEqual({ tokens: 3, accepted: 2 });
+  const ended = prompted({});
+  ended.lane.accept(chosen(0, 2, 3, 1), ended.draft);
+  expect([ended.lane.guesses.accepted, ended.lane.usage.completionTokens]).toEqual([0, 1]);
+});
+
+it('guesses nothing from where a call may begin on, while the model decides whether it makes one', () => {
+  const calls = { form: GENERIC_FORM, most: 1 };
+  const draftOf = (rules: AnswerRules, ...answer: number[]) => {
+    const { lane } = laneOn({ rules });
+    lane.accept(chosen(...answer));
+    return lane.draft(3)?.tokens;
+  };
+  const undecided = { afterTrigger: true, calls };
+  expect(draftOf(undecided, 1, 4, 1)).toBeUndefined();
+  // It has begun one, perhaps.
+  expect(draftOf(undecided, 4, 1, 4)).toBeUndefined();
+  expect(draftOf(undecided, 6, 1, 4, 1, 6)).toEqual([1, 0, 0]);
+  for (const answer of [
+    [6, 1, 4, 1, 6],
+    [1, 4, 1],
+    [4, 1, 4],
+  ])
+    expect(draftOf({ afterTrigger: false, calls }, ...answer)).toHaveLength(3);
+});

@@ -1,4 +1,12 @@
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { LAST_FILE } from '../../../runtime/src/policy/last-in-force';
@@ -157,6 +165,22 @@ describe('the access policy', () => {
     write('');
     await until(() => policy.policy.sessions.per_token === undefined);
     expect(logged).toEqual([expect.stringMatching(/^SEC access policy \w+ \(the default\) is in force: /)]);
+  });
+
+  test('a file that cannot be read for a while is no problem any more when it can', async () => {
+    write(WORDS);
+    const policy = await open();
+    logged = [];
+    // At once: without the file, the default would be in force.
+    symlinkSync(folder(), `${file()}.new`);
+    renameSync(`${file()}.new`, file());
+    await until(() => policy.problem !== undefined);
+    expect(logged).toEqual([
+      expect.stringMatching(/^ERR .* cannot be used, the one before stays in force: .*EISDIR/),
+    ]);
+    write(WORDS);
+    await until(() => policy.problem === undefined);
+    expect(logged.at(-1)).toMatch(/^INF .*policy.yaml can be read again$/);
   });
 
   test('stays in force when the file is broken, and the log says why', async () => {

@@ -68,6 +68,8 @@ const message = z.discriminatedUnion(
 export type GivenMessage = z.output<typeof message>;
 export type GivenContent = z.output<typeof content>;
 
+const PREDICTION = '{"type": "content", "content": …}';
+
 export const chatBody = bodySchema((rules) => {
   const tokens = integer(1, rules.contextSize).nullish();
   return z.strictObject({
@@ -88,7 +90,9 @@ export const chatBody = bodySchema((rules) => {
     response_format: chatFormat.nullish(),
     logprobs: flag().nullish(),
     top_logprobs: integer(0, MOST_TOP_LOGPROBS).nullish(),
-    prediction: z.strictObject({ type: z.literal('content', { error: '"content"' }), content }).nullish(),
+    prediction: z
+      .strictObject({ type: z.literal('content', { error: '"content"' }), content }, { error: PREDICTION })
+      .nullish(),
     ...userFields(),
     ...neutralFields(CHAT_UNSUPPORTED),
   });

@@ -1,4 +1,4 @@
-import type { LlamaModel } from 'node-llama-cpp';
+import type { LlamaModel, Token } from 'node-llama-cpp';
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { canGoBack } from './attention-window.js';
@@ -27,6 +27,9 @@ import type { ModelSettings } from './options.js';
  * pool must have one thread (UV_THREADPOOL_SIZE=1): evaluation that hops between threads runs at a third of the
  * speed, and every file or DNS job of a shared pool would wait behind it.
  */
+
+/** Characters of a long token: texts have four a token, seldom more than six. */
+const LONG_TOKEN = 8;
 
 interface WritingModel {
   readonly kind: 'text';
@@ -166,9 +169,13 @@ function generate(id: number, request: GenerateRequest): void {
     stop: [...request.stop, ...prompt.stop],
     cancelled: false,
     ...(rules === undefined ? {} : { rules }),
-    // More than the context holds cannot become of it.
-    ...(prediction === undefined ? {} : { prediction: model.tokenize(prediction).slice(0, contextSize) }),
+    ...(prediction === undefined ? {} : { prediction: tokensOf(prediction, model, contextSize) }),
   });
+}
+
+/** More than the context holds cannot become of it, and reading a megabyte would hold everybody up. */
+function tokensOf(prediction: string, model: LlamaModel, contextSize: number): readonly Token[] {
+  return model.tokenize(prediction.slice(0, LONG_TOKEN * contextSize)).slice(0, contextSize);
 }
 
 function refuse(id: number, code: EngineErrorCode, message: string, details: ErrorDetails): void {

@@ -78,13 +78,14 @@ export class Evaluator {
    */
   async evaluate(evaluations: readonly Evaluation[]): Promise<Outcome[]> {
     const batch = [...evaluations].sort((a, b) => a.sequence.id - b.sequence.id);
+    let chosen: readonly Promise<Outcome>[] = [];
     try {
       this.#context.initBatch(batch.reduce((sum, evaluation) => sum + lengthOf(evaluation), 0));
       const logits = batch.map((evaluation) => this.#add(evaluation));
       this.#batches++;
       const decoded = this.#context.decodeBatch();
       if (!this.#inOrder) await decoded;
-      const chosen = batch.map((evaluation, at) => this.#choose(evaluation, logits[at] ?? []));
+      chosen = batch.map((evaluation, at) => this.#choose(evaluation, logits[at] ?? []));
       // Choices that fail say so themselves, also those of an evaluation that failed.
       await decoded;
       for (const { sequence, tokens, draft } of batch) sequence.evaluated([...tokens, ...(draft ?? [])]);
@@ -96,6 +97,8 @@ export class Evaluator {
       }
       return evaluations.map((evaluation) => outcomes.get(evaluation) ?? NOTHING);
     } catch (error) {
+      // Nobody chooses any more with a sampler that another answer may get.
+      await Promise.all(chosen);
       for (const { sequence } of batch) sequence.undoEvaluation();
       throw error;
     }

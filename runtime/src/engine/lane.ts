@@ -1,5 +1,12 @@
 import type { LlamaModel, Token } from 'node-llama-cpp';
-import type { ChosenLogprob, FinishReason, GenerateEvent, GenerateRequest, Usage } from './engine.js';
+import type {
+  ChosenLogprob,
+  DraftFigures,
+  FinishReason,
+  GenerateEvent,
+  GenerateRequest,
+  Usage,
+} from './engine.js';
 import type { AnswerRules } from './answer-rules.js';
 import type { Choice, Evaluation, Outcome, RawLogprobs } from './evaluator.js';
 import { PromptLookup, type Draft } from './prompt-lookup.js';
@@ -9,6 +16,8 @@ import { TextStream } from './text-stream.js';
 import { tokenBytes } from './token-bytes.js';
 import { ToolCallStream, type ToolPiece } from './tool-call-stream.js';
 
+/** No token that a sampler would choose where the beginning of a call stands. */
+const NO_GUESS = 0 as Token;
 /** Tokens of the prompt that stand before a prediction: enough to find its beginning by. */
 const PREDICTED_BEHIND = 4;
 
@@ -52,7 +61,7 @@ export class Lane {
   #lookup: PromptLookup | undefined;
   /** Of tokens whose text was not reported yet. */
   #logprobs: ChosenLogprob[] = [];
-  #guesses = { tokens: 0, accepted: 0 };
+  readonly #guesses = { tokens: 0, accepted: 0 };
   /** A grammar has begun in the middle of the answer. */
   #isHeld = false;
   /** Tokens whose text was reported, in this or an earlier piece. */
@@ -96,8 +105,17 @@ export class Lane {
       promptTokens: this.job.tokens.length,
       cachedTokens: this.cachedTokens,
       completionTokens: this.#generated.length,
-      ...(this.job.prediction === undefined ? {} : { guesses: this.#guesses }),
+      ...(this.job.prediction === undefined ? {} : { guesses: this.guesses }),
     };
+  }
+
+  /** Tokens of the answer so far. */
+  get generatedTokens(): number {
+    return this.#generated.length;
+  }
+
+  get guesses(): DraftFigures {
+    return { ...this.#guesses };
   }
 
   /** Tokens that its sequence has room for. */
@@ -110,7 +128,24 @@ export class Lane {
     if (this.#generated.length === 0 || this.#generated.length + 1 >= this.job.request.maxTokens)
       return undefined;
     this.#lookup ??= new PromptLookup([...this.#predicted(), ...this.job.tokens, ...this.#generated]);
-    return this.#lookup.draft(count);
+    const draft = this.#lookup.draft(count);
+    return draft === undefined ? undefined : this.#beforeCall(draft);
+  }
+
+  /**
+   * With the trigger of a call a grammar begins. What is chosen behind it without that is dropped, but a sampler does not
+   * take back its random numbers: so nothing is guessed from where a trigger may begin.
+   */
+  #beforeCall(draft: Draft): Draft | undefined {
+    const { rules } = this.job;
+    if (rules?.calls === undefined || !rules.afterTrigger || this.#calls?.triggered !== false) return draft;
+    if (this.#calls.mayBegin) return undefined;
+    const [first = ''] = rules.calls.form.trigger;
+    const end = draft.tokens.findIndex((token) => this.#model.detokenize([token], true).includes(first));
+    if (end < 0) return draft;
+    return end === 0
+      ? undefined
+      : { ...draft, tokens: draft.tokens.map((token, at) => (at < end ? token : NO_GUESS)) };
   }
 
   /** `share` tokens of the prompt, or the one just generated and what is guessed to follow it. */
@@ -133,11 +168,14 @@ export class Lane {
   /** What the answer gains by a step. @throws what the step says that went wrong */
   accept({ chosen, error }: Outcome, draft?: Draft): GenerateEvent[] {
     if (error !== undefined) throw error;
-    if (draft !== undefined) this.#learn(draft, chosen.length - 1);
     const events: GenerateEvent[] = [];
     const wasHeld = this.#isHeld;
-    for (const choice of chosen) {
-      events.push(...this.#take(choice));
+    // Of a draft, all were guessed right but the last.
+    const right = draft === undefined ? 0 : chosen.length - 1;
+    if (draft !== undefined) this.#lookup?.learn(draft, right);
+    this.#guesses.tokens += draft?.tokens.length ?? 0;
+    for (const [at, choice] of chosen.entries()) {
+      events.push(...this.#take(choice, at < right));
       if (events.at(-1)?.type === 'end') break;
       if (this.#isHeld !== wasHeld) {
         // What was chosen behind this token did not keep to the grammar that has begun with it.
@@ -154,18 +192,11 @@ export class Lane {
     return prediction === undefined ? [] : [...tokens.slice(-PREDICTED_BEHIND), ...prediction];
   }
 
-  #learn(draft: Draft, right: number): void {
-    this.#lookup?.learn(draft, right);
-    this.#guesses = {
-      tokens: this.#guesses.tokens + draft.tokens.length,
-      accepted: this.#guesses.accepted + right,
-    };
-  }
-
-  #take({ token, logprobs }: Choice): GenerateEvent[] {
+  #take({ token, logprobs }: Choice, wasGuessed: boolean): GenerateEvent[] {
     if (this.#model.isEogToken(token)) return this.#finish('stop', this.#text.end());
     this.#generated.push(token);
     this.#lookup?.add(token);
+    if (wasGuessed) this.#guesses.accepted++;
     if (logprobs !== undefined) this.#noteLogprobs(logprobs);
     const { text, stopped } = this.#text.push(token);
     if (stopped) return this.#finish('stop', text);

@@ -23,8 +23,8 @@ const USUAL_GUESSES = 8;
  * Guesses how an answer goes on: as the text went on, prompt or answer, where the same tokens stood before. Right where an
  * answer quotes, corrects, summarises or repeats itself, and in the frame of JSON and code.
  *
- * This is prompt lookup decoding: the guesses are evaluated along with the token before them, which costs little (four
- * tokens take a fifth longer than one, on a 1B model), and those are kept that the sampler chooses anyway. So an answer is
+ * This is prompt lookup decoding: the guesses are evaluated along with the token before them, which costs little (see
+ * BatchTimes), and those are kept that the sampler chooses anyway. So an answer is
  * as it would be without, and only sooner.
  */
 export class PromptLookup {

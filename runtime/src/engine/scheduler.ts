@@ -260,7 +260,7 @@ export class Scheduler {
       outcomes = parts.map(() => ({ chosen: [], error }));
     }
     for (const { sequence, length } of fillers) sequence.keepFirst(length);
-    this.#count(kind, parts, outcomes);
+    this.#countStep(kind, parts);
     for (const [at, part] of parts.entries()) this.#take(part, outcomes[at] ?? { chosen: [] });
   }
 
@@ -284,6 +284,7 @@ export class Scheduler {
   }
 
   #take({ lane, draft }: Part, outcome: Outcome): void {
+    const before = { tokens: lane.generatedTokens, accepted: lane.guesses.accepted };
     try {
       for (const event of lane.accept(outcome, draft)) {
         if (event.type === 'end') this.#release(lane, event);
@@ -298,6 +299,10 @@ export class Scheduler {
         details: {},
       });
     }
+    // The first token of an answer comes of reading its prompt.
+    if (before.tokens > 0) this.#stats.decodeTokens += lane.generatedTokens - before.tokens;
+    this.#stats.drafts.tokens += draft?.tokens.length ?? 0;
+    this.#stats.drafts.accepted += lane.guesses.accepted - before.accepted;
   }
 
   /** The sequence keeps what it has evaluated, for the next request that begins the same. */
@@ -319,20 +324,12 @@ export class Scheduler {
     this.#options.emit(events);
   }
 
-  #count(kind: Step['kind'], parts: readonly Part[], outcomes: readonly Outcome[]): void {
-    const stats = this.#stats;
-    if (kind === 'prefill') {
-      stats.prefillSteps++;
-      for (const { evaluation } of parts) stats.prefillTokens += evaluation.tokens.length;
+  #countStep(kind: Step['kind'], parts: readonly Part[]): void {
+    if (kind === 'decode') {
+      this.#stats.decodeSteps++;
       return;
     }
-    stats.decodeSteps++;
-    for (const [at, { draft }] of parts.entries()) {
-      const chosen = outcomes[at]?.chosen.length ?? 0;
-      stats.decodeTokens += chosen;
-      if (draft === undefined) continue;
-      stats.drafts.tokens += draft.tokens.length;
-      stats.drafts.accepted += Math.max(0, chosen - 1);
-    }
+    this.#stats.prefillSteps++;
+    for (const { evaluation } of parts) this.#stats.prefillTokens += evaluation.tokens.length;
   }
 }

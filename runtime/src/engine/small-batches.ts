@@ -10,7 +10,7 @@ export const FOUR = 4;
 
 /**
  * What small batches take on this machine. It depends on the form of the weights and on the processor: a 1B model in Q4_0
- * on two cores takes 45 ms for one token, 65 for two, 86 for three, 55 for four.
+ * on two cores takes 47 ms for one token, 66 for two, 84 for three, 54 for four.
  */
 export class BatchTimes {
   /** Of each evaluation, of a token that is multiplied by itself, and of four together. */

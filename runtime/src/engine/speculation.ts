@@ -1,7 +1,7 @@
 import type { Draft } from './prompt-lookup.js';
 import { FOUR, type BatchTimes } from './small-batches.js';
 
-/** Tokens in a time have to be more than this many times what they are without: times differ by as much for no reason. */
+/** So many times the tokens in the same time: less is not worth it, as times differ by as much for no reason. */
 const WORTH_IT = 1.1;
 
 /** An answer that is about to be evaluated. */

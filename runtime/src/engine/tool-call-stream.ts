@@ -33,6 +33,11 @@ export class ToolCallStream {
     return this.#state !== 'text' || this.#calls > 0;
   }
 
+  /** What was read last may be the beginning of a trigger. */
+  get mayBegin(): boolean {
+    return this.#state === 'text' && this.#pending !== '';
+  }
+
   /** What was read behind the trigger; of interest at the moment in which it was found. */
   get behindTrigger(): string {
     return this.#state === 'name' ? this.#pending : '';

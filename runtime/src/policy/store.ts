@@ -71,6 +71,8 @@ export class PolicyStore {
   /** The text in the file when it was read last, usable or not. */
   #text = '';
   #problem: string | undefined;
+  /** Why the file could not be read when it was tried last. */
+  #unreadable: string | undefined;
   #reading: Promise<void> = Promise.resolve();
   #stopFollowing: (() => void)[] = [];
   readonly #last: LastInForce | undefined;
@@ -139,7 +141,7 @@ export class PolicyStore {
 
   /** Why the file's present content is not in force. */
   get problem(): string | undefined {
-    return this.#problem;
+    return this.#unreadable ?? this.#problem;
   }
 
   /** For what users send. */
@@ -211,7 +213,7 @@ export class PolicyStore {
   /** Never rejects: what could not be stored is stored at the next exchange, and is in force here. */
   #exchange(): Promise<void> {
     const copy = this.#copy;
-    if (copy === undefined || this.#problem !== undefined) return Promise.resolve();
+    if (copy === undefined || this.problem !== undefined) return Promise.resolve();
     this.#exchanging = this.#exchanging.then(async () => {
       try {
         await this.#agree(copy);
@@ -258,17 +260,32 @@ export class PolicyStore {
   }
 
   async #reload(): Promise<void> {
+    let file: LocalPolicy | undefined;
     try {
-      const file = await this.#readFile();
-      const text = file?.text ?? '';
-      if (text !== this.#text) await this.#take(text, file === undefined);
+      file = await this.#readFile();
     } catch (error) {
-      this.#problem = messageOf(error);
-      this.#options.log(
-        'ERR',
-        `${this.file ?? 'the policy'} cannot be used, the one before stays in force: ${this.#problem}`,
-      );
+      this.#unreadable = this.#refuse(error);
+      return;
     }
+    if (this.#unreadable !== undefined)
+      this.#options.log('INF', `${this.file ?? 'the policy'} can be read again`);
+    this.#unreadable = undefined;
+    const text = file?.text ?? '';
+    if (text === this.#text) return;
+    try {
+      await this.#take(text, file === undefined);
+    } catch (error) {
+      this.#problem = this.#refuse(error);
+    }
+  }
+
+  #refuse(error: unknown): string {
+    const problem = messageOf(error);
+    this.#options.log(
+      'ERR',
+      `${this.file ?? 'the policy'} cannot be used, the one before stays in force: ${problem}`,
+    );
+    return problem;
   }
 
   async #take(text: string, isDeleted: boolean): Promise<void> {
