@@ -4,16 +4,15 @@
  * or that fails after llama.cpp has done its part, then the rest of the prompt. Prints for each how many tokens the
  * sequence had before and after, and what was chosen in the end beside what one chooses that was never disturbed.
  */
-const [engine, modelPath] = process.argv.slice(2);
-const load = (name) => import(`${engine}/${name}.js`);
-const [{ loadModel }, { resolveModelSettings }, { Evaluator }, { Sampler }, native] = await Promise.all(
-  ['load-model', 'options', 'evaluator', 'sampler', 'native'].map(load),
-);
-const settings = resolveModelSettings({ modelPath, contextSize: 1024, sequences: 2, promptCacheMiB: 0 });
-const { model, context, sequences } = await loadModel(settings, { reservedBytes: 0, returningBytes: 0 });
-const newSampler = () => native.newNativeSampler(model);
+import { loadCompiledEngine } from './support/compiled-engine.mjs';
 
-const llama = native.nativeContext(context);
+const [engine, modelPath] = process.argv.slice(2);
+const { settings, model, sequences, llama, newEvaluator, newSampler } = await loadCompiledEngine(
+  engine,
+  modelPath,
+  1024,
+);
+
 let isFailing = false;
 /** Fails when all is evaluated: the memory of a batch that failed on the way is at least as near to what it was. */
 const fallible = new Proxy(llama, {
@@ -26,8 +25,8 @@ const fallible = new Proxy(llama, {
     };
   },
 });
-const evaluator = new Evaluator(fallible, newSampler);
-const sampler = new Sampler(newSampler());
+const evaluator = newEvaluator(fallible);
+const sampler = newSampler();
 const [disturbed, other] = sequences;
 
 /** In batches that the model takes; returns what comes after the last token. */

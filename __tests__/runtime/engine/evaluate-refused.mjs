@@ -3,17 +3,17 @@
  * With the real llama.cpp, which cannot be had in Jest: evaluates what it refuses (a token that the model does not have)
  * beside what it would not, then goes on. Prints what was said and chosen.
  */
+import { loadCompiledEngine } from './support/compiled-engine.mjs';
+
 const [engine, modelPath] = process.argv.slice(2);
-const load = (name) => import(`${engine}/${name}.js`);
-const [{ loadModel }, { resolveModelSettings }, { Evaluator }, { Sampler }, native] = await Promise.all(
-  ['load-model', 'options', 'evaluator', 'sampler', 'native'].map(load),
+const { model, sequences, llama, newEvaluator, newSampler } = await loadCompiledEngine(
+  engine,
+  modelPath,
+  256,
 );
-const settings = resolveModelSettings({ modelPath, contextSize: 256, sequences: 2, promptCacheMiB: 0 });
-const { model, context, sequences } = await loadModel(settings, { reservedBytes: 0, returningBytes: 0 });
-const newSampler = () => native.newNativeSampler(model);
-const evaluator = new Evaluator(native.nativeContext(context), newSampler);
+const evaluator = newEvaluator(llama);
 const [first, second] = sequences;
-const [one, other] = [new Sampler(newSampler()), new Sampler(newSampler())];
+const [one, other] = [newSampler(), newSampler()];
 const prompt = model.tokenize('The capital of France is');
 const evaluate = async (...parts) => (await evaluator.evaluate(parts)).map(({ chosen }) => chosen[0]?.token);
 const go = (sequence, tokens, sampler) => ({ sequence, tokens, sampler });
