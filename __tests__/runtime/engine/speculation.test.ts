@@ -10,7 +10,7 @@ const SMALL = new Speculation(new BatchTimes({ one: 8.5, three: 13.5, four: 13.5
 /** An answer with a guess that is expected to be right so often. */
 function answer(sequence: number, expected: number | undefined, room = 100): Answer {
   return {
-    sequence,
+    sequence: { id: sequence },
     room,
     draft: (count): Draft | undefined =>
       expected === undefined

@@ -2,8 +2,6 @@ import { FOUR, type BatchTimes } from './small-batches.js';
 
 /** Filling has to be worth its own trouble, and more than steps differ by for no reason. */
 const WORTH_IT = 0.95;
-/** Of two sequences none lies between others, nor are there ever four: with fewer than this nothing can be filled. */
-export const FEWEST_TO_FILL = 3;
 
 /**
  * Chooses idle sequences that are evaluated along with those that decode, each with a token that is forgotten at once:

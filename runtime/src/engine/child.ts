@@ -2,7 +2,7 @@ import type { LlamaModel, Token } from 'node-llama-cpp';
 import { messageOf } from '../errors/message-of.js';
 import { AnswerRulesMaker, type AnswerRules } from './answer-rules.js';
 import { canGoBack } from './attention-window.js';
-import { BatchFilling, FEWEST_TO_FILL } from './batch-filling.js';
+import { BatchFilling } from './batch-filling.js';
 import { Embedder } from './embedder.js';
 import type { EngineErrorCode, GenerateRequest } from './engine.js';
 import { Evaluator } from './evaluator.js';
@@ -86,14 +86,13 @@ async function startWriting(
   });
   const goesBack = canGoBack(model);
   const times = await warmUp({ model, sequences, evaluator, goesBack, planner, threads });
-  const fills = sequences.length >= FEWEST_TO_FILL;
   const work = new Scheduler({
     sequences: sequences.length,
     placement: new SequencePlacement(sequences, new PromptCache(cacheSize.bytes)),
     model,
     contextSize: context.contextSize,
     evaluator,
-    filling: times !== undefined && fills ? new BatchFilling(times) : undefined,
+    filling: times === undefined ? undefined : new BatchFilling(times),
     speculation: times !== undefined && settings.promptLookup ? new Speculation(times) : undefined,
     goesBack,
     planner,

@@ -24,8 +24,7 @@ const USUAL_GUESSES = 8;
  * answer quotes, corrects, summarises or repeats itself, and in the frame of JSON and code.
  *
  * This is prompt lookup decoding: the guesses are evaluated along with the token before them, which costs little (see
- * BatchTimes), and those are kept that the sampler chooses anyway. So an answer is
- * as it would be without, and only sooner.
+ * BatchTimes), and those are kept that the sampler chooses anyway. So an answer is as it would be without, and only sooner.
  */
 export class PromptLookup {
   readonly #tokens: Token[];

@@ -9,7 +9,7 @@ import { SamplerPool } from './sampler.js';
 import type { Draft } from './prompt-lookup.js';
 import type { SequencePlacement } from './sequence-placement.js';
 import { countRuns } from './sequence-pool.js';
-import type { Drafts, Speculation } from './speculation.js';
+import type { Speculation } from './speculation.js';
 import type { Step, StepPlanner } from './step-planner.js';
 import type { ThreadGovernor } from './thread-governor.js';
 import { commonPrefix, usablePrefix, WORTH_MOVING_TOKENS } from './token-prefix.js';
@@ -47,6 +47,9 @@ interface Part {
   /** Where it is guessed how it goes on. */
   readonly draft?: Draft;
 }
+
+/** Evaluated along, and forgotten: `length` is what its sequence had before. */
+type Filler = Evaluation & { readonly length: number };
 
 /**
  * Runs requests on the context's sequences, one step at a time. A step evaluates tokens of several sequences in one
@@ -204,51 +207,46 @@ export class Scheduler {
     );
     const othersDecode = lanes.some((lane) => lane.promptTokensLeft === 0);
     const allDecode = step.shares.size === lanes.length;
-    const parts = this.#partsOf(step);
+    const { parts, fillers } = this.#partsOf(step);
     const tokens = parts.reduce((sum, { evaluation }) => sum + lengthOf(evaluation), 0);
     this.#options.threads.stepBegins(step.kind === 'decode' ? tokens : 0, allDecode);
     const started = (this.#stepStarted = performance.now());
-    await this.#advance(step, parts);
+    await this.#advance(step.kind, parts, fillers);
     this.#stepStarted = undefined;
     this.#options.planner.record(step, performance.now() - started, othersDecode);
     this.#options.threads.stepEnds();
   }
 
-  /** What is evaluated of each request. */
-  #partsOf({ kind, shares }: Step): Part[] {
+  /** What is evaluated of each request, and along with them. */
+  #partsOf({ kind, shares }: Step): { readonly parts: readonly Part[]; readonly fillers: readonly Filler[] } {
     const running = [...shares].map(([id, share]) => {
       const lane = this.#lanes.get(id);
       if (lane === undefined) throw new RangeError(`nothing runs on sequence ${id}`);
       return { lane, share };
     });
-    const speculative = kind === 'decode' ? this.#drafts(running.map(({ lane }) => lane)) : undefined;
+    const ids = kind === 'decode' ? this.#idleToFill([...shares.keys()]) : [];
+    const speculative =
+      kind === 'decode'
+        ? this.#options.speculation?.choose(
+            running.map(({ lane }) => lane),
+            [...shares.keys(), ...ids],
+          )
+        : undefined;
     if (speculative === undefined)
-      return running.map(({ lane, share }) => ({ lane, evaluation: lane.next(share) }));
+      return {
+        parts: running.map(({ lane, share }) => ({ lane, evaluation: lane.next(share) })),
+        fillers: ids.map((id) => this.#filler(id)),
+      };
     const { count, drafts } = speculative;
-    return running.map(({ lane, share }, at) => {
+    const parts = running.map(({ lane, share }, at) => {
       const draft = drafts[at];
       const tokens = draft?.tokens ?? Array<Token>(count).fill(FILLING_TOKEN);
       return { lane, evaluation: lane.next(share, tokens), ...(draft === undefined ? {} : { draft }) };
     });
+    return { parts, fillers: [] };
   }
 
-  /** Guesses at how the answers go on, where they are worth it. */
-  #drafts(lanes: readonly Lane[]): Drafts | undefined {
-    const { speculation } = this.#options;
-    const ids = lanes.map(({ sequence }) => sequence.id);
-    return speculation?.choose(
-      lanes.map((lane) => ({
-        sequence: lane.sequence.id,
-        room: lane.room,
-        draft: (count) => lane.draft(count),
-      })),
-      [...ids, ...this.#idleToFill(ids)],
-    );
-  }
-
-  async #advance({ kind }: Step, parts: readonly Part[]): Promise<void> {
-    const isPlain = parts.every(({ evaluation }) => evaluation.draft === undefined);
-    const fillers = kind === 'decode' && isPlain ? this.#fillers(parts) : [];
+  async #advance(kind: Step['kind'], parts: readonly Part[], fillers: readonly Filler[]): Promise<void> {
     let outcomes: readonly Outcome[];
     try {
       const evaluations = parts.map(({ evaluation }) => evaluation);
@@ -264,12 +262,10 @@ export class Scheduler {
     for (const [at, part] of parts.entries()) this.#take(part, outcomes[at] ?? { chosen: [] });
   }
 
-  /** Tokens of no meaning behind what idle sequences have: the batch takes less time with them. */
-  #fillers(parts: readonly Part[]): (Evaluation & { readonly length: number })[] {
-    return this.#idleToFill(parts.map(({ lane }) => lane.sequence.id)).map((id) => {
-      const sequence = this.#options.placement.sequence(id);
-      return { sequence, tokens: [FILLING_TOKEN], length: sequence.length };
-    });
+  /** A token of no meaning behind what an idle sequence has: the batch takes less time with it. */
+  #filler(id: number): Filler {
+    const sequence = this.#options.placement.sequence(id);
+    return { sequence, tokens: [FILLING_TOKEN], length: sequence.length };
   }
 
   /** Ids of sequences that are better evaluated along with these. */

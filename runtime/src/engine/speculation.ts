@@ -6,7 +6,7 @@ const WORTH_IT = 1.1;
 
 /** An answer that is about to be evaluated. */
 export interface Answer {
-  readonly sequence: number;
+  readonly sequence: { readonly id: number };
   /** Tokens that its sequence has room for. */
   readonly room: number;
   /** How it may go on. Undefined where that is not known. */
@@ -49,6 +49,6 @@ export class Speculation {
 }
 
 function areNeighbours(answers: readonly Answer[]): boolean {
-  const ids = answers.map(({ sequence }) => sequence);
+  const ids = answers.map(({ sequence }) => sequence.id);
   return Math.max(...ids) - Math.min(...ids) === ids.length - 1;
 }
