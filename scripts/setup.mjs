@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * Makes this checkout ready to use: packages, the compiled runtime, the default model. Run before anything is
- * installed, so it uses nothing but Node.
+ * Makes this checkout ready to use: packages, the compiled runtime and kernels, the default model. Run before anything
+ * is installed, so it uses nothing but Node.
  *
- *   node scripts/setup.mjs [--for packages|run|test|e2e|deploy]
+ *   node scripts/setup.mjs [--for packages|kernels|run|test|e2e|deploy]
  *
  * Does only what is missing, in some 0.1 s when nothing is. Two runs at once wait for each other.
  */
@@ -16,36 +16,44 @@ import { parseArgs } from 'node:util';
 import { build, isBuilt } from './lib/build.mjs';
 import { cachedDefaultModel, DEFAULT_MODEL } from './lib/default-model.mjs';
 import { exclusive } from './lib/exclusive.mjs';
+import { areKernelsBuilt, buildKernels, hasKernels } from './lib/kernels/built.mjs';
+import { forgetMiss, rememberedMiss, rememberMiss, sayMiss } from './lib/kernels/missed.mjs';
 import { isInstalled, npmInstall, packagesOf } from './lib/npm.mjs';
 import { checkNode, machinePackages } from './lib/platform.mjs';
 import { Interrupted, interruptible } from './lib/interrupt.mjs';
 import { run } from './lib/run.mjs';
 import { SetupError, step } from './lib/say.mjs';
+import { isCompilerHere } from './lib/zig/compiler.mjs';
+import { NoCompiler } from './lib/zig/no-compiler.mjs';
 
 /**
- * @typedef {'packages' | 'run' | 'test' | 'e2e' | 'deploy'} Purpose
- * @typedef {{ name: string, done: () => boolean, work: () => Promise<void> }} Step
+ * @typedef {'packages' | 'kernels' | 'run' | 'test' | 'e2e' | 'deploy'} Purpose
+ * @typedef {{ name: string, done: () => boolean, work: () => Promise<void>, without?: (error: unknown) => void }} Step
+ * without: takes the failure of a step that one can do without, or throws it again
  */
 
 /** @type {readonly Purpose[]} */
-const PURPOSES = ['packages', 'run', 'test', 'e2e', 'deploy'];
+const PURPOSES = ['packages', 'kernels', 'run', 'test', 'e2e', 'deploy'];
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const RUNTIME = join(ROOT, 'runtime');
 
 /**
  * @param {Purpose} purpose what the checkout is made ready for: `packages` is enough to check and compile the source,
- * `run` needs the runtime alone, `deploy` the stacks too, `test` and `e2e` also the default model
+ * `kernels` is these alone, `run` needs the runtime, and can do without its kernels, `deploy` the stacks too, `test` and
+ * `e2e` also the default model
  * @throws SetupError, Interrupted
  */
 export async function setUp(purpose) {
   checkNode();
   const steps = stepsFor(purpose);
-  if (steps.every((each) => each.done())) return;
-  await exclusive(join(ROOT, '.artifacts', 'setup.lock'), async () => {
-    // Looked at again one by one: another set-up may have done them while this one waited.
-    for (const { name, done, work } of steps) if (!done()) await step(name, work);
-  });
+  if (!steps.every((each) => each.done())) {
+    await exclusive(join(ROOT, '.artifacts', 'setup.lock'), async () => {
+      // Looked at again one by one: another set-up may have done them while this one waited.
+      for (const each of steps) if (!each.done()) await step(each.name, each.work).catch(each.without);
+    });
+  }
+  if (purpose === 'run') sayMiss(ROOT);
 }
 
 /**
@@ -54,7 +62,13 @@ export async function setUp(purpose) {
  */
 function stepsFor(purpose) {
   if (purpose === 'packages') return [rootPackages(), runtimePackages()];
-  const steps = [runtimePackages(), engine(), compiledRuntime()];
+  if (purpose === 'kernels') return kernels();
+  const steps = [
+    runtimePackages(),
+    engine(),
+    compiledRuntime(),
+    ...(purpose === 'run' ? spareableKernels() : kernels()),
+  ];
   if (purpose !== 'run') steps.unshift(rootPackages());
   if (purpose === 'test' || purpose === 'e2e') steps.push(defaultModel());
   return steps;
@@ -120,6 +134,42 @@ function engine() {
 /** @returns {Step} */
 function compiledRuntime() {
   return { name: 'the runtime, compiled', done: () => isBuilt(ROOT), work: () => build(ROOT) };
+}
+
+/**
+ * @param {number} [attempts] where the network fails
+ * @returns {Step[]}
+ */
+function kernels(attempts = 3) {
+  if (!hasKernels) return [];
+  const download = isCompilerHere(ROOT) ? '' : ', with a compiler that is fetched first, 98 MB';
+  return [
+    {
+      name: `kernels for this machine's processor${download}`,
+      done: () => areKernelsBuilt(ROOT),
+      work: async () => {
+        await buildKernels(ROOT, { attempts });
+        forgetMiss(ROOT);
+      },
+    },
+  ];
+}
+
+/**
+ * For who only wants to see it run, without a compiler it runs as well. What takes time to find out, such as a network
+ * that does not answer, is not tried again at each start.
+ *
+ * @returns {Step[]}
+ */
+function spareableKernels() {
+  return kernels(1).map((each) => ({
+    ...each,
+    done: () => each.done() || rememberedMiss(ROOT) !== undefined,
+    without: (error) => {
+      if (!(error instanceof NoCompiler)) throw error;
+      rememberMiss(ROOT, error);
+    },
+  }));
 }
 
 /** @returns {Step} */

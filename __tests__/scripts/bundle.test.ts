@@ -1,6 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import * as tar from 'tar';
@@ -22,15 +32,16 @@ interface Built {
 const folder = temporaryFolder();
 
 /** In a process of its own: the builder loads ES modules, which Jest's CommonJS cannot. */
-function build(platform: string, into: string, force = false): Built {
+function build(platform: string, into: string, { env = {} }: { env?: NodeJS.ProcessEnv } = {}): Built {
   const script = `
     require('./scripts/bundle').buildBundle({
-      platform: ${JSON.stringify(platform)}, folder: ${JSON.stringify(into)}, force: ${force},
+      platform: ${JSON.stringify(platform)}, folder: ${JSON.stringify(into)},
     }).then((bundle) => console.log(JSON.stringify(bundle)));`;
   const tsx = join(REPOSITORY, 'node_modules', 'tsx', 'dist', 'cli.mjs');
   const { stdout, stderr, status } = spawnSync(process.execPath, [tsx, '-e', script], {
     cwd: REPOSITORY,
     encoding: 'utf8',
+    env: { ...process.env, ...env },
   });
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout) as Built;
@@ -58,6 +69,17 @@ it('gives the same bytes from the same inputs, in any folder, for a machine of a
   expect(JSON.parse(readFileSync(join(unpacked, 'VERSION'), 'utf8'))).toMatchObject({
     platform: 'linux-arm64',
   });
+  // llama.cpp's own do for this processor.
+  expect(existsSync(join(unpacked, 'app', 'dist', 'kernels'))).toBe(false);
+});
+
+it('is not built for x64 without the compiler of the kernels: it would be another, of a slower machine', () => {
+  const into = join(folder(), 'none');
+  const env = { XDG_CACHE_HOME: join(folder(), 'cache'), PATH: join(folder(), 'no programs') };
+  expect(() => build('linux-x64', into, { env })).toThrow(
+    /the compiler of the kernels \(Zig [\d.]+\) comes as a Python package, and this machine has no python3\n {2}install Python/,
+  );
+  expect(readdirSync(into)).toEqual([]);
 });
 
 describe('the bundle for x64', () => {
@@ -97,6 +119,25 @@ describe('the bundle for x64', () => {
     ).toEqual([]);
     expect([...entries.values()].every(({ uid, type }) => !uid && type !== 'SymbolicLink')).toBe(true);
     expect(names.some((name) => name.endsWith('.gguf'))).toBe(false);
+  });
+
+  const withKernels = process.platform === 'linux' && process.arch === 'x64' ? it : it.skip;
+  withKernels('holds the kernels, as this machine has them', () => {
+    const unpacked = join(folder(), 'unpacked');
+    mkdirSync(unpacked);
+    execFileSync('tar', ['xzf', bundle().path, '-C', unpacked, 'app/dist/kernels']);
+    const [inside, here] = [
+      join(unpacked, 'app', 'dist', 'kernels'),
+      join(REPOSITORY, 'runtime', 'dist', 'kernels'),
+    ];
+    const libraries = readdirSync(here).filter((name) => name.endsWith('.so'));
+    expect(libraries.length).toBeGreaterThan(0);
+    expect(readdirSync(inside).sort()).toEqual(libraries.sort());
+    for (const name of libraries)
+      expect([name, readFileSync(join(inside, name)).equals(readFileSync(join(here, name)))]).toEqual([
+        name,
+        true,
+      ]);
   });
 
   it('is not built again while nothing has changed', () => {

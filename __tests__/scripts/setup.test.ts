@@ -195,7 +195,7 @@ it('refuses a purpose that it does not know', () => {
     encoding: 'utf8',
   });
   expect(status).toBe(1);
-  expect(stderr).toContain('--for should be one of packages, run, test, e2e, deploy, got fun');
+  expect(stderr).toContain('--for should be one of packages, kernels, run, test, e2e, deploy, got fun');
 });
 
 it('has every command of package.json that needs packages install them first', () => {

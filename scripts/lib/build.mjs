@@ -1,36 +1,18 @@
 // @ts-check
-import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { run } from './run.mjs';
 import { SetupError } from './say.mjs';
+import { hashOfSources } from './sources.mjs';
 
 /**
  * One hash over everything that the compiled runtime depends on.
  *
  * @param {string} root the repository
  */
-function sourcesHash(root) {
-  const runtime = join(root, 'runtime');
-  const files = readdirSync(join(runtime, 'src'), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .sort();
-  const hash = createHash('sha256');
-  for (const file of [
-    ...files,
-    join(root, 'tsconfig.json'),
-    join(runtime, 'tsconfig.json'),
-    join(runtime, 'package-lock.json'),
-  ]) {
-    hash
-      .update(`${relative(root, file)}\0`)
-      .update(readFileSync(file))
-      .update('\0');
-  }
-  return hash.digest('hex');
-}
+const sourcesHash = (root) =>
+  hashOfSources(root, ['runtime/src', 'tsconfig.json', 'runtime/tsconfig.json', 'runtime/package-lock.json']);
 
 /** @param {string} root */
 const stampFile = (root) => join(root, 'runtime', 'dist', '.sources-sha256');

@@ -34,6 +34,8 @@ export async function assemble({ root, folder, platform, step }: Assembly): Prom
   const engine = pinned(`@node-llama-cpp/${platform}`);
   const compiled = [engine, pinned(`@koromix/koffi-${platform}`)];
   const modules = join(app, 'node_modules');
+  // First, and alone: without a compiler nothing else needs to be fetched.
+  await addKernels({ root, folder: join(app, 'dist', 'kernels'), platform, step });
   await Promise.all([
     step('compiled runtime', () => compile(runtime, join(app, 'dist'))),
     step('production packages', () => installPackages(runtime, app)).then(() =>
@@ -56,6 +58,16 @@ export async function assemble({ root, folder, platform, step }: Assembly): Prom
   writeFileSync(join(folder, 'THIRD-PARTY-NOTICES'), thirdPartyNotices(modules, node.version));
   const { version } = JSON.parse(readFileSync(join(runtime, 'package.json'), 'utf8')) as { version: string };
   writeJson(join(folder, 'VERSION'), { version, node: node.version, llama: engine.version, platform });
+}
+
+/**
+ * Without a compiler there is no bundle: one that lacks the kernels would be another, and replace the machine by a
+ * slower one.
+ */
+async function addKernels({ root, folder, platform, step }: Assembly): Promise<void> {
+  const { compileKernels, KERNEL_PLATFORM } = await import('../kernels/compile.mjs');
+  if (platform !== KERNEL_PLATFORM) return;
+  await step('kernels', () => compileKernels(root, folder));
 }
 
 /** Afresh, not from runtime/dist: what is left there of files that were since removed stays out. */

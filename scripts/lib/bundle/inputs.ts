@@ -10,6 +10,7 @@ const INPUTS = [
   'LICENSE',
   'runtime/bin',
   'runtime/console',
+  'runtime/kernels',
   'runtime/models.lock.json',
   'runtime/package-lock.json',
   'runtime/package.json',
@@ -17,7 +18,10 @@ const INPUTS = [
   'runtime/tsconfig.json',
   'scripts/bundle.lock.json',
   'scripts/bundle.ts',
+  'scripts/compiler.lock.json',
   'scripts/lib/bundle',
+  'scripts/lib/kernels',
+  'scripts/lib/zig',
   'tsconfig.json',
 ];
 
