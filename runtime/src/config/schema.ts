@@ -70,6 +70,8 @@ const engine = z.strictObject({
   flash_attention: flag().optional(),
   /** Weights in Q4_1 are evaluated in a form that is faster on x86. */
   repack: flag().optional(),
+  /** Multiplies matrices with the service's own kernels, where there are some for the processor: the same, faster. */
+  fast_kernels: flag().optional(),
   /** Guesses how answers go on from what stands in prompt and answer: the same answers, sooner. */
   prompt_lookup: flag().optional(),
   /** q8_0 halves the memory of f16, at a third of the reading speed. */

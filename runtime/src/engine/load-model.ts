@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GgufFileInfo, LlamaContext, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp';
 import { counted } from '../errors/counted.js';
@@ -7,6 +8,7 @@ import { ModelError } from '../models/errors.js';
 import { attentionWindow } from './attention-window.js';
 import { watchForZeroes } from './empty-memory.js';
 import { fitMemory } from './fit-memory.js';
+import { useOwnKernels } from './kernels.js';
 import { mebibytes } from './memory.js';
 import { ggmlType, startLlama } from './memory-estimate.js';
 import type { MemoryPlan } from './memory-plan.js';
@@ -16,6 +18,9 @@ import type { ModelSettings } from './options.js';
 import { repackable, repackModel, type RepackedModel } from './repack/repack-model.js';
 import { Sequence } from './sequence.js';
 import { UnusableModel } from './unusable-model.js';
+
+/** Where the build puts them, beside the compiled program. */
+const KERNELS = join(import.meta.dirname, '..', 'kernels');
 
 /** A model that answers with text. */
 export interface LoadedContext {
@@ -50,6 +55,8 @@ export async function loadModel(
   const notes: string[] = [];
   let repacked: RepackedModel | undefined;
   try {
+    const kernels = wanted.fastKernels ? await useOwnKernels(KERNELS) : undefined;
+    if (kernels !== undefined) notes.push(kernels);
     // node-llama-cpp first tries its library in another process, half a second.
     const [file, llama] = await Promise.all([
       readModelFile(wanted.modelPath),

@@ -25,6 +25,8 @@ export interface LocalEngineOptions {
   readonly flashAttention?: boolean;
   /** Weights in Q4_1 in a form that is evaluated faster, where there is one. @default true */
   readonly repack?: boolean;
+  /** Matrices are multiplied by the kernels of runtime/kernels, where there are some for the processor. @default true */
+  readonly fastKernels?: boolean;
   /** Guesses how answers go on from what stands in prompt and answer, and evaluates the guesses along. @default true */
   readonly promptLookup?: boolean;
   /** `q8_0` halves the context's memory and costs a third of the speed of reading prompts. @default 'f16' where it fits */
@@ -55,6 +57,7 @@ export interface ModelSettings {
   readonly batchSize: number;
   readonly flashAttention: boolean;
   readonly repack: boolean;
+  readonly fastKernels: boolean;
   readonly promptLookup: boolean;
   readonly kvCacheType: KvCacheType;
   /** `undefined`: from the memory that is free. */
@@ -77,6 +80,7 @@ export function resolveModelSettings(options: Omit<LocalEngineOptions, 'log'>): 
     batchSize: options.batchSize ?? 128,
     flashAttention: options.flashAttention ?? true,
     repack: options.repack ?? true,
+    fastKernels: options.fastKernels ?? true,
     promptLookup: options.promptLookup ?? true,
     kvCacheType: options.kvCacheType ?? 'f16',
     promptCacheMiB: options.promptCacheMiB,

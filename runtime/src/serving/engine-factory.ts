@@ -38,6 +38,7 @@ export function engineFactory({ localModels, promisedBeside, log }: EngineFactor
       batchSize: engine.batch_size,
       flashAttention: engine.flash_attention,
       repack: engine.repack,
+      fastKernels: engine.fast_kernels,
       promptLookup: engine.prompt_lookup,
       kvCacheType: engine.kv_cache_type,
       promptCacheMiB: engine.prompt_cache_mib,

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import koffi from '../../../runtime/node_modules/koffi';
+import { kernelsFor, processorFeatures } from '../../../runtime/src/engine/kernels';
+import { REPOSITORY } from '../../support/test-model';
+
+const LLAMA = join(
+  REPOSITORY,
+  'runtime',
+  'node_modules',
+  '@node-llama-cpp',
+  'linux-x64',
+  'bins',
+  'linux-x64',
+);
+export const KERNELS = join(REPOSITORY, 'runtime', 'dist', 'kernels');
+
+/** The fastest library that this machine runs, and those that it runs too. */
+const RUNNABLE = {
+  'avx512-vnni': ['avx512-vnni', 'avx512', 'avx2'],
+  avx512: ['avx512', 'avx2'],
+  avx2: ['avx2'],
+} as const satisfies Record<string, readonly string[]>;
+
+/** Names of the libraries of ours that this machine can run. */
+export function runnableKernels(): readonly string[] {
+  const best = kernelsFor(processorFeatures());
+  return best === undefined ? [] : RUNNABLE[best as keyof typeof RUNNABLE];
+}
+
+/** A product of matrices as llama.cpp's kernels and ours both calculate it. */
+export type Multiply = (
+  length: number,
+  to: Float32Array,
+  rowLength: number,
+  weights: Uint8Array,
+  values: Uint8Array,
+  rows: number,
+  columns: number,
+) => void;
+
+const SIGNATURE = '(int, float *, size_t, const void *, const void *, int, int)';
+
+/** A function of one of our libraries. */
+export function ours(library: string, name: string): Multiply {
+  return koffi.load(join(KERNELS, `x86-64-${library}.so`)).func(`void ${name}${SIGNATURE}`) as Multiply;
+}
+
+/** The function of llama.cpp whose place it takes, as compiled for processors with AVX2. */
+export function theirs(name: string): Multiply {
+  const file = join(LLAMA, 'libggml-cpu-haswell.so');
+  if (!existsSync(file)) throw new Error(`${file} is missing: npm run setup -- --for test`);
+  const library = koffi.load(file);
+  // Fills the tables from which it takes half-precision numbers.
+  library.func('void ggml_cpu_init()')();
+  return library.func(`void ${name}${SIGNATURE}`) as Multiply;
+}
