@@ -3,10 +3,10 @@ import { BatchTimes } from '../../../runtime/src/engine/small-batches';
 
 const idle = (...ids: number[]): ReadonlySet<number> => new Set(ids);
 /** As measured on two cores. */
-const LARGE = new BatchFilling(new BatchTimes({ one: 45, three: 86, four: 55 }));
-const SMALL = new BatchFilling(new BatchTimes({ one: 5.5, three: 10.5, four: 9.5 }));
+const LARGE = new BatchFilling(new BatchTimes({ one: 45, three: 86, four: 55, eight: 95 }));
+const SMALL = new BatchFilling(new BatchTimes({ one: 5.5, three: 10.5, four: 9.5, eight: 16 }));
 /** Weights that are multiplied one by one. */
-const PLAIN = new BatchFilling(new BatchTimes({ one: 45, three: 86, four: 106 }));
+const PLAIN = new BatchFilling(new BatchTimes({ one: 45, three: 86, four: 106, eight: 188 }));
 
 it('evaluates a fourth along with three, and an eighth with seven', () => {
   for (const filling of [LARGE, SMALL]) {
@@ -35,7 +35,7 @@ it('takes as many sequences as there have to be', () => {
   for (const filling of [LARGE, SMALL, PLAIN])
     for (const running of [[0], [1], [0, 1]])
       expect(filling.choose(running, idle(...[0, 1].filter((id) => !running.includes(id))))).toEqual([]);
-  const tokensForNothing = new BatchFilling(new BatchTimes({ one: 10, three: 10, four: 10 }));
+  const tokensForNothing = new BatchFilling(new BatchTimes({ one: 10, three: 10, four: 10, eight: 10 }));
   expect(tokensForNothing.choose([0, 2], idle(1))).toHaveLength(1);
 });
 

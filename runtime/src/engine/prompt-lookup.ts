@@ -9,6 +9,12 @@ export interface Draft {
   readonly expected: number;
 }
 
+/** Where the same tokens stood before: how many of them, and where the text goes on. */
+interface Match {
+  readonly matched: number;
+  readonly next: number;
+}
+
 /** Longer matches are not told apart. */
 const LONGEST_MATCH = 5;
 /**
@@ -31,6 +37,8 @@ export class PromptLookup {
   /** By the length of the match. */
   readonly #right = USUALLY_RIGHT.map((share) => share * USUAL_GUESSES);
   readonly #guessed = USUALLY_RIGHT.map(() => USUAL_GUESSES);
+  /** Of the tokens as they are; looked for once, also where several numbers of guesses are considered. */
+  #match: Match | undefined;
 
   constructor(prompt: readonly Token[]) {
     this.#tokens = [...prompt];
@@ -39,11 +47,12 @@ export class PromptLookup {
   /** The answer has another token. */
   add(token: Token): void {
     this.#tokens.push(token);
+    this.#match = undefined;
   }
 
   /** The next `count` tokens; undefined where the last one stands for the first time. */
   draft(count: number): Draft | undefined {
-    const { matched, next } = this.#lastMatch();
+    const { matched, next } = (this.#match ??= this.#lastMatch());
     if (matched === 0) return undefined;
     const tokens: Token[] = [];
     // Past the end it goes on with itself: what repeats is guessed to go on repeating.
@@ -65,7 +74,7 @@ export class PromptLookup {
   }
 
   /** The longest match of what stands at the end, the latest of those, and where the text goes on behind it. */
-  #lastMatch(): { readonly matched: number; readonly next: number } {
+  #lastMatch(): Match {
     const tokens = this.#tokens;
     const last = tokens.length - 1;
     let [matched, next] = [0, 0];

@@ -1,6 +1,8 @@
 import type { Draft } from './prompt-lookup.js';
 import { FOUR, type BatchTimes } from './small-batches.js';
 
+/** Tokens of a batch that has guesses in it. */
+const BATCHES = [FOUR, 2 * FOUR] as const;
 /** So many times the tokens in the same time: less is not worth it, as times differ by as much for no reason. */
 const WORTH_IT = 1.1;
 
@@ -21,11 +23,12 @@ export interface Drafts {
 }
 
 /**
- * Decides whether guesses are evaluated along with the answers: where the tokens that this is expected to bring are worth
- * the time that it takes.
+ * Decides whether guesses are evaluated along with the answers, and how many: where the tokens that this is expected to bring
+ * are worth the time that it takes.
  *
- * Four tokens are multiplied at once, so there is room for guesses beside one answer or two. llama.cpp evaluates sequences
- * together only where each has as many tokens: so every answer has as many guesses as the other, or none has any.
+ * Four tokens are multiplied at once, and eight take little longer where kernels and memory allow it; so there is room for
+ * guesses beside one, two or four answers. llama.cpp evaluates sequences together only where each has as many tokens: so
+ * every answer has as many guesses as the others, or none has any.
  */
 export class Speculation {
   readonly #times: BatchTimes;
@@ -36,16 +39,32 @@ export class Speculation {
 
   /** @param ids of the sequences that are evaluated without guesses, a token each */
   choose(answers: readonly Answer[], ids: readonly number[]): Drafts | undefined {
-    const count = FOUR / answers.length - 1;
-    if (!Number.isInteger(count) || count < 1 || !areNeighbours(answers)) return undefined;
-    if (answers.some(({ room }) => room < 1 + count)) return undefined;
-    const drafts = answers.map((answer) => answer.draft(count));
-    const more = drafts.reduce((sum, draft) => sum + (draft?.expected ?? 0), 0);
-    if (more === 0) return undefined;
-    const gain = 1 + more / answers.length;
-    const cost = this.#times.expectedMs(FOUR) / this.#times.expectedMsOf(ids);
-    return gain > WORTH_IT * cost ? { count, drafts } : undefined;
+    if (!areNeighbours(answers)) return undefined;
+    let best: Drafts | undefined;
+    let bestGain = WORTH_IT;
+    for (const tokens of BATCHES) {
+      const drafts = draftsFor(answers, tokens);
+      if (drafts === undefined) continue;
+      const gain = gainOf(drafts) * (this.#times.expectedMsOf(ids) / this.#times.expectedMs(tokens));
+      if (gain <= bestGain) continue;
+      best = drafts;
+      bestGain = gain;
+    }
+    return best;
   }
+}
+
+/** So many that the batch has this many tokens. Undefined where it cannot, or nothing is known. */
+function draftsFor(answers: readonly Answer[], tokens: number): Drafts | undefined {
+  const count = tokens / answers.length - 1;
+  if (!Number.isInteger(count) || count < 1 || answers.some(({ room }) => room < 1 + count)) return undefined;
+  const drafts = answers.map((answer) => answer.draft(count));
+  return drafts.every((draft) => draft === undefined) ? undefined : { count, drafts };
+}
+
+/** Tokens that an answer is expected to have after the step, for each that it has without guesses. */
+function gainOf({ drafts }: Drafts): number {
+  return 1 + drafts.reduce((sum, draft) => sum + (draft?.expected ?? 0), 0) / drafts.length;
 }
 
 function areNeighbours(answers: readonly Answer[]): boolean {
