@@ -38,7 +38,7 @@ onLinux('on this machine', () => {
     const dist = join(REPOSITORY, 'runtime', 'dist');
     const script = join(__dirname, 'start-llama.mjs');
     // The dynamic linker tells which function takes which place: see ld.so(8).
-    const { stdout, stderr, status } = spawnSync(process.execPath, [script, dist], {
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--expose-gc', script, dist], {
       encoding: 'utf8',
       env: { ...process.env, LD_DEBUG: 'bindings' },
       maxBuffer: 2 ** 29,

@@ -18,6 +18,9 @@ const LIBRARIES = [
 /** All of them are compiled for x86-64-v3. */
 const ALL_NEED = ['avx2', 'bmi1', 'bmi2', 'f16c', 'fma', 'movbe'];
 
+/** koffi closes a library when V8 collects it: until llama.cpp has begun to use it, nothing else would keep it. */
+const held: unknown[] = [];
+
 /** As /proc/cpuinfo lists them; empty where there is no such file. */
 export function processorFeatures(): ReadonlySet<string> {
   try {
@@ -50,7 +53,7 @@ export async function useOwnKernels(folder: string): Promise<string | undefined>
   if (!existsSync(file)) return `llama.cpp's own kernels, which are slower: ${file} is missing`;
   try {
     const { default: koffi } = await import('koffi');
-    koffi.load(file, { global: true });
+    held.push(koffi.load(file, { global: true }));
     return `faster kernels for ${name.toUpperCase().replace('-', ' with ')}`;
   } catch (error) {
     return `llama.cpp's own kernels, which are slower: ${file} cannot be loaded (${messageOf(error)})`;
