@@ -1,0 +1,386 @@
+/**
+ * Products of a matrix in Q8_0, as a model file has it, with rows in Q8_0.
+ *
+ * `llamafile_sgemm` takes the place of llama.cpp's function of the same name. It multiplies these types and hands all
+ * others to llama.cpp's own. The result is the same to the last bit. llama.cpp has eight sums for each number of the
+ * result, one for each quad of a block; products of quads are exact, sums over the blocks are floats, and the eight are
+ * added at the end. Here it is the same sums in the same order, in other registers: llama.cpp's hold the eight sums of
+ * one number, which it must add across the register; here a register holds one sum of all columns of a tile. That costs
+ * a transposition of the weights, done once for many rows. llama.cpp's also multiply signed by signed bytes, for which
+ * x86 has no instruction; here the weights are made unsigned, or 16 bits wide, when they are transposed.
+ */
+#include <stdbool.h>
+
+#include "vector.h"
+
+enum { BLOCK = 32, QUADS = BLOCK / 4 };
+
+/** What the rows that are multiplied together, and the tiles, may take of a thread's stack, and the longest column. */
+enum { ROW_BYTES = 512 << 10, TILE_BYTES = 32 << 10, MOST_BLOCKS = 512 };
+
+/** A block of a row and of a column alike. */
+typedef struct {
+  uint16_t scale;
+  int8_t values[BLOCK];
+} q8_block;
+
+/** Rows times columns. Lengths are from one row or column to the next, in blocks and of the result in floats. */
+typedef struct {
+  int64_t blocks;
+  const q8_block *weights;
+  int64_t column_length;
+  const q8_block *values;
+  int64_t row_length;
+  float *to;
+  int64_t result_length;
+} product;
+
+INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+INLINE int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+INLINE __m256i load_values(const q8_block *block) { return _mm256_loadu_si256((const __m256i *)block->values); }
+INLINE float scale_of(const q8_block *block) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(block->scale))); }
+
+#ifdef __AVX512BW__
+
+enum { MOST_ROWS = 3 };
+
+INLINE floats add_floats(floats a, floats b) { return _mm512_add_ps(a, b); }
+#ifndef __AVX512VNNI__
+INLINE ints multiply_shorts(ints a, ints b) { return _mm512_madd_epi16(a, b); }
+INLINE ints even_bytes(ints bytes) { return _mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8); }
+INLINE ints odd_bytes(ints bytes) { return _mm512_srai_epi16(bytes, 8); }
+#endif
+/** Of each 128 bits. */
+INLINE ints front_quads(ints a, ints b) { return _mm512_unpacklo_epi32(a, b); }
+INLINE ints back_quads(ints a, ints b) { return _mm512_unpackhi_epi32(a, b); }
+INLINE ints front_pairs(ints a, ints b) { return _mm512_unpacklo_epi64(a, b); }
+INLINE ints back_pairs(ints a, ints b) { return _mm512_unpackhi_epi64(a, b); }
+/** The first, third and so on 128 bits of both, and the others. */
+INLINE ints even_parts(ints a, ints b) { return _mm512_shuffle_i32x4(a, b, _MM_SHUFFLE(2, 0, 2, 0)); }
+INLINE ints odd_parts(ints a, ints b) { return _mm512_shuffle_i32x4(a, b, _MM_SHUFFLE(3, 1, 3, 1)); }
+
+/** A block of a column, and the same of the column four further on. */
+INLINE ints load_columns(const q8_block *const *columns, int64_t block) {
+  const __m256i first = load_values(columns[0] + block), second = load_values(columns[4] + block);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+}
+INLINE floats scales_to_floats(const uint16_t *scales) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)scales));
+}
+INLINE void store(float *to, floats values, int64_t columns) {
+  _mm512_mask_storeu_ps(to, columns < COLUMNS ? (1 << columns) - 1 : 0xffff, values);
+}
+
+#else
+
+enum { MOST_ROWS = 1 };
+
+INLINE floats add_floats(floats a, floats b) { return _mm256_add_ps(a, b); }
+INLINE ints multiply_shorts(ints a, ints b) { return _mm256_madd_epi16(a, b); }
+INLINE ints even_bytes(ints bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
+INLINE ints odd_bytes(ints bytes) { return _mm256_srai_epi16(bytes, 8); }
+INLINE ints front_quads(ints a, ints b) { return _mm256_unpacklo_epi32(a, b); }
+INLINE ints back_quads(ints a, ints b) { return _mm256_unpackhi_epi32(a, b); }
+INLINE ints front_pairs(ints a, ints b) { return _mm256_unpacklo_epi64(a, b); }
+INLINE ints back_pairs(ints a, ints b) { return _mm256_unpackhi_epi64(a, b); }
+INLINE ints even_parts(ints a, ints b) { return _mm256_permute2x128_si256(a, b, 0x20); }
+INLINE ints odd_parts(ints a, ints b) { return _mm256_permute2x128_si256(a, b, 0x31); }
+
+INLINE ints load_columns(const q8_block *const *columns, int64_t block) { return load_values(columns[0] + block); }
+INLINE floats scales_to_floats(const uint16_t *scales) {
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)scales));
+}
+INLINE void store(float *to, floats values, int64_t columns) {
+  const ints lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(to, _mm256_cmpgt_epi32(same_int(least(columns, COLUMNS)), lanes), values);
+}
+
+#endif
+
+#ifdef __AVX512VNNI__
+
+/** A block of COLUMNS columns, with 128 added to each value: unsigned. */
+typedef struct {
+  ints quads[QUADS];
+  floats scales;
+} tile;
+
+/** A block of a row. */
+typedef struct {
+  int32_t quads[QUADS];
+  /** Of each quad, by how much its products with unsigned weights are too large, negative. */
+  int32_t excess[QUADS];
+  float scale;
+} row_block;
+
+INLINE void set_quads(tile *weights, int quad, ints values) {
+  weights->quads[quad] = _mm512_xor_si512(values, _mm512_set1_epi8(-128));
+}
+
+INLINE void set_row(row_block *row, __m256i values) {
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(-128), values);
+  _mm256_storeu_si256((__m256i *)row->quads, values);
+  _mm256_storeu_si256((__m256i *)row->excess, _mm256_madd_epi16(pairs, _mm256_set1_epi16(-1)));
+}
+
+/** A quad of a row times the same quad of each column. */
+INLINE ints products(const tile *weights, const row_block *row, int quad) {
+  return _mm512_dpbusd_epi32(same_int(row->excess[quad]), weights->quads[quad], same_int(row->quads[quad]));
+}
+
+#else
+
+// Unsigned weights reach 255: products of two pairs of bytes, at most 2 * 255 * 127, do not fit 16 bits.
+
+/** A block of COLUMNS columns, 16 bits a value: of each quad the first and the third, and the second and the fourth. */
+typedef struct {
+  ints even[QUADS], odd[QUADS];
+  floats scales;
+} tile;
+
+/** A block of a row, likewise. */
+typedef struct {
+  int32_t even[QUADS], odd[QUADS];
+  float scale;
+} row_block;
+
+INLINE void set_quads(tile *weights, int quad, ints values) {
+  weights->even[quad] = even_bytes(values);
+  weights->odd[quad] = odd_bytes(values);
+}
+
+INLINE void set_row(row_block *row, __m256i values) {
+  _mm256_storeu_si256((__m256i *)row->even, _mm256_srai_epi16(_mm256_slli_epi16(values, 8), 8));
+  _mm256_storeu_si256((__m256i *)row->odd, _mm256_srai_epi16(values, 8));
+}
+
+INLINE ints products(const tile *weights, const row_block *row, int quad) {
+  return add_ints(multiply_shorts(weights->even[quad], same_int(row->even[quad])),
+                  multiply_shorts(weights->odd[quad], same_int(row->odd[quad])));
+}
+
+#endif
+
+/** Of half the columns of a tile: of each 128 bits, quad i of four columns goes to quads[i]. */
+INLINE void transpose(const q8_block *const *columns, int64_t block, ints *quads) {
+  const ints a = load_columns(columns, block), b = load_columns(columns + 1, block);
+  const ints c = load_columns(columns + 2, block), d = load_columns(columns + 3, block);
+  quads[0] = front_pairs(front_quads(a, b), front_quads(c, d));
+  quads[1] = back_pairs(front_quads(a, b), front_quads(c, d));
+  quads[2] = front_pairs(back_quads(a, b), back_quads(c, d));
+  quads[3] = back_pairs(back_quads(a, b), back_quads(c, d));
+}
+
+/** All blocks of COLUMNS columns; the last is repeated where there are fewer. */
+static void unpack(const q8_block *weights, int64_t column_length, int64_t columns, int64_t blocks, tile *to) {
+  const q8_block *each[COLUMNS];
+  for (int column = 0; column < COLUMNS; column++) each[column] = weights + least(column, columns - 1) * column_length;
+  for (int64_t block = 0; block < blocks; block++, to++) {
+    ints left[4], right[4];
+    transpose(each, block, left);
+    transpose(each + COLUMNS / 2, block, right);
+#pragma GCC unroll 4
+    for (int quad = 0; quad < 4; quad++) {
+      set_quads(to, quad, even_parts(left[quad], right[quad]));
+      set_quads(to, quad + 4, odd_parts(left[quad], right[quad]));
+    }
+    uint16_t scales[COLUMNS];
+    for (int column = 0; column < COLUMNS; column++) scales[column] = each[column][block].scale;
+    to->scales = scales_to_floats(scales);
+  }
+}
+
+/** Rows in groups of MOST_ROWS, the last of what remains. In a group, the same block of all rows follows each other. */
+static void describe_rows(const q8_block *values, int64_t row_length, int64_t rows, int64_t blocks, row_block *to) {
+  for (int64_t first = 0; first < rows; first += MOST_ROWS) {
+    const int64_t together = least(rows - first, MOST_ROWS);
+    for (int64_t row = 0; row < together; row++) {
+      const q8_block *from = values + (first + row) * row_length;
+      for (int64_t block = 0; block < blocks; block++) {
+        row_block *each = to + block * together + row;
+        set_row(each, load_values(from + block));
+        each->scale = scale_of(from + block);
+      }
+    }
+    to += blocks * together;
+  }
+}
+
+/** `rows` is a constant wherever this is called, at most MOST_ROWS: sums stay in registers. */
+INLINE void multiply_rows(int rows, int64_t blocks, const tile *weights, const row_block *row_blocks, float *to,
+                          int64_t result_length, int64_t columns) {
+  floats sums[MOST_ROWS][QUADS];
+#pragma GCC unroll 3
+  for (int row = 0; row < rows; row++)
+#pragma GCC unroll 8
+    for (int quad = 0; quad < QUADS; quad++) sums[row][quad] = same_float(0);
+  for (int64_t block = 0; block < blocks; block++, weights++, row_blocks += rows) {
+    floats scales[MOST_ROWS];
+#pragma GCC unroll 3
+    for (int row = 0; row < rows; row++) scales[row] = multiply(weights->scales, same_float(row_blocks[row].scale));
+#pragma GCC unroll 8
+    for (int quad = 0; quad < QUADS; quad++)
+#pragma GCC unroll 3
+      for (int row = 0; row < rows; row++) {
+        const floats whole = to_floats(products(weights, row_blocks + row, quad));
+        sums[row][quad] = multiply_add(whole, scales[row], sums[row][quad]);
+      }
+  }
+#pragma GCC unroll 3
+  for (int row = 0; row < rows; row++) {
+    floats *sum = sums[row];
+#pragma GCC unroll 4
+    for (int quad = 0; quad < 4; quad++) sum[quad] = add_floats(sum[quad], sum[quad + 4]);
+    store(to + row * result_length, add_floats(add_floats(sum[0], sum[2]), add_floats(sum[1], sum[3])), columns);
+  }
+}
+
+/** A group of rows times all tiles. */
+INLINE void multiply_group(int rows, int64_t blocks, const tile *weights, const row_block *row_blocks, float *to,
+                           int64_t result_length, int64_t columns) {
+  for (int64_t column = 0; column < columns; column += COLUMNS, weights += blocks)
+    multiply_rows(rows, blocks, weights, row_blocks, to + column, result_length, columns - column);
+}
+
+static void multiply_groups(int64_t rows, int64_t blocks, const tile *weights, const row_block *row_blocks, float *to,
+                            int64_t result_length, int64_t columns) {
+  for (; rows >= MOST_ROWS; rows -= MOST_ROWS) {
+    multiply_group(MOST_ROWS, blocks, weights, row_blocks, to, result_length, columns);
+    row_blocks += MOST_ROWS * blocks;
+    to += MOST_ROWS * result_length;
+  }
+#ifdef __AVX512BW__
+  if (rows == 2) multiply_group(2, blocks, weights, row_blocks, to, result_length, columns);
+  if (rows == 1) multiply_group(1, blocks, weights, row_blocks, to, result_length, columns);
+#endif
+}
+
+/** The columns and rows from the first to before the end. */
+static void multiply_part(const product *all, int64_t column, int64_t end_column, int64_t row, int64_t end_row) {
+  if (column >= end_column || row >= end_row) return;
+  const int64_t blocks = all->blocks;
+  const int64_t most_rows = most(ROW_BYTES / (blocks * (int64_t)sizeof(row_block)), MOST_ROWS);
+  const int64_t parts = divide_up(end_row - row, most_rows);
+  const int64_t rows_together = round_up(divide_up(end_row - row, parts), MOST_ROWS);
+  const int64_t most_tiles = most(TILE_BYTES / (blocks * (int64_t)sizeof(tile)), 1);
+  const int64_t tiles = least(divide_up(end_column - column, COLUMNS), most_tiles);
+  row_block *row_blocks = __builtin_alloca(rows_together * blocks * sizeof *row_blocks);
+  tile *unpacked = __builtin_alloca_with_align(tiles * blocks * sizeof *unpacked, 8 * sizeof(ints));
+  for (; row < end_row; row += rows_together) {
+    const int64_t rows = least(end_row - row, rows_together);
+    describe_rows(all->values + row * all->row_length, all->row_length, rows, blocks, row_blocks);
+    for (int64_t first = column; first < end_column; first += tiles * COLUMNS) {
+      const int64_t columns = least(end_column - first, tiles * COLUMNS);
+      const q8_block *weights = all->weights + first * all->column_length;
+      for (int64_t next = 0; next < columns; next += COLUMNS)
+        unpack(weights + next * all->column_length, all->column_length, columns - next, blocks,
+               unpacked + next / COLUMNS * blocks);
+      float *to = all->to + row * all->result_length + first;
+      multiply_groups(rows, blocks, unpacked, row_blocks, to, all->result_length, columns);
+    }
+  }
+}
+
+/** How llama.cpp's begins: which of its threads calls, and how many there are. Each does its part of a product. */
+typedef struct {
+  int thread, threads;
+} caller_part;
+
+typedef bool multiplication(const caller_part *part, int64_t columns, int64_t rows, int64_t length, const void *weights,
+                            int64_t column_length, const void *values, int64_t row_length, void *to,
+                            int64_t result_length, int weights_type, int values_type, int result_type);
+
+/** As llama.cpp numbers types. */
+enum { F32 = 0, Q8_0 = 8 };
+
+/** As dladdr(3) fills it, and modes of dlopen(3), for glibc. */
+typedef struct {
+  const char *file;
+  void *base;
+  const char *symbol;
+  void *address;
+} origin;
+enum { RTLD_NOW = 2, RTLD_NOLOAD = 4 };
+
+// Of the process that loads this library, and not there where it is linked statically.
+#define OF_PROCESS extern __attribute__((weak))
+OF_PROCESS int dladdr(const void *address, origin *of);
+OF_PROCESS void *dlopen(const char *file, int mode);
+OF_PROCESS void *dlsym(void *library, const char *symbol);
+OF_PROCESS int dlclose(void *library);
+
+EXPORT multiplication llamafile_sgemm;
+/** The one of this library, whatever others have its name. */
+extern __attribute__((alias("llamafile_sgemm"), visibility("hidden"))) multiplication own;
+
+/** Where llama.cpp's is not found: it goes on with its general, slower path. */
+static bool none(const caller_part *part, int64_t columns, int64_t rows, int64_t length, const void *weights,
+                 int64_t column_length, const void *values, int64_t row_length, void *to, int64_t result_length,
+                 int weights_type, int values_type, int result_type) {
+  (void)part, (void)columns, (void)rows, (void)length, (void)weights, (void)column_length, (void)values;
+  (void)row_length, (void)to, (void)result_length, (void)weights_type, (void)values_type, (void)result_type;
+  return false;
+}
+
+/** llama.cpp's, which is in the library that called: it is loaded, and stays so without being held here. */
+static multiplication *find_theirs(const void *return_address) {
+  origin from;
+  if (!dladdr || !dlopen || !dlsym || !dlclose || !dladdr(return_address, &from) || !from.file) return none;
+  void *library = dlopen(from.file, RTLD_NOW | RTLD_NOLOAD);
+  if (!library) return none;
+  multiplication *found = (multiplication *)dlsym(library, "llamafile_sgemm");
+  dlclose(library);
+  return found && found != own ? found : none;
+}
+
+static multiplication *theirs;
+
+/** Threads that come at the same time find the same. */
+INLINE multiplication *find_theirs_once(const void *return_address) {
+  multiplication *found = __atomic_load_n(&theirs, __ATOMIC_RELAXED);
+  if (!found) __atomic_store_n(&theirs, found = find_theirs(return_address), __ATOMIC_RELAXED);
+  return found;
+}
+
+/**
+ * From how many rows on it is faster here, as measured; two where columns are short: there llama.cpp mostly
+ * adds across registers. AVX2 is not faster with long columns: it has room for the sums of one row at a time.
+ */
+#if defined __AVX512VNNI__
+enum { ENOUGH_ROWS = 3, SHORT = 24 };
+#elif defined __AVX512BW__
+enum { ENOUGH_ROWS = 4, SHORT = 4 };
+#else
+enum { ENOUGH_ROWS = INT32_MAX, SHORT = 4 };
+#endif
+
+INLINE bool is_ours(int64_t rows, int64_t blocks) {
+  return rows >= (blocks > SHORT ? ENOUGH_ROWS : 2) && blocks >= 1 && blocks <= MOST_BLOCKS;
+}
+
+/**
+ * @param length of a column; this and all others in blocks, floats where the type has none
+ * @param to column after column of a row, `result_length` floats from one row to the next
+ * @returns whether it did it: for one row, llama.cpp has another function
+ */
+bool llamafile_sgemm(const caller_part *part, int64_t columns, int64_t rows, int64_t length, const void *weights,
+                     int64_t column_length, const void *values, int64_t row_length, void *to, int64_t result_length,
+                     int weights_type, int values_type, int result_type) {
+  if (weights_type != Q8_0 || values_type != Q8_0 || result_type != F32 || !is_ours(rows, length))
+    return find_theirs_once(__builtin_return_address(0))(part, columns, rows, length, weights, column_length, values,
+                                                         row_length, to, result_length, weights_type, values_type,
+                                                         result_type);
+  const product all = {length, weights, column_length, values, row_length, to, result_length};
+  // The longer side is divided: what is prepared of the shorter one, each thread prepares.
+  if (rows > columns) {
+    const int64_t duty = round_up(divide_up(rows, part->threads), MOST_ROWS), first = duty * part->thread;
+    multiply_part(&all, 0, columns, first, least(first + duty, rows));
+  } else {
+    const int64_t duty = round_up(divide_up(columns, part->threads), COLUMNS), first = duty * part->thread;
+    multiply_part(&all, first, least(first + duty, columns), 0, rows);
+  }
+  return true;
+}
