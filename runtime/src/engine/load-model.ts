@@ -9,6 +9,7 @@ import { attentionWindow } from './attention-window.js';
 import { watchForZeroes } from './empty-memory.js';
 import { fitMemory } from './fit-memory.js';
 import { useOwnKernels } from './kernels.js';
+import { onSmallPages } from './large-pages.js';
 import { mebibytes } from './memory.js';
 import { ggmlType, startLlama } from './memory-estimate.js';
 import type { MemoryPlan } from './memory-plan.js';
@@ -84,19 +85,21 @@ export async function loadModel(
       return { kind, model, context: await model.createEmbeddingContext(shape), settings, notes };
     }
     const returnZeroes = watchForZeroes();
-    const context = await model.createContext({
-      contextSize,
-      sequences: settings.sequences,
-      batchSize,
-      threads: settings.threads,
-      flashAttention: settings.flashAttention,
-      experimentalKvCacheKeyType: ggmlType(settings.kvCacheType),
-      experimentalKvCacheValueType: ggmlType(settings.kvCacheType),
-      ...(repacked === undefined ? {} : { lora: repacked.adapterPath }),
-      ignoreMemorySafetyChecks: true,
-      // Never a smaller context than was asked for.
-      failedCreationRemedy: false,
-    });
+    const context = await onSmallPages(() =>
+      model.createContext({
+        contextSize,
+        sequences: settings.sequences,
+        batchSize,
+        threads: settings.threads,
+        flashAttention: settings.flashAttention,
+        experimentalKvCacheKeyType: ggmlType(settings.kvCacheType),
+        experimentalKvCacheValueType: ggmlType(settings.kvCacheType),
+        ...(repacked === undefined ? {} : { lora: repacked.adapterPath }),
+        ignoreMemorySafetyChecks: true,
+        // Never a smaller context than was asked for.
+        failedCreationRemedy: false,
+      }),
+    );
     const emptyBytes = await emptied(returnZeroes, notes);
     const native = nativeContext(context);
     const window = attentionWindow(model);
