@@ -48,9 +48,12 @@ onLinux('on this machine', () => {
     const bindings = stderr
       .split('\n')
       .flatMap(
-        (line) => /file \S*\/(\S+) .* to \S*\/(\S+) .*`(ggml_gem[mv]_q4_0_8x8_q8_0)'/.exec(line) ?? [],
+        (line) =>
+          /file \S*\/(\S+) .* to \S*\/(\S+) .*`(ggml_gem[mv]_q4_0_8x8_q8_0|llamafile_sgemm)'/.exec(line) ??
+          [],
       );
     expect(bindings).toEqual(expect.arrayContaining([library, 'ggml_gemm_q4_0_8x8_q8_0']));
     expect(bindings).toEqual(expect.arrayContaining([library, 'ggml_gemv_q4_0_8x8_q8_0']));
+    expect(bindings).toEqual(expect.arrayContaining([library, 'llamafile_sgemm']));
   });
 });

@@ -42,17 +42,27 @@ export type Multiply = (
 
 const SIGNATURE = '(int, float *, size_t, const void *, const void *, int, int)';
 
-/** A function of one of our libraries. */
-export function ours(library: string, name: string): Multiply {
-  return koffi.load(join(KERNELS, `x86-64-${library}.so`)).func(`void ${name}${SIGNATURE}`) as Multiply;
+/** One of our libraries. */
+export function ownKernels(library: string) {
+  return koffi.load(join(KERNELS, `x86-64-${library}.so`));
 }
 
-/** The function of llama.cpp whose place it takes, as compiled for processors with AVX2. */
-export function theirs(name: string): Multiply {
+/** llama.cpp's, as compiled for processors with AVX2. */
+export function llamaCpu() {
   const file = join(LLAMA, 'libggml-cpu-haswell.so');
   if (!existsSync(file)) throw new Error(`${file} is missing: npm run setup -- --for test`);
   const library = koffi.load(file);
   // Fills the tables from which it takes half-precision numbers.
   library.func('void ggml_cpu_init()')();
-  return library.func(`void ${name}${SIGNATURE}`) as Multiply;
+  return library;
+}
+
+/** A function of one of our libraries. */
+export function ours(library: string, name: string): Multiply {
+  return ownKernels(library).func(`void ${name}${SIGNATURE}`) as Multiply;
+}
+
+/** The function of llama.cpp whose place it takes. */
+export function theirs(name: string): Multiply {
+  return llamaCpu().func(`void ${name}${SIGNATURE}`) as Multiply;
 }

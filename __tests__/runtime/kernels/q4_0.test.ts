@@ -1,30 +1,7 @@
+import { blocks, random } from './blocks';
 import { type Multiply, ours, runnableKernels, theirs } from './native-libraries';
 
 const BLOCK = 32;
-/** What is random is the same in each run: the parameters of Numerical Recipes' generator. */
-let state = 1;
-function random(below: number): number {
-  state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-  return Math.floor((state / 2 ** 32) * below);
-}
-
-/** Blocks: scales in half precision, then bytes. */
-function blocks(
-  count: number,
-  { scales, bytes }: { readonly scales: number; readonly bytes: number },
-  byte: () => number,
-) {
-  const all = Buffer.alloc(count * (2 * scales + bytes));
-  for (let at = 0; at < all.length;) {
-    // 2^-7 to 2^-3, of either sign.
-    for (let scale = 0; scale < scales; scale++) {
-      at = all.writeUInt16LE(0x2000 + random(0x1000) + (random(3) === 0 ? 0x8000 : 0), at);
-    }
-    for (let value = 0; value < bytes; value++) at = all.writeUInt8(byte(), at);
-  }
-  return all;
-}
-
 interface Shape {
   readonly rows: number;
   readonly columns: number;
