@@ -13,7 +13,11 @@
 /** A block of 256 has eight sub-blocks with a scale and a minimum each. Two of them, a pair, share their bytes. */
 enum { BLOCK = 256, SUB_BLOCK = 32, PAIRS = BLOCK / SUB_BLOCK / 2, QUADS = SUB_BLOCK / 4 };
 
-/** Of a sub-block of eight columns, 6 bits each: see `unpack_scales`. */
+/**
+ * The scales and minima of a sub-block of eight columns, 6 bits each. The scales of columns 0 to 3 are the lower 6 bits of
+ * the first word's bytes, the minima those of the second's. The third has the lower 4 bits of the scales of columns 4 to 7,
+ * and above them of the minima; their upper 2 bits are the upper ones of the first word and of the second.
+ */
 typedef struct {
   uint32_t words[3];
 } packed_scales;
@@ -78,12 +82,6 @@ typedef struct {
   floats minima;
 } block_scales;
 
-/** One byte for each of eight columns. */
-typedef struct {
-  uint64_t scales;
-  uint64_t minima;
-} column_bytes;
-
 #ifdef __AVX512BW__
 
 static const int32_t EVEN[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
@@ -95,10 +93,23 @@ INLINE ints multiply_shorts(ints a, ints b) { return _mm512_madd_epi16(a, b); }
 INLINE ints join_shorts(ints low, ints high) { return _mm512_or_si512(low, _mm512_slli_epi32(high, 16)); }
 INLINE floats subtract(floats a, floats b) { return _mm512_sub_ps(a, b); }
 
-/** Sixteen columns, of which the last eight are those of `second`. */
-INLINE ints widen(uint64_t first, uint64_t second) {
-  return _mm512_cvtepu8_epi32(_mm_set_epi64x((int64_t)second, (int64_t)first));
+/** A byte for each column: 128 bits of the first sub-block of a pair, 128 of the second. */
+typedef uint32_t words __attribute__((vector_size(32)));
+
+static const int32_t FIRST_WORDS[8] = {0, 8, 1, 9, 3, 11, 4, 12};
+static const int32_t THIRD_WORDS[8] = {2, 10, 2, 10, 5, 13, 5, 13};
+static const words THIRD_SHIFTS = {0, 0, 4, 4, 0, 0, 4, 4};
+
+/** Sixteen columns, of which the last eight are those of `second`, here and in what follows. */
+INLINE words gather_words(const packed_scales *first, const packed_scales *second, const int32_t *which) {
+  const __m256i a = _mm256_loadu_si256((const __m256i *)first), b = _mm256_loadu_si256((const __m256i *)second);
+  return (words)_mm256_permutex2var_epi32(a, _mm256_loadu_si256((const __m256i *)which), b);
 }
+
+INLINE words lower_words(words a, words b) { return (words)_mm256_unpacklo_epi32((__m256i)a, (__m256i)b); }
+INLINE words upper_words(words a, words b) { return (words)_mm256_unpackhi_epi32((__m256i)a, (__m256i)b); }
+INLINE ints widen_first(words bytes) { return _mm512_cvtepu8_epi32(_mm256_castsi256_si128((__m256i)bytes)); }
+INLINE ints widen_second(words bytes) { return _mm512_cvtepu8_epi32(_mm256_extracti128_si256((__m256i)bytes, 1)); }
 
 INLINE void unpack_weights(tile *result, const uint8_t *first, const uint8_t *second) {
   const ints even = _mm512_loadu_si512(EVEN), odd = _mm512_loadu_si512(ODD);
@@ -130,10 +141,25 @@ INLINE ints multiply_shorts(ints a, ints b) { return _mm256_madd_epi16(a, b); }
 INLINE ints join_shorts(ints low, ints high) { return _mm256_or_si256(low, _mm256_slli_epi32(high, 16)); }
 INLINE floats subtract(floats a, floats b) { return _mm256_sub_ps(a, b); }
 
-INLINE ints widen(uint64_t first, uint64_t second) {
+/** A byte for each column: 64 bits of the first sub-block of a pair, 64 of the second. */
+typedef uint32_t words __attribute__((vector_size(16)));
+
+static const int32_t FIRST_WORDS[8] = {0, 3, 1, 4};
+static const int32_t THIRD_WORDS[8] = {2, 5, 2, 5};
+static const words THIRD_SHIFTS = {0, 0, 4, 4};
+
+/** Eight columns, here and in what follows. */
+INLINE words gather_words(const packed_scales *first, const packed_scales *second, const int32_t *which) {
   (void)second;
-  return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)first));
+  const __m256i all = _mm256_loadu_si256((const __m256i *)first);
+  const __m256i gathered = _mm256_permutevar8x32_epi32(all, _mm256_loadu_si256((const __m256i *)which));
+  return (words)_mm256_castsi256_si128(gathered);
 }
+
+INLINE words lower_words(words a, words b) { return (words)_mm_unpacklo_epi32((__m128i)a, (__m128i)b); }
+INLINE words upper_words(words a, words b) { return (words)_mm_unpackhi_epi32((__m128i)a, (__m128i)b); }
+INLINE ints widen_first(words bytes) { return _mm256_cvtepu8_epi32((__m128i)bytes); }
+INLINE ints widen_second(words bytes) { return _mm256_cvtepu8_epi32(_mm_srli_si128((__m128i)bytes, 8)); }
 
 /** 16 bytes and 16 more, 64 bytes (four columns) apart in turn: shuffled within 128 bits, columns come out in their order. */
 INLINE __m256 load_halves(const uint8_t *from) {
@@ -167,30 +193,14 @@ INLINE void store(float *to, floats values, int columns) {
 
 #endif
 
-enum { MOST_ROWS = 16 };
-
-/**
- * The scales of columns 0 to 3 are the lower 6 bits of the first word's bytes, the minima those of the second's. The
- * third has the lower 4 bits of the scales of columns 4 to 7, then of their minima; their upper 2 bits are the upper ones
- * of the first word and of the second.
- */
-INLINE column_bytes unpack_scales(const packed_scales *packed) {
-  const uint32_t first = packed->words[0], second = packed->words[1], third = packed->words[2];
-  const uint32_t scales = (third & 0x0f0f0f0f) | (first >> 2 & 0x30303030);
-  const uint32_t minima = (third >> 4 & 0x0f0f0f0f) | (second >> 2 & 0x30303030);
-  return (column_bytes){
-    .scales = (uint64_t)scales << 32 | (first & 0x3f3f3f3f),
-    .minima = (uint64_t)minima << 32 | (second & 0x3f3f3f3f),
-  };
-}
+enum { MOST_ROWS = 32 };
 
 /** Of a pair of rows of which 8 bytes each are in turn. */
 INLINE const int8_t *quad_of(const int8_t *values, int rows, int row, int half, int quad) {
   return values + (half * SUB_BLOCK + quad / 2 * 8) * rows + row * 8 + quad % 2 * 4;
 }
 
-INLINE scaled widen_scales(uint64_t first, uint64_t second) {
-  const ints scales = widen(first, second);
+INLINE scaled to_factors(ints scales) {
 #ifdef __AVX512VNNI__
   return to_floats(scales);
 #else
@@ -201,12 +211,14 @@ INLINE scaled widen_scales(uint64_t first, uint64_t second) {
 INLINE tile unpack(const weights_x8 *first, const weights_x8 *second, int pair) {
   tile result;
   unpack_weights(&result, first->weights + 256 * pair, second->weights + 256 * pair);
-  const column_bytes a = unpack_scales(first->sub_blocks + 2 * pair), b = unpack_scales(second->sub_blocks + 2 * pair);
-  const column_bytes c = unpack_scales(first->sub_blocks + 2 * pair + 1);
-  const column_bytes d = unpack_scales(second->sub_blocks + 2 * pair + 1);
-  result.scales[0] = widen_scales(a.scales, b.scales);
-  result.scales[1] = widen_scales(c.scales, d.scales);
-  result.minima = join_shorts(widen(a.minima, b.minima), widen(c.minima, d.minima));
+  // Words of scales, then of minima. What is read after the last pair are weights, and not used.
+  const packed_scales *a = first->sub_blocks + 2 * pair, *b = second->sub_blocks + 2 * pair;
+  const words front = gather_words(a, b, FIRST_WORDS), third = gather_words(a, b, THIRD_WORDS);
+  const words lower = front & 0x3f3f3f3f, upper = (third >> THIRD_SHIFTS & 0x0f0f0f0f) | (front >> 2 & 0x30303030);
+  const words scales = lower_words(lower, upper), minima = upper_words(lower, upper);
+  result.scales[0] = to_factors(widen_first(scales));
+  result.scales[1] = to_factors(widen_second(scales));
+  result.minima = join_shorts(widen_first(minima), widen_second(minima));
   return result;
 }
 
