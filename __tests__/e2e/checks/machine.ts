@@ -38,6 +38,14 @@ export async function checkMachine(report: Report, subject: Subject): Promise<vo
     assert.match(stdout, /^Seccomp:\s+2$/m);
   });
 
+  await report.check('the engine evaluates with the kernels of the bundle', async () => {
+    const { stdout } = await guest.shell(
+      'for pid in $(pgrep -u bot); do grep -o "/dist/kernels/.*" "/proc/$pid/maps"; done | sort -u',
+    );
+    assert.match(stdout, /^\/dist\/kernels\/x86-64-avx[a-z0-9-]+\.so$/m);
+    return stdout.trim();
+  });
+
   await report.check('resident memory of the runtime is known', async () => {
     // The proportional share: pages that two of its processes have in common count once.
     const { stdout } = await guest.shell(
