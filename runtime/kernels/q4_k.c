@@ -1,12 +1,12 @@
 /**
  * Products of a matrix in Q4_K, as llama.cpp repacks it for x86 (block_q4_Kx8), with rows in Q8_K.
  *
- * They take the place of llama.cpp's functions of the same names, with the same arguments and the same result to the last
- * bit as those that it has for x86: sums up to where llama.cpp goes over to floats are exact in both, and floats are added
- * in the same order by the same instructions. What is different is how they get there. llama.cpp's multiply two rows and
- * eight columns at once, for which it rearranges both for every four rows, and adds 16-bit sums even where the processor
- * has an instruction that multiplies four bytes and adds them to 32 bits; here a lane is a column, rows are read as they
- * are, and a tile of weights serves many rows.
+ * They take the place of llama.cpp's functions of the same names, with the same arguments and the same result to the
+ * last bit as those that it has for x86: what is added up before it becomes a float is exact in both, and floats are
+ * added in the same order by the same instructions. What is different is how they get there. llama.cpp rearranges
+ * weights and rows alike to multiply them two by two, anew for every few rows, and adds in 16 bits even where the
+ * processor has an instruction that multiplies four bytes and adds the products in 32. Here a lane is a column, rows
+ * are read as they are, and a tile of weights, once unpacked, serves many rows.
  */
 #include "vector.h"
 
@@ -14,9 +14,9 @@
 enum { BLOCK = 256, SUB_BLOCK = 32, PAIRS = BLOCK / SUB_BLOCK / 2, QUADS = SUB_BLOCK / 4 };
 
 /**
- * The scales and minima of a sub-block of eight columns, 6 bits each. The scales of columns 0 to 3 are the lower 6 bits of
- * the first word's bytes, the minima those of the second's. The third has the lower 4 bits of the scales of columns 4 to 7,
- * and above them of the minima; their upper 2 bits are the upper ones of the first word and of the second.
+ * The scales and minima of a sub-block of eight columns, 6 bits each. The scales of columns 0 to 3 are the lower 6 bits
+ * of the first word's bytes, the minima those of the second's. The third has the lower 4 bits of the scales of columns
+ * 4 to 7, and above them of the minima; their upper 2 bits are the upper ones of the first word and of the second.
  */
 typedef struct {
   uint32_t words[3];
@@ -56,7 +56,10 @@ typedef struct {
 
 #ifdef __AVX512VNNI__
 
-/** Sums of products times scales. They are exact up to 2^24: of four sub-blocks, 4 * 32 * 15 * 128 * 63 = 15,482,880. */
+/**
+ * Sums of products times scales. As floats they cost half of what they do as integers, and are exact up to 2^24:
+ * those of four sub-blocks are at most 4 * 32 * 15 * 128 * 63 = 15,482,880.
+ */
 typedef floats scaled;
 
 INLINE floats scaled_to_floats(scaled values) { return values; }
@@ -161,7 +164,7 @@ INLINE words upper_words(words a, words b) { return (words)_mm_unpackhi_epi32((_
 INLINE ints widen_first(words bytes) { return _mm256_cvtepu8_epi32((__m128i)bytes); }
 INLINE ints widen_second(words bytes) { return _mm256_cvtepu8_epi32(_mm_srli_si128((__m128i)bytes, 8)); }
 
-/** 16 bytes and 16 more, 64 bytes (four columns) apart in turn: shuffled within 128 bits, columns come out in their order. */
+/** Of two columns and, four columns on, of two more: what is then shuffled within 128 bits comes out in their order. */
 INLINE __m256 load_halves(const uint8_t *from) {
   const __m128i a = _mm_loadu_si128((const __m128i *)from), b = _mm_loadu_si128((const __m128i *)(from + 32));
   return _mm256_castsi256_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
@@ -193,13 +196,15 @@ INLINE void store(float *to, floats values, int columns) {
 
 #endif
 
+/** Their sums are in memory, near enough: registers are for the tile. */
 enum { MOST_ROWS = 32 };
 
-/** Of a pair of rows of which 8 bytes each are in turn. */
+/** Of one of `rows` rows: `values` are those of a pair, 8 bytes of each row in turn. */
 INLINE const int8_t *quad_of(const int8_t *values, int rows, int row, int half, int quad) {
   return values + (half * SUB_BLOCK + quad / 2 * 8) * rows + row * 8 + quad % 2 * 4;
 }
 
+/** Of a sub-block, as its sums are to be multiplied by them. */
 INLINE scaled to_factors(ints scales) {
 #ifdef __AVX512VNNI__
   return to_floats(scales);
@@ -230,8 +235,8 @@ INLINE block_scales unpack_block(const weights_x8 *first, const weights_x8 *seco
 }
 
 /**
- * A pair of `rows` rows, 8 bytes of each in turn, times each column of a tile. With VNNI rows take turns quad by quad,
- * since each sum waits for the one before; without, they follow each other, so that few registers are needed.
+ * A pair of `rows` rows, at most 4, times each column of a tile. With VNNI rows take turns quad by quad, since each sum
+ * waits for the one before; without, they follow each other, so that fewer registers are needed.
  */
 INLINE void pair_products(int rows, const tile *weights, const int8_t *values, scaled *results) {
 #ifdef __AVX512VNNI__
