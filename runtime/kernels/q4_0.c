@@ -1,12 +1,12 @@
 /**
  * Products of a matrix in Q4_0, as llama.cpp repacks it for x86 (block_q4_0x8), with rows in Q8_0.
  *
- * They take the place of llama.cpp's functions of the same names, with the same arguments and the same result to the last
- * bit: sums of a block of 32 are exact in both, and blocks are added in the same order by the same instructions. What is
- * different is how they get there. llama.cpp's multiply signed by signed bytes, for which x86 has no instruction, so that
- * each product costs four; here the weights are made unsigned (0 to 15 in place of -8 to 7) once for all rows, and what
- * that adds to a row, 8 times its sum, is taken off again. And llama.cpp's multiply few rows by a block before they unpack
- * it anew; here it is as many as the registers hold.
+ * They take the place of llama.cpp's functions of the same names, with the same arguments and the same result to the
+ * last bit: sums of a block of 32 are exact in both, and blocks are added in the same order by the same instructions.
+ * What is different is how they get there. llama.cpp's multiply signed by signed bytes, for which x86 has no
+ * instruction, so that each product costs four; here the weights are made unsigned (0 to 15 in place of -8 to 7) once
+ * for all rows, and what that adds to a row, 8 times its sum, is taken off again. And llama.cpp's multiply few rows by
+ * a block before they unpack it anew; here it is as many as the registers hold.
  */
 #include "vector.h"
 
@@ -68,7 +68,8 @@ INLINE tile unpack(const weights_x8 *first, const weights_x8 *second) {
     result.quads[2 * half + 4] = unsigned_weights(upper_halves(front));
     result.quads[2 * half + 5] = unsigned_weights(upper_halves(back));
   }
-  const __m128i a = _mm_loadu_si128((const __m128i *)first->scales), b = _mm_loadu_si128((const __m128i *)second->scales);
+  const __m128i a = _mm_loadu_si128((const __m128i *)first->scales);
+  const __m128i b = _mm_loadu_si128((const __m128i *)second->scales);
   result.scales = _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
   return result;
 }
@@ -121,9 +122,9 @@ INLINE void store(float *to, floats values, int columns) {
 #endif
 
 /**
- * Few rows are multiplied sooner than the weights come from memory, and the processor's own look ahead ends at each page of
- * 4 KiB. So their weights are asked for so many blocks ahead: of a 1B model, a token took 35 ms without this and 28 with
- * it, four took 41 and 33, eight 45 and 42 (medians, two cores), sixteen no less.
+ * Few rows are multiplied sooner than the weights come from memory, and the processor's own look ahead ends at each
+ * page of 4 KiB. So their weights are asked for so many blocks ahead: of a 1B model, a token took 35 ms without this
+ * and 28 with it, four took 41 and 33, eight 45 and 42 (medians, two cores), sixteen no less.
  */
 enum { MOST_PREFETCHED_ROWS = 8, BLOCKS_AHEAD = 8 };
 
@@ -134,7 +135,7 @@ INLINE void prefetch(const weights_x8 *first, const weights_x8 *second) {
   }
 }
 
-/** A block of one row times each column of a tile. Of the row, two quads follow each other, then `stride` bytes on two more. */
+/** A block of a row times each column of a tile. Of the row, two quads follow each other, two more `stride` bytes on. */
 INLINE ints products(const tile *weights, const int8_t *row, size_t stride, int32_t excess) {
 #ifdef __AVX512VNNI__
   ints sums = same_int(excess);
@@ -156,8 +157,8 @@ INLINE floats add_block(floats sum, const tile *weights, const int8_t *row, size
 }
 
 /** `rows` is a constant wherever this is called, at most MOST_ROWS: sums stay in registers. */
-INLINE void multiply_rows(int rows, int blocks, float *to, size_t row_length, const weights_x8 *weights, const rows_x4 *values,
-                          const row_block *row_blocks, int columns) {
+INLINE void multiply_rows(int rows, int blocks, float *to, size_t row_length, const weights_x8 *weights,
+                          const rows_x4 *values, const row_block *row_blocks, int columns) {
   for (int column = 0; column < columns; column += COLUMNS) {
     const weights_x8 *first = weights + (size_t)(column / 8) * blocks;
     const weights_x8 *second = COLUMNS > 8 && columns - column > 8 ? first + blocks : first;

@@ -1,9 +1,9 @@
 /**
- * What the kernels need of the processor's vectors, in the width and with the instructions that this library is compiled
- * for: AVX-512 with VNNI, AVX-512 or AVX2.
+ * What the kernels need of the processor's vectors, in the width and with the instructions that this library is
+ * compiled for: AVX-512 with VNNI, AVX-512 or AVX2.
  *
- * A tile has COLUMNS columns of the matrix of weights, one in each 32-bit lane. A "quad" is four 8-bit values that follow
- * each other in a row or a column: what one lane multiplies and adds at once.
+ * A tile has COLUMNS columns of the matrix of weights, one in each 32-bit lane. A "quad" is four 8-bit values that
+ * follow each other in a row or a column: what one lane multiplies and adds at once.
  */
 #pragma once
 
