@@ -135,7 +135,7 @@ INLINE void prefetch(const weights_x8 *first, const weights_x8 *second) {
   }
 }
 
-/** A block of a row times each column of a tile. Of the row, two quads follow each other, two more `stride` bytes on. */
+/** A block of a row times each column of a tile. Of the row, two quads follow each other, two more after `stride`. */
 INLINE ints products(const tile *weights, const int8_t *row, size_t stride, int32_t excess) {
 #ifdef __AVX512VNNI__
   ints sums = same_int(excess);
