@@ -8,6 +8,7 @@ export function temporaryFolder(): () => string {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'botstack-test-'));
   });
-  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  // What a test has ended may still write its last: then the folder is not empty, for a moment.
+  afterEach(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }));
   return () => folder;
 }
