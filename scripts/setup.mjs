@@ -164,7 +164,8 @@ function kernels(attempts = 3) {
 function spareableKernels() {
   return kernels(1).map((each) => ({
     ...each,
-    done: () => each.done() || rememberedMiss(ROOT) !== undefined,
+    // Another clone may have fetched the compiler since.
+    done: () => each.done() || (rememberedMiss(ROOT) !== undefined && !isCompilerHere(ROOT)),
     without: (error) => {
       if (!(error instanceof NoCompiler)) throw error;
       rememberMiss(ROOT, error);

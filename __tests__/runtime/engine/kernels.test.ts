@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { kernelsFor, processorFeatures, useOwnKernels } from '../../../runtime/src/engine/kernels';
@@ -24,13 +25,34 @@ onLinux('on this machine', () => {
   const folder = temporaryFolder();
   const library = `x86-64-${kernelsFor(processorFeatures()) ?? 'none'}.so`;
 
-  it("says that llama.cpp's own are used where the library is missing or damaged", async () => {
-    await expect(useOwnKernels(folder())).resolves.toBe(
-      `llama.cpp's own kernels, which are slower: ${join(folder(), library)} is missing`,
-    );
+  const built = join(REPOSITORY, 'runtime', 'dist', 'kernels');
+  const warning = async () => {
+    const report = await useOwnKernels(folder());
+    expect(report?.level).toBe('WRN');
+    return report?.text;
+  };
+
+  it("says that llama.cpp's own are used where the library is missing, and why", async () => {
+    const slower = "llama.cpp's own kernels, which are slower: ";
+    await expect(warning()).resolves.toBe(`${slower}${join(folder(), 'checksums.json')} is missing`);
+    copyFileSync(join(built, 'checksums.json'), join(folder(), 'checksums.json'));
+    await expect(warning()).resolves.toBe(`${slower}${join(folder(), library)} is missing`);
+  });
+
+  it('does not load a library that was cut short, which would end the process, nor another one', async () => {
+    copyFileSync(join(built, 'checksums.json'), join(folder(), 'checksums.json'));
+    for (const bytes of [readFileSync(join(built, library)).subarray(0, 5000), Buffer.from('no library')]) {
+      writeFileSync(join(folder(), library), bytes);
+      await expect(warning()).resolves.toMatch(/\.so is not the one that was compiled \(SHA-256\)$/);
+    }
+  });
+
+  it('says what the system says of a library that it cannot load', async () => {
     writeFileSync(join(folder(), library), 'no library');
-    await expect(useOwnKernels(folder())).resolves.toMatch(
-      /^llama\.cpp's own kernels, which are slower: .*\.so cannot be loaded \(.+\)$/,
+    const sha256 = createHash('sha256').update('no library').digest('hex');
+    writeFileSync(join(folder(), 'checksums.json'), JSON.stringify({ [library]: sha256 }));
+    await expect(warning()).resolves.toMatch(
+      /^llama\.cpp's own kernels, which are slower: .*\.so cannot be loaded \(/,
     );
   });
 

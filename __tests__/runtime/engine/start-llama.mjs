@@ -3,7 +3,7 @@
 const [dist] = process.argv.slice(2);
 const { useOwnKernels } = await import(`${dist}/engine/kernels.js`);
 const { startLlama } = await import(`${dist}/engine/memory-estimate.js`);
-console.log(await useOwnKernels(`${dist}/kernels`));
+console.log((await useOwnKernels(`${dist}/kernels`)).text);
 // What is not held on to is gone after this, and with it the library.
 await new Promise((resolve) => setTimeout(resolve, 10));
 globalThis.gc();

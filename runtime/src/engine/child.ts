@@ -52,11 +52,13 @@ function send(message: FromChild): void {
   if (process.connected) process.send?.(message);
 }
 
+const warn = (text: string): void => send({ type: 'log', level: 'WRN', text });
+
 const emit = (events: readonly RequestEvent[]): void => send({ type: 'events', events });
 
 async function load(settings: ModelSettings, memory: MemoryPlan): Promise<void> {
   try {
-    const loaded = await loadModel(settings, memory);
+    const loaded = await loadModel(settings, memory, warn);
     const model =
       loaded.kind === 'text'
         ? await startWriting(loaded, { settings, memory })
@@ -219,10 +221,10 @@ let isLimitTold = false;
 process.on('SIGXFSZ', () => {
   if (isLimitTold) return;
   isLimitTold = true;
-  const text =
+  warn(
     'a file became as large as it may (ulimit -f, LimitFSIZE of the unit): conversations are not kept in the prompt ' +
-    'cache, or weights not in their faster form';
-  send({ type: 'log', level: 'WRN', text });
+      'cache, or weights not in their faster form',
+  );
 });
 
 // Ctrl-C and systemd's stop signal reach the whole group; when to end is the parent's decision (it drains first).

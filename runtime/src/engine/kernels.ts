@@ -5,6 +5,7 @@
  * names are seen by all that comes later (dlopen(3), RTLD_GLOBAL), takes their place. That is a property of how the pinned
  * version is built, not a promise; the kernels' tests hold it, and where it ends llama.cpp calls its own again.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../errors/message-of.js';
@@ -38,24 +39,50 @@ export function kernelsFor(features: ReadonlySet<string>): string | undefined {
   return LIBRARIES.find(({ needs }) => needs.every(has))?.name;
 }
 
+/** What was done, for people: INF where all is as it should be. */
+export interface KernelsReport {
+  readonly level: 'INF' | 'WRN';
+  readonly text: string;
+}
+
 /**
  * Puts the kernels in the place of llama.cpp's, for all that this process evaluates from now on. Call it before llama.cpp
- * is loaded. Resolves to what was done, for people; to `undefined` where there is nothing to do: no kernels are made for this
- * kind of machine.
+ * is loaded. Resolves to undefined where there is nothing to do: no kernels are made for this kind of machine.
  *
- * @param folder with the libraries
+ * @param folder with the libraries and their checksums
  */
-export async function useOwnKernels(folder: string): Promise<string | undefined> {
+export async function useOwnKernels(folder: string): Promise<KernelsReport | undefined> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
   const name = kernelsFor(processorFeatures());
-  if (name === undefined) return "llama.cpp's own kernels: the processor has no AVX2";
-  const file = join(folder, `x86-64-${name}.so`);
-  if (!existsSync(file)) return `llama.cpp's own kernels, which are slower: ${file} is missing`;
+  if (name === undefined) return { level: 'INF', text: "llama.cpp's own kernels: the processor has no AVX2" };
+  const file = `x86-64-${name}.so`;
   try {
-    const { default: koffi } = await import('koffi');
-    held.push(koffi.load(file, { global: true }));
-    return `faster kernels for ${name.toUpperCase().replace('-', ' with ')}`;
+    checkLibrary(folder, file);
+    await loadForAll(join(folder, file));
+    return { level: 'INF', text: `faster kernels for ${name.toUpperCase().replace('-', ' with ')}` };
   } catch (error) {
-    return `llama.cpp's own kernels, which are slower: ${file} cannot be loaded (${messageOf(error)})`;
+    return { level: 'WRN', text: `llama.cpp's own kernels, which are slower: ${messageOf(error)}` };
+  }
+}
+
+/** Before it is loaded: one that was cut short would end the process (SIGBUS). @throws Error that says what is wrong */
+function checkLibrary(folder: string, file: string): void {
+  const checksums = join(folder, 'checksums.json');
+  for (const each of [checksums, join(folder, file)])
+    if (!existsSync(each)) throw new Error(`${each} is missing`);
+  const { [file]: expected } = JSON.parse(readFileSync(checksums, 'utf8')) as Record<string, unknown>;
+  const actual = createHash('sha256')
+    .update(readFileSync(join(folder, file)))
+    .digest('hex');
+  if (actual !== expected)
+    throw new Error(`${join(folder, file)} is not the one that was compiled (SHA-256)`);
+}
+
+async function loadForAll(library: string): Promise<void> {
+  const { default: koffi } = await import('koffi');
+  try {
+    held.push(koffi.load(library, { global: true }));
+  } catch (error) {
+    throw new Error(`${library} cannot be loaded (${messageOf(error)})`, { cause: error });
   }
 }

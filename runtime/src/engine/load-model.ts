@@ -47,17 +47,24 @@ export interface LoadedEmbedder {
   readonly notes: readonly string[];
 }
 
-/** Loads the model and makes its context. @throws UnusableModel with cause and remedy. */
+/**
+ * Loads the model and makes its context.
+ *
+ * @param warn is told of what works, but not as it should
+ * @throws UnusableModel with cause and remedy
+ */
 export async function loadModel(
   wanted: ModelSettings,
   memory: MemoryPlan,
+  warn: (text: string) => void = () => undefined,
 ): Promise<LoadedContext | LoadedEmbedder> {
   const complaints: string[] = [];
   const notes: string[] = [];
   let repacked: RepackedModel | undefined;
   try {
     const kernels = wanted.fastKernels ? await useOwnKernels(KERNELS) : undefined;
-    if (kernels !== undefined) notes.push(kernels);
+    if (kernels?.level === 'WRN') warn(kernels.text);
+    else if (kernels !== undefined) notes.push(kernels.text);
     // node-llama-cpp first tries its library in another process, half a second.
     const [file, llama] = await Promise.all([
       readModelFile(wanted.modelPath),

@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 
 import { hashOfSources } from '../sources.mjs';
-import { compileKernels, KERNEL_PLATFORM, LIBRARIES } from './compile.mjs';
+import { areIntact, compileKernels, KERNEL_PLATFORM, LIBRARIES } from './compile.mjs';
 
 /** There is no kernel for other machines, and llama.cpp's own do there. */
 export const hasKernels = `${process.platform}-${process.arch}` === KERNEL_PLATFORM;
@@ -31,11 +31,7 @@ export const kernelsHash = (root) =>
 export function areKernelsBuilt(root) {
   const folder = folderOf(root);
   const stamp = join(folder, STAMP);
-  return (
-    existsSync(stamp) &&
-    readFileSync(stamp, 'utf8').trim() === kernelsHash(root) &&
-    LIBRARIES.every((name) => existsSync(join(folder, name)))
-  );
+  return existsSync(stamp) && readFileSync(stamp, 'utf8').trim() === kernelsHash(root) && areIntact(folder);
 }
 
 /**

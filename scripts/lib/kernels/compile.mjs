@@ -1,6 +1,15 @@
 // @ts-check
 /** The kernels in runtime/kernels, compiled: a library for each instruction set, the same bytes on every host. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,6 +30,25 @@ const INSTRUCTION_SETS = /** @type {const} */ ({
 
 /** The files that compiling leaves. */
 export const LIBRARIES = Object.keys(INSTRUCTION_SETS).map((name) => `x86-64-${name}.so`);
+
+/** Each library's SHA-256, by its name: what loads a library that was cut short ends with it (SIGBUS). */
+export const CHECKSUMS = 'checksums.json';
+
+/** @param {string} file */
+const sha256 = (file) => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+/**
+ * @param {string} folder
+ * @returns {boolean} whether all libraries are there, and are what was compiled
+ */
+export function areIntact(folder) {
+  try {
+    const expected = JSON.parse(readFileSync(join(folder, CHECKSUMS), 'utf8'));
+    return LIBRARIES.every((name) => sha256(join(folder, name)) === expected[name]);
+  } catch {
+    return false;
+  }
+}
 
 const FLAGS = [
   // No C library to link with, and none wanted: the service's process has one, of whatever kind.
@@ -60,6 +88,8 @@ export async function compileKernels(root, folder, options) {
       if (code === 127 && !existsSync(library)) throw doesNotStart(program, pin.version, output);
       if (code !== 0) throw doesNotCompile(name, output);
     }
+    const checksums = Object.fromEntries(LIBRARIES.map((name) => [name, sha256(join(folder, name))]));
+    writeFileSync(join(folder, CHECKSUMS), `${JSON.stringify(checksums, null, 2)}\n`);
   } finally {
     discard();
     process.removeListener('exit', discard);
