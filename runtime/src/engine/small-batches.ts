@@ -11,7 +11,7 @@ export const FOUR = 4;
 
 /**
  * What small batches take on this machine. It depends on the form of the weights, on the kernels and on the processor: a 1B
- * model in Q4_0 on two cores takes 28 ms for one token, 41 for two, 50 for three, 33 for four, and 42 for eight.
+ * model in Q4_0 on two cores takes 24 ms for one token, 36 for two, 46 for three, 29 for four, and 46 for eight.
  */
 export class BatchTimes {
   /** Of each evaluation, of a token that is multiplied by itself, of the first four together and of four more. */
