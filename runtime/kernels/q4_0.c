@@ -8,7 +8,7 @@
  * for all rows, and what that adds to a row, 8 times its sum, is taken off again. And llama.cpp's multiply few rows by
  * a block before they unpack it anew; here it is as many as the registers hold.
  */
-#include "vector.h"
+#include "interleaved.h"
 
 enum { BLOCK = 32, QUADS = BLOCK / 4, OFFSET = 8 };
 
@@ -46,36 +46,10 @@ typedef struct {
 
 enum { MOST_ROWS = 16 };
 
-static const int32_t EVEN[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-static const int32_t ODD[16] = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
-
 /** The lower four bits of each byte, with the sign bit of a weight turned: -8 to 7 become 0 to 15. */
 INLINE ints unsigned_weights(ints packed) {
   // (packed & 0x0f) ^ 0x08
   return _mm512_ternarylogic_epi32(packed, _mm512_set1_epi8(0x0f), _mm512_set1_epi8(OFFSET), 0x6a);
-}
-INLINE ints upper_halves(ints packed) { return _mm512_srli_epi16(packed, 4); }
-
-/** Sixteen columns, of which the last eight are those of `second`. */
-INLINE tile unpack(const weights_x8 *first, const weights_x8 *second) {
-  const ints even = _mm512_loadu_si512(EVEN), odd = _mm512_loadu_si512(ODD);
-  tile result;
-  for (int half = 0; half < 2; half++) {
-    const ints a = _mm512_loadu_si512(first->weights + 64 * half), b = _mm512_loadu_si512(second->weights + 64 * half);
-    const ints front = _mm512_permutex2var_epi32(a, even, b), back = _mm512_permutex2var_epi32(a, odd, b);
-    result.quads[2 * half] = unsigned_weights(front);
-    result.quads[2 * half + 1] = unsigned_weights(back);
-    result.quads[2 * half + 4] = unsigned_weights(upper_halves(front));
-    result.quads[2 * half + 5] = unsigned_weights(upper_halves(back));
-  }
-  const __m128i a = _mm_loadu_si128((const __m128i *)first->scales);
-  const __m128i b = _mm_loadu_si128((const __m128i *)second->scales);
-  result.scales = _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
-  return result;
-}
-
-INLINE void store(float *to, floats values, int columns) {
-  _mm512_mask_storeu_ps(to, columns < COLUMNS ? 0x00ff : 0xffff, values);
 }
 
 #else
@@ -85,41 +59,22 @@ enum { MOST_ROWS = 4 };
 INLINE ints unsigned_weights(ints packed) {
   return _mm256_xor_si256(_mm256_and_si256(packed, _mm256_set1_epi8(0x0f)), _mm256_set1_epi8(OFFSET));
 }
-INLINE ints upper_halves(ints packed) { return _mm256_srli_epi16(packed, 4); }
-
-INLINE ints shuffle_even(ints a, ints b) {
-  return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88));
-}
-INLINE ints shuffle_odd(ints a, ints b) {
-  return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0xdd));
-}
-
-/** Eight columns, in the order in which AVX2 shuffles: 0 1 4 5 2 3 6 7. */
-INLINE tile unpack(const weights_x8 *first, const weights_x8 *second) {
-  (void)second;
-  tile result;
-  for (int half = 0; half < 2; half++) {
-    const ints a = _mm256_loadu_si256((const ints *)(first->weights + 64 * half));
-    const ints b = _mm256_loadu_si256((const ints *)(first->weights + 64 * half + 32));
-    const ints front = shuffle_even(a, b), back = shuffle_odd(a, b);
-    result.quads[2 * half] = unsigned_weights(front);
-    result.quads[2 * half + 1] = unsigned_weights(back);
-    result.quads[2 * half + 4] = unsigned_weights(upper_halves(front));
-    result.quads[2 * half + 5] = unsigned_weights(upper_halves(back));
-  }
-  const __m128i scales = _mm_loadu_si128((const __m128i *)first->scales);
-  result.scales = _mm256_cvtph_ps(_mm_shuffle_epi32(scales, _MM_SHUFFLE(3, 1, 2, 0)));
-  return result;
-}
-
-/** In the order of the columns. */
-INLINE void store(float *to, floats values, int columns) {
-  (void)columns;
-  const __m256d pairs = _mm256_permute4x64_pd(_mm256_castps_pd(values), _MM_SHUFFLE(3, 1, 2, 0));
-  _mm256_storeu_ps(to, _mm256_castpd_ps(pairs));
-}
 
 #endif
+
+INLINE tile unpack(const weights_x8 *first, const weights_x8 *second) {
+  tile result;
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; half++) {
+    const octets packed = read_octets(first->weights + 64 * half, second->weights + 64 * half);
+    result.quads[2 * half] = unsigned_weights(packed.front);
+    result.quads[2 * half + 1] = unsigned_weights(packed.back);
+    result.quads[2 * half + 4] = unsigned_weights(shift_halves(packed.front));
+    result.quads[2 * half + 5] = unsigned_weights(shift_halves(packed.back));
+  }
+  result.scales = widen_halfs(first->scales, second->scales);
+  return result;
+}
 
 /**
  * Few rows are multiplied sooner than the weights come from memory, and the processor's own look ahead ends at each

@@ -8,7 +8,7 @@
  * processor has an instruction that multiplies four bytes and adds the products in 32. Here a lane is a column, rows
  * are read as they are, and a tile of weights, once unpacked, serves many rows.
  */
-#include "vector.h"
+#include "interleaved.h"
 
 /** A block of 256 has eight sub-blocks with a scale and a minimum each. Two of them, a pair, share their bytes. */
 enum { BLOCK = 256, SUB_BLOCK = 32, PAIRS = BLOCK / SUB_BLOCK / 2, QUADS = SUB_BLOCK / 4 };
@@ -87,11 +87,7 @@ typedef struct {
 
 #ifdef __AVX512BW__
 
-static const int32_t EVEN[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-static const int32_t ODD[16] = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
-
 INLINE ints lower_halves(ints packed) { return _mm512_and_si512(packed, _mm512_set1_epi8(0x0f)); }
-INLINE ints upper_halves(ints packed) { return lower_halves(_mm512_srli_epi16(packed, 4)); }
 INLINE ints multiply_shorts(ints a, ints b) { return _mm512_madd_epi16(a, b); }
 INLINE ints join_shorts(ints low, ints high) { return _mm512_or_si512(low, _mm512_slli_epi32(high, 16)); }
 INLINE floats subtract(floats a, floats b) { return _mm512_sub_ps(a, b); }
@@ -103,7 +99,6 @@ static const int32_t FIRST_WORDS[8] = {0, 8, 1, 9, 3, 11, 4, 12};
 static const int32_t THIRD_WORDS[8] = {2, 10, 2, 10, 5, 13, 5, 13};
 static const words THIRD_SHIFTS = {0, 0, 4, 4, 0, 0, 4, 4};
 
-/** Sixteen columns, of which the last eight are those of `second`, here and in what follows. */
 INLINE words gather_words(const packed_scales *first, const packed_scales *second, const int32_t *which) {
   const __m256i a = _mm256_loadu_si256((const __m256i *)first), b = _mm256_loadu_si256((const __m256i *)second);
   return (words)_mm256_permutex2var_epi32(a, _mm256_loadu_si256((const __m256i *)which), b);
@@ -114,32 +109,9 @@ INLINE words upper_words(words a, words b) { return (words)_mm256_unpackhi_epi32
 INLINE ints widen_first(words bytes) { return _mm512_cvtepu8_epi32(_mm256_castsi256_si128((__m256i)bytes)); }
 INLINE ints widen_second(words bytes) { return _mm512_cvtepu8_epi32(_mm256_extracti128_si256((__m256i)bytes, 1)); }
 
-INLINE void unpack_weights(tile *result, const uint8_t *first, const uint8_t *second) {
-  const ints even = _mm512_loadu_si512(EVEN), odd = _mm512_loadu_si512(ODD);
-#pragma GCC unroll 4
-  for (int quad = 0; quad < QUADS; quad += 2) {
-    const ints a = _mm512_loadu_si512(first + 32 * quad), b = _mm512_loadu_si512(second + 32 * quad);
-    const ints front = _mm512_permutex2var_epi32(a, even, b), back = _mm512_permutex2var_epi32(a, odd, b);
-    result->quads[0][quad] = lower_halves(front);
-    result->quads[0][quad + 1] = lower_halves(back);
-    result->quads[1][quad] = upper_halves(front);
-    result->quads[1][quad + 1] = upper_halves(back);
-  }
-}
-
-INLINE floats widen_halfs(const uint16_t *first, const uint16_t *second) {
-  const __m128i a = _mm_loadu_si128((const __m128i *)first), b = _mm_loadu_si128((const __m128i *)second);
-  return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
-}
-
-INLINE void store(float *to, floats values, int columns) {
-  _mm512_mask_storeu_ps(to, columns < COLUMNS ? 0x00ff : 0xffff, values);
-}
-
 #else
 
 INLINE ints lower_halves(ints packed) { return _mm256_and_si256(packed, _mm256_set1_epi8(0x0f)); }
-INLINE ints upper_halves(ints packed) { return lower_halves(_mm256_srli_epi16(packed, 4)); }
 INLINE ints multiply_shorts(ints a, ints b) { return _mm256_madd_epi16(a, b); }
 INLINE ints join_shorts(ints low, ints high) { return _mm256_or_si256(low, _mm256_slli_epi32(high, 16)); }
 INLINE floats subtract(floats a, floats b) { return _mm256_sub_ps(a, b); }
@@ -151,7 +123,6 @@ static const int32_t FIRST_WORDS[8] = {0, 3, 1, 4};
 static const int32_t THIRD_WORDS[8] = {2, 5, 2, 5};
 static const words THIRD_SHIFTS = {0, 0, 4, 4};
 
-/** Eight columns, here and in what follows. */
 INLINE words gather_words(const packed_scales *first, const packed_scales *second, const int32_t *which) {
   (void)second;
   const __m256i all = _mm256_loadu_si256((const __m256i *)first);
@@ -164,37 +135,20 @@ INLINE words upper_words(words a, words b) { return (words)_mm_unpackhi_epi32((_
 INLINE ints widen_first(words bytes) { return _mm256_cvtepu8_epi32((__m128i)bytes); }
 INLINE ints widen_second(words bytes) { return _mm256_cvtepu8_epi32(_mm_srli_si128((__m128i)bytes, 8)); }
 
-/** Of two columns and, four columns on, of two more: what is then shuffled within 128 bits comes out in their order. */
-INLINE __m256 load_halves(const uint8_t *from) {
-  const __m128i a = _mm_loadu_si128((const __m128i *)from), b = _mm_loadu_si128((const __m128i *)(from + 32));
-  return _mm256_castsi256_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
-}
+#endif
+
+INLINE ints upper_halves(ints packed) { return lower_halves(shift_halves(packed)); }
 
 INLINE void unpack_weights(tile *result, const uint8_t *first, const uint8_t *second) {
-  (void)second;
 #pragma GCC unroll 4
   for (int quad = 0; quad < QUADS; quad += 2) {
-    const __m256 a = load_halves(first + 32 * quad), b = load_halves(first + 32 * quad + 16);
-    const ints front = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
-    const ints back = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd));
-    result->quads[0][quad] = lower_halves(front);
-    result->quads[0][quad + 1] = lower_halves(back);
-    result->quads[1][quad] = upper_halves(front);
-    result->quads[1][quad + 1] = upper_halves(back);
+    const octets packed = read_octets(first + 32 * quad, second + 32 * quad);
+    result->quads[0][quad] = lower_halves(packed.front);
+    result->quads[0][quad + 1] = lower_halves(packed.back);
+    result->quads[1][quad] = upper_halves(packed.front);
+    result->quads[1][quad + 1] = upper_halves(packed.back);
   }
 }
-
-INLINE floats widen_halfs(const uint16_t *first, const uint16_t *second) {
-  (void)second;
-  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)first));
-}
-
-INLINE void store(float *to, floats values, int columns) {
-  (void)columns;
-  _mm256_storeu_ps(to, values);
-}
-
-#endif
 
 /** Their sums are in memory, near enough: registers are for the tile. */
 enum { MOST_ROWS = 32 };

@@ -20,3 +20,10 @@ export function blocks(
   }
   return all;
 }
+
+/** To the last bit. @throws Error that names the shape of the product */
+export function expectSameBits(got: Float32Array, expected: Float32Array, shape: object): void {
+  expect(expected.some((each) => each !== 0 && !Number.isNaN(each))).toBe(true);
+  if (!Buffer.from(got.buffer).equals(Buffer.from(expected.buffer)))
+    throw new Error(`not the same: ${JSON.stringify(shape)}`);
+}

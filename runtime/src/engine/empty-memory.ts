@@ -5,6 +5,7 @@
  * (madvise(2), MADV_DONTNEED), so nothing that runs can see a difference.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { cFunction } from './c-library.js';
 
 /** Of the process's address space, in bytes; `end` is the first after it. */
 interface Region {
@@ -32,7 +33,7 @@ export function watchForZeroes(): () => Promise<number> {
   return async () => {
     if (before.length === 0) return 0;
     const isCandidate = ({ start, end }: Region) => end - start >= LEAST_REGION_BYTES;
-    const madvise = await loadMadvise();
+    const madvise = await cFunction('int madvise(uintptr_t address, size_t length, int advice)');
     const residentBefore = process.memoryUsage.rss();
     for (const { start, end } of zeroes(without(privateMemory(), before).filter(isCandidate))) {
       // On pages of 2 MiB all of it would be back with the first tokens: each layer's part of a sequence is about as large.
@@ -89,11 +90,4 @@ function* zeroes(regions: readonly Region[]): Generator<Region> {
   } finally {
     closeSync(memory);
   }
-}
-
-/** Node has no way to ask for it; loaded only where it is used. */
-async function loadMadvise(): Promise<(address: number, bytes: number, advice: number) => number> {
-  const { default: koffi } = await import('koffi');
-  // Symbols of the process itself: its C library, whatever that is called.
-  return koffi.load(null).func('int madvise(uintptr_t address, size_t length, int advice)');
 }

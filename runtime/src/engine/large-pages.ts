@@ -1,3 +1,5 @@
+import { cFunction } from './c-library.js';
+
 /** Of prctl(2), as Linux numbers it: whether the process gets pages of 2 MiB where it asked for them. */
 const PR_SET_THP_DISABLE = 41;
 
@@ -20,9 +22,8 @@ export async function onSmallPages<T>(work: () => Promise<T>): Promise<T> {
 async function thpDisable(): Promise<(disabled: 0 | 1) => void> {
   if (process.platform !== 'linux') return () => undefined;
   try {
-    const { default: koffi } = await import('koffi');
     const words = Array.from({ length: 4 }, () => 'unsigned long').join(', ');
-    const prctl = koffi.load(null).func(`int prctl(int option, ${words})`) as (...args: number[]) => number;
+    const prctl = await cFunction(`int prctl(int option, ${words})`);
     return (disabled) => void prctl(PR_SET_THP_DISABLE, disabled, 0, 0, 0);
   } catch {
     return () => undefined;
