@@ -151,7 +151,7 @@ withKernels('a set-up of the kernels', () => {
       const { status, stderr } = await clone.setUp('run', withoutPython());
       expect(status).toBe(0);
       expect(stderr).toContain(
-        "setup: prompts are read about 2.5 times slower, with llama.cpp's own kernels: the compiler of the kernels " +
+        "setup: prompts are read two to three times slower, with llama.cpp's own kernels: the compiler of the kernels " +
           '(Zig 0.0.1) comes as a Python package, and this machine has no python3\n' +
           '  install Python with pip (Debian, Ubuntu: apt install python3-pip), then run: node scripts/setup.mjs --for kernels\n',
       );

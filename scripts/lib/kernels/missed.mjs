@@ -56,7 +56,7 @@ export function sayMiss(root) {
   const miss = latest ?? rememberedMiss(root);
   if (miss === undefined) return;
   note(
-    `prompts are read about 2.5 times slower, with llama.cpp's own kernels: ${miss.cause}\n` +
+    `prompts are read two to three times slower, with llama.cpp's own kernels: ${miss.cause}\n` +
       `  ${miss.remedy}, then run: node scripts/setup.mjs --for kernels`,
   );
 }
