@@ -47,10 +47,22 @@ export function ownKernels(library: string) {
   return koffi.load(join(KERNELS, `x86-64-${library}.so`));
 }
 
+/** Of dlopen(3), as Linux numbers them. */
+const [RTLD_NOW, RTLD_NODELETE] = [0x2, 0x1000];
+
+/**
+ * koffi closes a library when V8 collects it, and llama.cpp's ends the process (GGML_ASSERT) when it is loaded anew: by
+ * the next test file that Jest runs in this process.
+ */
+function keepLoaded(file: string): void {
+  koffi.load(null).func('void *dlopen(const char *file, int mode)')(file, RTLD_NOW | RTLD_NODELETE);
+}
+
 /** llama.cpp's, as compiled for processors with AVX2. */
 export function llamaCpu() {
   const file = join(LLAMA, 'libggml-cpu-haswell.so');
   if (!existsSync(file)) throw new Error(`${file} is missing: npm run setup -- --for test`);
+  keepLoaded(file);
   const library = koffi.load(file);
   // Fills the tables from which it takes half-precision numbers.
   library.func('void ggml_cpu_init()')();
