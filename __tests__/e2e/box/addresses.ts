@@ -28,6 +28,10 @@ export class Addresses {
   readonly imds = '169.254.169.254';
   readonly emulatorPort = 5000;
 
+  /** The bridge's own, in the series of the guests' whose numbers begin at 10. */
+  get gatewayMac(): string {
+    return `0a:ff:00:00:${hex(this.run)}:01`;
+  }
   get guestSubnet(): string {
     return `10.201.${this.run}.0/${this.guestPrefixLength}`;
   }

@@ -105,7 +105,7 @@ ${drops.join('\n')}
   async #connect(folder: RunFolder): Promise<void> {
     const { namespace, hostInterface, innerInterface, uplinkHost, uplinkInner, ...a } = this.addresses;
     const mtu = String(this.mtu);
-    const { gateway, dns, guestSubnet } = this.addresses;
+    const { gateway, gatewayMac, dns, guestSubnet } = this.addresses;
     await run([
       'ip',
       'link',
@@ -129,11 +129,15 @@ ${drops.join('\n')}
     await this.ip('addr', 'add', `${uplinkInner}/30`, 'dev', innerInterface);
     await this.ip('link', 'set', innerInterface, 'up');
     await this.ip('route', 'add', 'default', 'via', uplinkHost);
-    // No forwarding delay and no spanning tree: a guest's first DHCP packet must not be swallowed.
+    // No forwarding delay and no spanning tree: a guest's first DHCP packet must not be swallowed. And an address of its
+    // own, for otherwise a bridge takes the lowest of its cables': with a guest that was plugged in, the gateway became
+    // another, and the other guests' packets went nowhere, until half a minute later they asked where it is.
     await this.ip(
       'link',
       'add',
       a.bridge,
+      'address',
+      gatewayMac,
       'mtu',
       mtu,
       'type',
