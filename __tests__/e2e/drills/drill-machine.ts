@@ -129,12 +129,17 @@ export class DrillMachine {
     return gate.verdict;
   }
 
-  /** Waits until it is ready, and has it say so at its port. */
-  async comesUp(): Promise<BootReport> {
+  /**
+   * Waits until it is ready, and has it say so at its port.
+   *
+   * @param look is shown what it reports meanwhile: it may take more than one try
+   */
+  async comesUp(look: (report: BootReport) => void = () => undefined): Promise<BootReport> {
     const report = await waitFor(
       `drill machine ${this.instance.instanceId} to be ready`,
       async () => {
         const found = await this.report();
+        if (found) look(found);
         return found?.status === 'ready' ? found : undefined;
       },
       { timeoutMs: OUTCOME_TIMEOUT_MS, intervalMs: 250 },

@@ -34,10 +34,14 @@ export const outageDrills: MachineDrill[] = [
       await check('a slow S3 first gets the failure, and then the machine up, by itself', async () => {
         const failed = await machine.failure('bundle', /get bundles\/\S+ failed: /);
         const from = Date.now();
-        const ready = await machine.comesUp();
-        // It is fetched from the start on, beside the steps before it.
-        const until = ready.steps.findIndex(({ name }) => name === 'bundle') + 1;
-        const seconds = ready.steps.slice(0, until).reduce((sum, step) => sum + step.seconds, 0);
+        // In the try that fetched it: on a busy machine that one need not be the last.
+        let seconds = 0;
+        await machine.comesUp(({ steps }) => {
+          // It is fetched from the start on, beside the steps before it.
+          const until = steps.findIndex(({ name }) => name === 'bundle') + 1;
+          const sum = steps.slice(0, until).reduce((total, step) => total + step.seconds, 0);
+          seconds = Math.max(seconds, sum);
+        });
         assert.ok(seconds > 8, `the bundle was there after ${seconds} s: that is not slow`);
         return `${failed.step} failed; ready ${Math.round((Date.now() - from) / 1000)} s later`;
       });
