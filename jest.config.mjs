@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { WORKERS } from './__tests__/support/interleaving-sequencer.mjs';
 
 // The SDK announces at each start when it will drop a version of Node: not what a test's output is for.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -47,7 +47,6 @@ export default {
   ],
   globalSetup: '<rootDir>/__tests__/support/folder-of-run.mjs',
   testSequencer: '<rootDir>/__tests__/support/interleaving-sequencer.mjs',
-  // Many tests wait more than they compute: for Terraform, timers, processes. Jest's own choice on two cores is one.
-  maxWorkers: Math.max(2, availableParallelism() - 1),
+  maxWorkers: WORKERS,
   testTimeout: 60_000,
 };
