@@ -6,7 +6,7 @@ import { missingPrerequisites } from './box/prerequisites';
 import { RunFolder } from './box/run-folder';
 import type { Subject } from './checks/subject';
 import { DRILLS } from './drills';
-import type { Drill, OwnDeployment } from './drills/drill';
+import type { Drill, MachineDrill, OwnDeployment } from './drills/drill';
 import { type Options, parseOptions, usage } from './options';
 import { checkEverything, checkNothingIsLeft, deploy, destroy, warmUp } from './path';
 import { Report } from './report';
@@ -17,6 +17,10 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 
 /** With a report of its own. */
 type ReportedDrill = Drill & { readonly report: Report };
+type ReportedMachineDrill = MachineDrill & { readonly report: Report };
+
+const isPatient = (drill: ReportedDrill): drill is ReportedMachineDrill =>
+  drill.kind === 'machine' && drill.isPatient === true;
 
 async function main(): Promise<void> {
   const options = parseOptions(
@@ -69,14 +73,17 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
   const before = await box.account.inventory();
 
   let subject: Subject | undefined;
+  let patient: Promise<void>[] = [];
   if (options.only !== 'drills' || drills.some(({ kind }) => kind === 'machine')) {
     report.heading('Deploy');
     await warmUp(report);
     subject = await deploy(box, report);
     if (!subject) return undefined;
+    patient = begin(report, subject, drills.filter(isPatient));
     if (options.only !== 'drills') await checkEverything(report, subject);
   }
-  const own = await breakMachines(report, box, subject, drills);
+  const others = drills.filter((drill) => !isPatient(drill));
+  const [own] = await Promise.all([breakThings(report, box, subject, others), ...patient]);
   if (options.keep && subject) {
     folder.keep();
     return subject;
@@ -94,19 +101,22 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
     ]);
     await checkNothingIsLeft(report, box, before);
   }
-  const refused = drills.filter((drill) => drill.kind === 'deploy');
-  if (refused.length > 0) {
-    report.heading('Drills: a deploy that cannot begin');
-    await Promise.all(refused.map((drill) => timed(drill, () => drill.run(drill.report, box))));
-  }
   return undefined;
 }
 
+/** Begins drills on machines of their own. */
+function begin(report: Report, subject: Subject, drills: readonly ReportedMachineDrill[]): Promise<void>[] {
+  if (drills.length > 0) report.heading('Drills, beside what comes now');
+  for (const { name, about } of drills) report.say(`${name}: ${about}`);
+  return drills.map((drill) => timed(drill, () => drill.run(drill.report, subject)));
+}
+
 /**
- * Runs the drills that break machines, all at once: they mostly wait, for a network that is away, or for a try that comes
- * in half a minute. Those on the deployed machine go one after the other. Returns deployments that they have made.
+ * Runs the drills, all at once: they mostly wait, for a network that is away, or for a try that comes in half a minute.
+ * Those on the deployed machine go one after the other; the deploys that cannot begin come when nobody else changes the
+ * account, for they look whether something was left in it. Returns deployments that they have made.
  */
-async function breakMachines(
+async function breakThings(
   report: Report,
   box: Box,
   subject: Subject | undefined,
@@ -114,22 +124,30 @@ async function breakMachines(
 ): Promise<OwnDeployment[]> {
   const machines = subject ? drills.filter((drill) => drill.kind === 'machine') : [];
   const deployments = drills.filter((drill) => drill.kind === 'deployment');
-  if (machines.length + deployments.length === 0) return [];
+  const refused = drills.filter((drill) => drill.kind === 'deploy');
+  const all = [...machines, ...deployments, ...refused];
+  if (all.length === 0) return [];
   report.heading('Drills, side by side');
-  for (const { name, about } of [...machines, ...deployments]) report.say(`${name}: ${about}`);
+  for (const { name, about } of all) report.say(`${name}: ${about}`);
   const made: OwnDeployment[] = [];
   const onDeployed = async (): Promise<void> => {
     for (const drill of machines) {
       if (subject && !drill.own) await timed(drill, () => drill.run(drill.report, subject));
     }
   };
+  const onAccount = async (): Promise<void> => {
+    await Promise.all(
+      deployments.map((drill) =>
+        timed(drill, async () => void made.push(await drill.run(drill.report, box))),
+      ),
+    );
+    await Promise.all(refused.map((drill) => timed(drill, () => drill.run(drill.report, box))));
+  };
   await Promise.all([
     onDeployed(),
+    onAccount(),
     ...machines.map((drill) =>
       subject && drill.own ? timed(drill, () => drill.run(drill.report, subject)) : undefined,
-    ),
-    ...deployments.map((drill) =>
-      timed(drill, async () => void made.push(await drill.run(drill.report, box))),
     ),
   ]);
   return made;

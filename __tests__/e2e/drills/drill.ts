@@ -16,6 +16,12 @@ export interface MachineDrill extends DrillBase {
   kind: 'machine';
   /** Boots a machine of its own, so that others can run beside it. @default false: on the one that was deployed */
   own?: boolean;
+  /**
+   * Waits nearly all of the time: begins beside the checks of the deployment, with a machine of its own.
+   *
+   * @default false: with the other drills
+   */
+  isPatient?: boolean;
   run(report: Report, subject: Subject): Promise<void>;
 }
 
