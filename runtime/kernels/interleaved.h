@@ -6,6 +6,15 @@
 
 #include "vector.h"
 
+/** What is prepared of rows may take so much of a thread's stack; four rows of more than 262,144 numbers take more. */
+enum { STACK_BYTES = 256 << 10 };
+
+/** Of how many rows it is, if of each it takes so many bytes: a multiple of four, as `most` is. */
+INLINE int rows_together(int most, size_t bytes) {
+  while (most > 4 && most * bytes > STACK_BYTES) most -= 4;
+  return most;
+}
+
 /** The same 8 bytes of each column of a tile, as two quads. */
 typedef struct {
   ints front, back;

@@ -177,10 +177,11 @@ static void describe_row(const row_x1 *values, int blocks, row_block *row_blocks
 EXPORT void ggml_gemm_q4_0_8x8_q8_0(int length, float *to, size_t row_length, const void *weights, const void *values,
                                     int rows, int columns) {
   const int blocks = length / BLOCK;
-  row_block *row_blocks = __builtin_alloca((size_t)blocks * MOST_ROWS * sizeof *row_blocks);
+  const int most_rows = rows_together(MOST_ROWS, blocks * sizeof(row_block));
+  row_block *row_blocks = __builtin_alloca((size_t)blocks * most_rows * sizeof *row_blocks);
   const rows_x4 *group = values;
   for (int row = 0; row < rows;) {
-    const int together = rows - row < MOST_ROWS ? rows - row : MOST_ROWS;
+    const int together = rows - row < most_rows ? rows - row : most_rows;
     for (int each = 0; each < together / 4; each++)
       describe_rows(group + (size_t)each * blocks, blocks, row_blocks + 4 * each, together);
     switch (together) {
