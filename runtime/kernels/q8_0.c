@@ -1,17 +1,14 @@
 /**
  * Products of a matrix in Q8_0, as a model file has it, with rows in Q8_0.
  *
- * `llamafile_sgemm` takes the place of llama.cpp's function of the same name. It multiplies these types and hands all
- * others to llama.cpp's own. The result is the same to the last bit. llama.cpp has eight sums for each number of the
- * result, one for each quad of a block; products of quads are exact, sums over the blocks are floats, and the eight are
- * added at the end. Here it is the same sums in the same order, in other registers: llama.cpp's hold the eight sums of
- * one number, which it must add across the register; here a register holds one sum of all columns of a tile. That costs
- * a transposition of the weights, done once for many rows. llama.cpp's also multiply signed by signed bytes, for which
+ * The result is the same to the last bit as by llama.cpp. That has eight sums for each number of the result, one for
+ * each quad of a block; products of quads are exact, sums over the blocks are floats, and the eight are added at the
+ * end. Here it is the same sums in the same order, in other registers: llama.cpp's hold the eight sums of one number,
+ * which it must add across the register; here a register holds one sum of all columns of a tile. That costs a
+ * transposition of the weights, done once for many rows. llama.cpp's also multiply signed by signed bytes, for which
  * x86 has no instruction; here the weights are made unsigned, or 16 bits wide, when they are transposed.
  */
-#include <stdbool.h>
-
-#include "vector.h"
+#include "sgemm.h"
 
 enum { BLOCK = 32, QUADS = BLOCK / 4 };
 
@@ -23,22 +20,6 @@ typedef struct {
   uint16_t scale;
   int8_t values[BLOCK];
 } q8_block;
-
-/** Rows times columns. Lengths are from one row or column to the next, in blocks and of the result in floats. */
-typedef struct {
-  int64_t blocks;
-  const q8_block *weights;
-  int64_t column_length;
-  const q8_block *values;
-  int64_t row_length;
-  float *to;
-  int64_t result_length;
-} product;
-
-INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-INLINE int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 INLINE __m256i load_values(const q8_block *block) { return _mm256_loadu_si256((const __m256i *)block->values); }
 INLINE float scale_of(const q8_block *block) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(block->scale))); }
@@ -258,91 +239,29 @@ static void multiply_groups(int64_t rows, int64_t blocks, const tile *weights, c
 #endif
 }
 
-/** The columns and rows from the first to before the end. */
-static void multiply_part(const product *all, int64_t column, int64_t end_column, int64_t row, int64_t end_row) {
-  if (column >= end_column || row >= end_row) return;
+static void multiply_area(const product *all, area of) {
   const int64_t blocks = all->blocks;
   const int64_t most_rows = most(ROW_BYTES / (blocks * (int64_t)sizeof(row_block)), MOST_ROWS);
-  const int64_t parts = divide_up(end_row - row, most_rows);
-  const int64_t rows_together = round_up(divide_up(end_row - row, parts), MOST_ROWS);
+  const int64_t parts = divide_up(of.end_row - of.row, most_rows);
+  const int64_t rows_together = round_up(divide_up(of.end_row - of.row, parts), MOST_ROWS);
   const int64_t most_tiles = most(TILE_BYTES / (blocks * (int64_t)sizeof(tile)), 1);
-  const int64_t tiles = least(divide_up(end_column - column, COLUMNS), most_tiles);
+  const int64_t tiles = least(divide_up(of.end_column - of.column, COLUMNS), most_tiles);
   row_block *row_blocks = __builtin_alloca(rows_together * blocks * sizeof *row_blocks);
   tile *unpacked = __builtin_alloca_with_align(tiles * blocks * sizeof *unpacked, 8 * sizeof(ints));
-  for (; row < end_row; row += rows_together) {
-    const int64_t rows = least(end_row - row, rows_together);
-    describe_rows(all->values + row * all->row_length, all->row_length, rows, blocks, row_blocks);
-    for (int64_t first = column; first < end_column; first += tiles * COLUMNS) {
-      const int64_t columns = least(end_column - first, tiles * COLUMNS);
-      const q8_block *weights = all->weights + first * all->column_length;
+  for (int64_t row = of.row; row < of.end_row; row += rows_together) {
+    const int64_t rows = least(of.end_row - row, rows_together);
+    const q8_block *values = (const q8_block *)all->values + row * all->row_length;
+    describe_rows(values, all->row_length, rows, blocks, row_blocks);
+    for (int64_t column = of.column; column < of.end_column; column += tiles * COLUMNS) {
+      const int64_t columns = least(of.end_column - column, tiles * COLUMNS);
+      const q8_block *weights = (const q8_block *)all->weights + column * all->column_length;
       for (int64_t next = 0; next < columns; next += COLUMNS)
         unpack(weights + next * all->column_length, all->column_length, columns - next, blocks,
                unpacked + next / COLUMNS * blocks);
-      float *to = all->to + row * all->result_length + first;
+      float *to = all->to + row * all->result_length + column;
       multiply_groups(rows, blocks, unpacked, row_blocks, to, all->result_length, columns);
     }
   }
-}
-
-/** How llama.cpp's begins: which of its threads calls, and how many there are. Each does its part of a product. */
-typedef struct {
-  int thread, threads;
-} caller_part;
-
-typedef bool multiplication(const caller_part *part, int64_t columns, int64_t rows, int64_t length, const void *weights,
-                            int64_t column_length, const void *values, int64_t row_length, void *to,
-                            int64_t result_length, int weights_type, int values_type, int result_type);
-
-/** As llama.cpp numbers types. */
-enum { F32 = 0, Q8_0 = 8 };
-
-/** As dladdr(3) fills it, and modes of dlopen(3), for glibc. */
-typedef struct {
-  const char *file;
-  void *base;
-  const char *symbol;
-  void *address;
-} origin;
-enum { RTLD_NOW = 2, RTLD_NOLOAD = 4 };
-
-// Of the process that loads this library, and not there where it is linked statically.
-#define OF_PROCESS extern __attribute__((weak))
-OF_PROCESS int dladdr(const void *address, origin *of);
-OF_PROCESS void *dlopen(const char *file, int mode);
-OF_PROCESS void *dlsym(void *library, const char *symbol);
-OF_PROCESS int dlclose(void *library);
-
-EXPORT multiplication llamafile_sgemm;
-/** The one of this library, whatever others have its name. */
-extern __attribute__((alias("llamafile_sgemm"), visibility("hidden"))) multiplication own;
-
-/** Where llama.cpp's is not found: it goes on with its general, slower path. */
-static bool none(const caller_part *part, int64_t columns, int64_t rows, int64_t length, const void *weights,
-                 int64_t column_length, const void *values, int64_t row_length, void *to, int64_t result_length,
-                 int weights_type, int values_type, int result_type) {
-  (void)part, (void)columns, (void)rows, (void)length, (void)weights, (void)column_length, (void)values;
-  (void)row_length, (void)to, (void)result_length, (void)weights_type, (void)values_type, (void)result_type;
-  return false;
-}
-
-/** llama.cpp's, which is in the library that called: it is loaded, and stays so without being held here. */
-static multiplication *find_theirs(const void *return_address) {
-  origin from;
-  if (!dladdr || !dlopen || !dlsym || !dlclose || !dladdr(return_address, &from) || !from.file) return none;
-  void *library = dlopen(from.file, RTLD_NOW | RTLD_NOLOAD);
-  if (!library) return none;
-  multiplication *found = (multiplication *)dlsym(library, "llamafile_sgemm");
-  dlclose(library);
-  return found && found != own ? found : none;
-}
-
-static multiplication *theirs;
-
-/** Threads that come at the same time find the same. */
-INLINE multiplication *find_theirs_once(const void *return_address) {
-  multiplication *found = __atomic_load_n(&theirs, __ATOMIC_RELAXED);
-  if (!found) __atomic_store_n(&theirs, found = find_theirs(return_address), __ATOMIC_RELAXED);
-  return found;
 }
 
 /**
@@ -357,30 +276,15 @@ enum { ENOUGH_ROWS = 4, SHORT = 4 };
 enum { ENOUGH_ROWS = INT32_MAX, SHORT = 4 };
 #endif
 
-INLINE bool is_ours(int64_t rows, int64_t blocks) {
+static bool is_ours(int64_t rows, int64_t blocks) {
   return rows >= (blocks > SHORT ? ENOUGH_ROWS : 2) && blocks >= 1 && blocks <= MOST_BLOCKS;
 }
 
-/**
- * @param length of a column; this and all others in blocks, floats where the type has none
- * @param to column after column of a row, `result_length` floats from one row to the next
- * @returns whether it did it: for one row, llama.cpp has another function
- */
-bool llamafile_sgemm(const caller_part *part, int64_t columns, int64_t rows, int64_t length, const void *weights,
-                     int64_t column_length, const void *values, int64_t row_length, void *to, int64_t result_length,
-                     int weights_type, int values_type, int result_type) {
-  if (weights_type != Q8_0 || values_type != Q8_0 || result_type != F32 || !is_ours(rows, length))
-    return find_theirs_once(__builtin_return_address(0))(part, columns, rows, length, weights, column_length, values,
-                                                         row_length, to, result_length, weights_type, values_type,
-                                                         result_type);
-  const product all = {length, weights, column_length, values, row_length, to, result_length};
-  // The longer side is divided: what is prepared of the shorter one, each thread prepares.
-  if (rows > columns) {
-    const int64_t duty = round_up(divide_up(rows, part->threads), MOST_ROWS), first = duty * part->thread;
-    multiply_part(&all, 0, columns, first, least(first + duty, rows));
-  } else {
-    const int64_t duty = round_up(divide_up(columns, part->threads), COLUMNS), first = duty * part->thread;
-    multiply_part(&all, first, least(first + duty, columns), 0, rows);
-  }
-  return true;
-}
+const kernel q8_0 = {
+  .weights_type = Q8_0,
+  .values_type = Q8_0,
+  .columns_together = COLUMNS,
+  .rows_together = MOST_ROWS,
+  .is_ours = is_ours,
+  .multiply = multiply_area,
+};

@@ -1,0 +1,27 @@
+import { runnableKernels } from './native-libraries';
+import { F16, F32, ownSgemm, Q8_0 } from './sgemm';
+
+describe.each(runnableKernels())('%s', (library) => {
+  const multiply = ownSgemm(library);
+  const bytes = new Uint8Array(8192);
+  const call = (rows: number, weights: number, values: number, result = F32) =>
+    multiply(
+      ...[new Int32Array([0, 1]), 8, rows, 1, bytes, 1, bytes, 1],
+      new Float32Array(256),
+      8,
+      weights,
+      values,
+      result,
+    );
+
+  it('multiplies the types that it has kernels for', () => {
+    expect(call(8, Q8_0, Q8_0)).toBe(true);
+  });
+
+  it('leaves others to the function of who calls, and says that it did nothing where that has none', () => {
+    expect(call(8, F16, F16)).toBe(false);
+    expect(call(8, Q8_0, Q8_0, F16)).toBe(false);
+    // One row, for which llama.cpp has another function.
+    expect(call(1, Q8_0, Q8_0)).toBe(false);
+  });
+});
