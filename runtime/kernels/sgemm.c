@@ -4,7 +4,7 @@
  *
  * llama.cpp calls it for every product of a matrix that it has not repacked: with rows of floats, and, where that did
  * nothing, with rows in the type that goes with the weights' type. Where that does nothing either, it goes on with its
- * general path, a product of one row and one column at a time. (Of a mixture of
+ * general path, a product of one row and one column at a time. For Q6_K its own always does nothing. (Of a mixture of
  * experts' matrices it does not call it.)
  */
 #include "sgemm.h"
@@ -67,7 +67,7 @@ INLINE multiplication *find_theirs_once(const void *return_address) {
   return found;
 }
 
-static const kernel *const KERNELS[] = {&q8_0};
+static const kernel *const KERNELS[] = {&q8_0, &q6_k};
 
 INLINE const kernel *find_kernel(int weights_type, int values_type) {
   for (size_t each = 0; each < sizeof KERNELS / sizeof *KERNELS; each++)

@@ -22,7 +22,7 @@ typedef struct {
 } area;
 
 /** As llama.cpp numbers types. */
-enum { F32 = 0, Q8_0 = 8 };
+enum { F32 = 0, Q8_0 = 8, Q6_K = 14, Q8_K = 15 };
 
 /** A type of weights, and of rows with it, as they are multiplied. */
 typedef struct {
@@ -34,7 +34,7 @@ typedef struct {
   void (*multiply)(const product *all, area of);
 } kernel;
 
-extern const kernel HIDDEN q8_0;
+extern const kernel HIDDEN q8_0, q6_k;
 
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }

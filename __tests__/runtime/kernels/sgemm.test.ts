@@ -1,5 +1,5 @@
 import { runnableKernels } from './native-libraries';
-import { F16, F32, ownSgemm, Q8_0 } from './sgemm';
+import { F16, F32, ownSgemm, Q6_K, Q8_0, Q8_K } from './sgemm';
 
 describe.each(runnableKernels())('%s', (library) => {
   const multiply = ownSgemm(library);
@@ -16,10 +16,13 @@ describe.each(runnableKernels())('%s', (library) => {
 
   it('multiplies the types that it has kernels for', () => {
     expect(call(8, Q8_0, Q8_0)).toBe(true);
+    expect(call(8, Q6_K, Q8_K)).toBe(true);
   });
 
   it('leaves others to the function of who calls, and says that it did nothing where that has none', () => {
     expect(call(8, F16, F16)).toBe(false);
+    expect(call(8, Q6_K, F32)).toBe(false);
+    expect(call(8, Q8_0, Q8_K)).toBe(false);
     expect(call(8, Q8_0, Q8_0, F16)).toBe(false);
     // One row, for which llama.cpp has another function.
     expect(call(1, Q8_0, Q8_0)).toBe(false);

@@ -4,7 +4,7 @@ const SIGNATURE =
   'bool llamafile_sgemm(const int *part, int64_t, int64_t, int64_t, const void *, int64_t, const void *, int64_t, _Inout_ float *, int64_t, int, int, int)';
 
 /** As llama.cpp numbers types. */
-export const [F32, F16, Q8_0] = [0, 1, 8];
+export const [F32, F16, Q8_0, Q6_K, Q8_K] = [0, 1, 8, 14, 15];
 
 export type Sgemm = (...args: readonly unknown[]) => boolean;
 

@@ -46,7 +46,7 @@ withKernels('a set-up of the kernels', () => {
     const clone = new Clone(folder());
     expect(await clone.setUp('kernels')).toMatchObject({ status: 0 });
     expect(clone.libraries().sort()).toEqual(LIBRARIES);
-    expect(clone.library('x86-64-avx512-vnni.so')).toMatch(/-mcpu=x86_64_v4\+avx512vnni .*\.c\n$/);
+    expect(clone.library('x86-64-avx512-vnni.so')).toMatch(/-mcpu=x86_64_v4\+avx512vnni\S* .*\.c\n$/);
     expect(clone.toolsThere()).toEqual([COMPILER]);
     // Only what the kernels need of it.
     expect(existsSync(join(clone.compiler, 'ziglang', 'lib', 'libc'))).toBe(false);

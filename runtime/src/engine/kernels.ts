@@ -1,5 +1,5 @@
 /**
- * Faster kernels for llama.cpp: its products of matrices in Q4_0, Q4_K and Q8_0, from runtime/kernels.
+ * Faster kernels for llama.cpp: its products of matrices in Q4_0, Q4_K, Q6_K and Q8_0, from runtime/kernels.
  *
  * llama.cpp calls its kernels through the dynamic linker, by name. A library that is loaded before llama.cpp, and whose
  * names are seen by all that comes later (dlopen(3), RTLD_GLOBAL), takes their place. That is a property of how the pinned

@@ -21,11 +21,11 @@ import { NoCompiler } from '../zig/no-compiler.mjs';
 /** The one platform that there are kernels for. */
 export const KERNEL_PLATFORM = 'linux-x64';
 
-/** The compiler's name for the processor of each. */
+/** The compiler's name for the processor of each. Without `fast_dpwssd` it takes that instruction apart into two. */
 const INSTRUCTION_SETS = /** @type {const} */ ({
   avx2: 'x86_64_v3',
   avx512: 'x86_64_v4',
-  'avx512-vnni': 'x86_64_v4+avx512vnni',
+  'avx512-vnni': 'x86_64_v4+avx512vnni+fast_dpwssd',
 });
 
 /** The files that compiling leaves. */
