@@ -8,21 +8,10 @@
  * transposition of the weights, done once for many rows. llama.cpp's also multiply signed by signed bytes, for which
  * x86 has no instruction; here the weights are made unsigned, or 16 bits wide, when they are transposed.
  */
-#include "sgemm.h"
-
-enum { BLOCK = 32, QUADS = BLOCK / 4 };
+#include "q8_0.h"
 
 /** What the rows that are multiplied together, and the tiles, may take of a thread's stack, and the longest column. */
 enum { ROW_BYTES = 512 << 10, TILE_BYTES = 32 << 10, MOST_BLOCKS = 512 };
-
-/** A block of a row and of a column alike. */
-typedef struct {
-  uint16_t scale;
-  int8_t values[BLOCK];
-} q8_block;
-
-INLINE __m256i load_values(const q8_block *block) { return _mm256_loadu_si256((const __m256i *)block->values); }
-INLINE float scale_of(const q8_block *block) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(block->scale))); }
 
 #ifdef __AVX512BW__
 
@@ -89,23 +78,7 @@ typedef struct {
   floats scales;
 } tile;
 
-/** A block of a row. */
-typedef struct {
-  int32_t quads[QUADS];
-  /** Of each quad, by how much its products with unsigned weights are too large, negative. */
-  int32_t excess[QUADS];
-  float scale;
-} row_block;
-
-INLINE void set_quads(tile *weights, int quad, ints values) {
-  weights->quads[quad] = _mm512_xor_si512(values, _mm512_set1_epi8(-128));
-}
-
-INLINE void set_row(row_block *row, __m256i values) {
-  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(-128), values);
-  _mm256_storeu_si256((__m256i *)row->quads, values);
-  _mm256_storeu_si256((__m256i *)row->excess, _mm256_madd_epi16(pairs, _mm256_set1_epi16(-1)));
-}
+INLINE void set_quads(tile *weights, int quad, ints values) { weights->quads[quad] = unsigned_bytes(values); }
 
 /** A quad of a row times the same quad of each column. */
 INLINE ints products(const tile *weights, const row_block *row, int quad) {
@@ -122,20 +95,9 @@ typedef struct {
   floats scales;
 } tile;
 
-/** A block of a row, likewise. */
-typedef struct {
-  int32_t even[QUADS], odd[QUADS];
-  float scale;
-} row_block;
-
 INLINE void set_quads(tile *weights, int quad, ints values) {
   weights->even[quad] = even_bytes(values);
   weights->odd[quad] = odd_bytes(values);
-}
-
-INLINE void set_row(row_block *row, __m256i values) {
-  _mm256_storeu_si256((__m256i *)row->even, _mm256_srai_epi16(_mm256_slli_epi16(values, 8), 8));
-  _mm256_storeu_si256((__m256i *)row->odd, _mm256_srai_epi16(values, 8));
 }
 
 INLINE ints products(const tile *weights, const row_block *row, int quad) {
@@ -181,9 +143,7 @@ static void describe_rows(const q8_block *values, int64_t row_length, int64_t ro
     for (int64_t row = 0; row < together; row++) {
       const q8_block *from = values + (first + row) * row_length;
       for (int64_t block = 0; block < blocks; block++) {
-        row_block *each = to + block * together + row;
-        set_row(each, load_values(from + block));
-        each->scale = scale_of(from + block);
+        describe_block(from + block, to + block * together + row);
       }
     }
     to += blocks * together;
@@ -240,6 +200,12 @@ static void multiply_groups(int64_t rows, int64_t blocks, const tile *weights, c
 }
 
 static void multiply_area(const product *all, area of) {
+#ifdef __AVX512VNNI__
+  if (of.end_row - of.row == 1) {
+    multiply_one_row(all, of);
+    return;
+  }
+#endif
   const int64_t blocks = all->blocks;
   const int64_t most_rows = most(ROW_BYTES / (blocks * (int64_t)sizeof(row_block)), MOST_ROWS);
   const int64_t parts = divide_up(of.end_row - of.row, most_rows);
@@ -267,17 +233,19 @@ static void multiply_area(const product *all, area of) {
 /**
  * From how many rows on it is faster here, as measured; two where columns are short: there llama.cpp mostly
  * adds across registers. AVX2 is not faster with long columns: it has room for the sums of one row at a time.
+ * One row is multiplied in another way, with VNNI.
  */
 #if defined __AVX512VNNI__
-enum { ENOUGH_ROWS = 3, SHORT = 24 };
+enum { ONE_ROW = true, ENOUGH_ROWS = 3, SHORT = 24 };
 #elif defined __AVX512BW__
-enum { ENOUGH_ROWS = 4, SHORT = 4 };
+enum { ONE_ROW = false, ENOUGH_ROWS = 4, SHORT = 4 };
 #else
-enum { ENOUGH_ROWS = INT32_MAX, SHORT = 4 };
+enum { ONE_ROW = false, ENOUGH_ROWS = INT32_MAX, SHORT = 4 };
 #endif
 
 static bool is_ours(int64_t rows, int64_t blocks) {
-  return rows >= (blocks > SHORT ? ENOUGH_ROWS : 2) && blocks >= 1 && blocks <= MOST_BLOCKS;
+  if (blocks < 1 || blocks > MOST_BLOCKS) return false;
+  return rows == 1 ? ONE_ROW : rows >= (blocks > SHORT ? ENOUGH_ROWS : 2);
 }
 
 const kernel q8_0 = {

@@ -85,7 +85,7 @@ INLINE void take_part(const caller_part *part, int together, int64_t *first, int
 /**
  * @param length of a column; this and all others in blocks, floats where the type has none
  * @param to column after column of a row, `result_length` floats from one row to the next
- * @returns whether it did it: for one row, llama.cpp has another function
+ * @returns whether it did it; where not, llama.cpp goes on with products of one row and one column
  */
 bool llamafile_sgemm(const caller_part *part, int64_t columns, int64_t rows, int64_t length, const void *weights,
                      int64_t column_length, const void *values, int64_t row_length, void *to, int64_t result_length,

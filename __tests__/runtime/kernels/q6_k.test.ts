@@ -1,6 +1,6 @@
 import { expectSameBits, random } from './blocks';
-import { llamaCpu, runnableKernels } from './native-libraries';
-import { F32, ownSgemm, product, Q6_K, Q8_K, resultOf, type Shape } from './sgemm';
+import { runnableKernels } from './native-libraries';
+import { F32, oneByOne, ownSgemm, product, Q6_K, Q8_K, type Shape } from './sgemm';
 
 const BLOCK = 256;
 /** Bytes of a block of weights: 6 bits each and a scale for each 16; the scale of all, in half precision, follows. */
@@ -39,24 +39,6 @@ function valueBlocks(count: number, { value }: Numbers): Buffer {
   return all;
 }
 
-/** A product of one row and one column after the other, which is all that llama.cpp has for this type. */
-function products() {
-  const multiply = llamaCpu().func(
-    'void ggml_vec_dot_q6_K_q8_K(int, _Inout_ float *, size_t, const void *, size_t, const void *, size_t, int)',
-  );
-  return (shape: Shape, weights: Buffer, values: Buffer): Float32Array => {
-    const { columns, rows, length } = shape;
-    const { to, resultLength } = resultOf(shape);
-    for (let row = 0; row < rows; row++)
-      for (let column = 0; column < columns; column++) {
-        const result = to.subarray(row * resultLength + column);
-        const ofColumn = weights.subarray(column * length * WEIGHTS_BYTES);
-        multiply(length * BLOCK, result, 0, ofColumn, 0, values.subarray(row * length * VALUES_BYTES), 0, 1);
-      }
-    return to;
-  };
-}
-
 const either = (a: number, b: number) => () => (random(2) === 0 ? a : b);
 const ANY: Numbers = {
   weight: () => random(256),
@@ -73,7 +55,12 @@ const EXTREME: readonly Numbers[] = [
 
 describe.each(runnableKernels())('%s', (library) => {
   const own = ownSgemm(library);
-  const original = products();
+  // All that llama.cpp has for this type.
+  const original = oneByOne('ggml_vec_dot_q6_K_q8_K', {
+    values: BLOCK,
+    weightsBytes: WEIGHTS_BYTES,
+    valuesBytes: VALUES_BYTES,
+  });
 
   function expectSame(shape: Shape, numbers: Numbers): void {
     const weights = weightBlocks(shape.columns * shape.length, numbers);

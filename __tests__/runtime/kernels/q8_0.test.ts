@@ -1,6 +1,6 @@
 import { blocks, expectSameBits, random } from './blocks';
 import { runnableKernels } from './native-libraries';
-import { llamaSgemm, ownSgemm, product, Q8_0 } from './sgemm';
+import { llamaSgemm, oneByOne, ownSgemm, product, Q8_0 } from './sgemm';
 
 const BLOCK = { scales: 1, bytes: 32 };
 const TYPES = { weights: Q8_0, values: Q8_0 };
@@ -28,4 +28,19 @@ describe.each(runnableKernels())('%s', (library) => {
               expectSameBits(product(own, TYPES, shape, weights, values), expected, shape);
             }
   });
+
+  // Other processors have nothing faster than llama.cpp's for it.
+  if (library === 'avx512-vnni')
+    it('the same of one row, for which llama.cpp has another function', () => {
+      const one = oneByOne('ggml_vec_dot_q8_0_q8_0', { values: 32, weightsBytes: 34, valuesBytes: 34 });
+      for (const columns of [1, 2, 3, 4, 15, 131])
+        for (const length of columns < 4 ? [1, 18, 512] : [1, 2, 18])
+          for (const threads of [1, 2, 3])
+            for (const { weight, value } of [ANY, ...EXTREME]) {
+              const shape = { columns, rows: 1, length, threads };
+              const weights = blocks(columns * length, BLOCK, weight);
+              const values = blocks(length, BLOCK, value);
+              expectSameBits(product(own, TYPES, shape, weights, values), one(shape, weights, values), shape);
+            }
+    });
 });

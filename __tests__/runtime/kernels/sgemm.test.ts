@@ -4,9 +4,9 @@ import { F16, F32, ownSgemm, Q6_K, Q8_0, Q8_K } from './sgemm';
 describe.each(runnableKernels())('%s', (library) => {
   const multiply = ownSgemm(library);
   const bytes = new Uint8Array(8192);
-  const call = (rows: number, weights: number, values: number, result = F32) =>
+  const call = (rows: number, weights: number, values: number, result = F32, length = 1) =>
     multiply(
-      ...[new Int32Array([0, 1]), 8, rows, 1, bytes, 1, bytes, 1],
+      ...[new Int32Array([0, 1]), 8, rows, length, bytes, 1, bytes, 1],
       new Float32Array(256),
       8,
       weights,
@@ -24,7 +24,7 @@ describe.each(runnableKernels())('%s', (library) => {
     expect(call(8, Q6_K, F32)).toBe(false);
     expect(call(8, Q8_0, Q8_K)).toBe(false);
     expect(call(8, Q8_0, Q8_0, F16)).toBe(false);
-    // One row, for which llama.cpp has another function.
-    expect(call(1, Q8_0, Q8_0)).toBe(false);
+    // Columns longer than any that were seen.
+    expect(call(8, Q8_0, Q8_0, F32, 513)).toBe(false);
   });
 });

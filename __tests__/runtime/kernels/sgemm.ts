@@ -15,7 +15,7 @@ export const llamaSgemm = () => llamaCpu().func(SIGNATURE) as Sgemm;
 export type Shape = Record<'columns' | 'rows' | 'length' | 'threads', number>;
 
 /** Longer rows than columns: what is between them has to stay. */
-export const resultOf = ({ columns, rows }: Shape) => ({
+const resultOf = ({ columns, rows }: Shape) => ({
   resultLength: columns + 3,
   to: new Float32Array(rows * (columns + 3)).fill(NaN),
 });
@@ -36,4 +36,30 @@ export function product(
     expect(multiply(part, ...sizes, types.weights, types.values, F32)).toBe(true);
   }
   return to;
+}
+
+/** Of a block: how many values it has, and how many bytes that takes. */
+interface BlockSizes {
+  readonly values: number;
+  readonly weightsBytes: number;
+  readonly valuesBytes: number;
+}
+
+/** Products of one row and one column after the other, as llama.cpp makes them where there is no `llamafile_sgemm`. */
+export function oneByOne(name: string, { values: blockValues, weightsBytes, valuesBytes }: BlockSizes) {
+  const multiply = llamaCpu().func(
+    `void ${name}(int, _Inout_ float *, size_t, const void *, size_t, const void *, size_t, int)`,
+  );
+  return (shape: Shape, weights: Buffer, values: Buffer): Float32Array => {
+    const { columns, rows, length } = shape;
+    const { to, resultLength } = resultOf(shape);
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++) {
+        const result = to.subarray(row * resultLength + column);
+        const ofColumn = weights.subarray(column * length * weightsBytes);
+        const ofRow = values.subarray(row * length * valuesBytes);
+        multiply(length * blockValues, result, 0, ofColumn, 0, ofRow, 0, 1);
+      }
+    return to;
+  };
 }
