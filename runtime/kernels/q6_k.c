@@ -137,8 +137,8 @@ typedef struct {
 } tile;
 
 /**
- * Two parts as they are multiplied: the first two bytes of each quad of both in turn, and the last two. What a row's are
- * multiplied to, added, is then sums of quads, of both in turn. At most 4 * 63 * 128 = 32,256, they fit 16 bits.
+ * Two parts as they are multiplied: the first two bytes of each quad of both in turn, and the last two. What these come
+ * to, added, are sums of quads, of both parts in turn. At most 4 * 63 * 128 = 32,256, they fit 16 bits.
  */
 INLINE void in_turn(ints *parts, ints a, ints b) {
   parts[0] = join_shorts(a, raise_shorts(b));
