@@ -1,15 +1,13 @@
 /** Reads the service's log over its rotations: bot.log, bot.log.1, bot.log.2.gz … */
 import { createReadStream } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
 
 import type { LogLevel } from '../log/logger.js';
 
-const LOG = 'bot.log';
-const POLL_MS = 300;
+export const LOG = 'bot.log';
 const LINE = /^\[(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\] \[(\w{3})\] /;
 
 export interface LogFilter {
@@ -43,43 +41,6 @@ export async function readLog(
   return { end: { inode: current?.ino ?? 0, offset: size } };
 }
 
-/** Writes new lines as they come, over rotations, until the process ends. */
-export async function followLog(
-  directory: string,
-  filter: LogFilter,
-  from: LogPosition,
-  write: (line: string) => void,
-): Promise<never> {
-  const path = join(directory, LOG);
-  let { inode, offset } = from;
-  let rest = '';
-  for (;;) {
-    const file = await open(path).catch(() => undefined);
-    if (file !== undefined) {
-      try {
-        const { ino, size } = await file.stat();
-        // Rotated away: what came last is in a file of another name by now, and was read a moment ago.
-        if (ino !== inode || size < offset) [inode, offset, rest] = [ino, 0, ''];
-        if (size > offset) {
-          const { bytesRead, buffer } = await file.read(
-            Buffer.alloc(size - offset),
-            0,
-            size - offset,
-            offset,
-          );
-          offset += bytesRead;
-          const lines = (rest + buffer.toString('utf8', 0, bytesRead)).split('\n');
-          rest = lines.pop() ?? '';
-          lines.filter((line) => matches(line, filter)).forEach(write);
-        }
-      } finally {
-        await file.close();
-      }
-    }
-    await sleep(POLL_MS);
-  }
-}
-
 /** Oldest first; those that were written last before `since` are left out. */
 async function rotated(directory: string, since: Date | undefined): Promise<readonly string[]> {
   const names = (await readdir(directory)).filter((name) => /^bot\.log(\.\d+(\.gz)?)?$/.test(name));
@@ -99,7 +60,8 @@ function linesOf(path: string, end: number | undefined): AsyncIterable<string> {
   return createInterface({ input: text, crlfDelay: Infinity });
 }
 
-function matches(line: string, { levels, since }: LogFilter): boolean {
+/** A line that continues another has no level and no time of its own. */
+export function matches(line: string, { levels, since }: LogFilter): boolean {
   const match = LINE.exec(line);
   if (match === null) return levels === undefined && since === undefined;
   const [, day = '', clock = '', level = ''] = match;

@@ -34,7 +34,8 @@ export function registerLogs(program: Command): void {
 }
 
 async function logs({ follow, level, since, lines, ...where }: LogFlags): Promise<void> {
-  const { followLog, readLog } = await import('../../operations/log-reader.js');
+  const { readLog } = await import('../../operations/log-reader.js');
+  const { followLog } = await import('../../operations/log-follower.js');
   const { installedConfig } = await import('../../operations/installation.js');
   const installed = await installedAt(where);
   const directory = installedConfig(installed).logging.directory;
