@@ -26,8 +26,7 @@ export function readBody<Schema extends z.ZodObject>(
   }
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const keysAt = (path: readonly PropertyKey[]) => (path.length === 0 ? Object.keys(schema.shape) : []);
-  const complaint = explainIssues(result.error, input, keysAt)[0];
+  const complaint = explainIssues(result.error, input, schema)[0];
   if (complaint === undefined) throw new Error('zod refused a body without saying why');
   const [field = ''] = complaint.field.split(/[.[]/);
   const entry = Object.hasOwn(unsupportedFields, field) ? unsupportedFields[field] : undefined;

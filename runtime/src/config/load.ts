@@ -6,7 +6,7 @@ import { CORE_SCHEMA, load as parseYaml, YAMLException } from 'js-yaml';
 import { explainIssues } from '../errors/validation.js';
 import { fillFromEnvironment, type Environment } from './environment.js';
 import { modelsOf } from './models.js';
-import { configSchema, knownKeys, type BotConfig } from './schema.js';
+import { configSchema, type BotConfig } from './schema.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/bot/config.yaml';
 const DEFAULT_STATE_DIRECTORY = '/var/lib/bot';
@@ -35,7 +35,7 @@ export function loadConfig(file: string, env: Environment): BotConfig {
 
   const result = configSchema.safeParse(filled.value);
   if (result.success) return result.data;
-  const complaints = explainIssues(result.error, filled.value, knownKeys);
+  const complaints = explainIssues(result.error, filled.value, configSchema);
   throw new ConfigError(
     file,
     complaints.map((complaint) => complaint.text),

@@ -273,31 +273,6 @@ function nameOfFile(path: string): string {
   return name === '' ? 'model' : name;
 }
 
-/** The key names at a path of the schema, for "did you mean". */
-export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
-  const at = path.join('.').replace(/^models\.\d+/, 'models[]');
-  const shapes: Record<string, object> = {
-    '': configSchema.shape,
-    service: service.shape,
-    network: network.shape,
-    security: security.shape,
-    engine: engine.shape,
-    limits: limits.shape,
-    remote_service: remoteService.shape,
-    'remote_service.auth': remoteService.shape.auth.shape,
-    'remote_service.timeouts': remoteTimeouts.shape,
-    'models[]': furtherModel.shape,
-    'models[].engine': engine.shape,
-    'models[].remote_service': remoteService.shape,
-    'models[].remote_service.auth': remoteService.shape.auth.shape,
-    'models[].remote_service.timeouts': remoteTimeouts.shape,
-    cache: cache.shape,
-    logging: logging.shape,
-    state_copy: stateCopy.shape,
-  };
-  return Object.keys(shapes[at] ?? {});
-}
-
 /** The token travels with each request: it must not cross a network in clear. */
 function isSafeEndpoint(value: string): boolean {
   if (!URL.canParse(value)) return false;

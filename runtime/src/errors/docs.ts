@@ -16,6 +16,9 @@ Every error has OpenAI’s shape, on every route, and the header \`X-Request-Id\
 }
 \`\`\`
 
+What is no HTTP/1.1, does not arrive within a minute or has more than 16 KiB of headers reaches no route: it gets 400, 408 or
+431 without a body.
+
 An error in the middle of a streamed answer comes as the last event, with the same object; no \`[DONE]\` follows it.
 Statuses 429 and 503 carry \`Retry-After\`, in seconds, where another try makes sense; OpenAI’s clients heed it.
 `;

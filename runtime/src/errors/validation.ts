@@ -1,6 +1,7 @@
 /** Turns zod's issues into sentences that name the field, the value and what is allowed. */
-import type { ZodError } from 'zod';
+import type { z } from 'zod';
 
+import { keysAt } from './known-keys.js';
 import { nearest } from './nearest.js';
 
 export interface Complaint {
@@ -17,18 +18,14 @@ const SHOWN_VALUE_LENGTH = 60;
 /** What is wrong with each of 100,000 items is told by the first of them, and no request may take seconds to refuse. */
 const MOST_ISSUES = 100;
 
-/** One complaint per field, in the schema's order. `knownKeys` feeds the "did you mean" of an unknown key. */
-export function explainIssues(
-  error: ZodError,
-  input: unknown,
-  knownKeys: (path: readonly PropertyKey[]) => readonly string[],
-): readonly Complaint[] {
+/** One complaint per field, in the schema's order. Of an unknown key it says which the schema has there. */
+export function explainIssues(error: z.ZodError, input: unknown, schema: z.ZodType): readonly Complaint[] {
   const complaints = error.issues.slice(0, MOST_ISSUES).flatMap((issue): Complaint[] => {
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.slice(0, MOST_ISSUES).map((key) => ({
         field: fieldName([...issue.path, key]),
         kind: 'unknown' as const,
-        text: unknownKeyText(issue.path, key, knownKeys(issue.path)),
+        text: unknownKeyText(issue.path, key, keysAt(schema, issue.path)),
       }));
     }
     const field = fieldName(issue.path);
@@ -64,11 +61,9 @@ export function fieldName(path: readonly PropertyKey[]): string {
 
 function unknownKeyText(path: readonly PropertyKey[], key: string, known: readonly string[]): string {
   const guess = nearest(key, known);
-  const hint =
-    guess === undefined
-      ? `known here: ${known.join(', ')}`
-      : `did you mean \`${fieldName([...path, guess])}\`?`;
-  return `\`${fieldName([...path, key])}\` is not known; ${hint}`;
+  const complaint = `\`${fieldName([...path, key])}\` is not known`;
+  if (guess !== undefined) return `${complaint}; did you mean \`${fieldName([...path, guess])}\`?`;
+  return known.length === 0 ? complaint : `${complaint}; known here: ${known.join(', ')}`;
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { CORE_SCHEMA, dump, load as parseYaml, YAMLException } from 'js-yaml';
 
 import { explainIssues } from '../errors/validation.js';
-import { knownPolicyKeys, policySchema, type Policy } from './schema.js';
+import { policySchema, type Policy } from './schema.js';
 
 /** The policy cannot be used. `problems` are whole sentences, one each. */
 export class PolicyError extends Error {
@@ -35,9 +35,11 @@ export function checkPolicy(value: unknown, maxRequestSeconds: number): Policy {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new PolicyError(['it should hold keys and values, such as `sessions: { per_token: 5 }`']);
   }
-  const result = policySchema(maxRequestSeconds).safeParse(value);
+  const schema = policySchema(maxRequestSeconds);
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new PolicyError(explainIssues(result.error, value, knownPolicyKeys).map(({ text }) => text));
+  const complaints = explainIssues(result.error, value, schema);
+  throw new PolicyError(complaints.map(({ text }) => text));
 }
 
 const HEADING = `# The access policy: limits and word rules. Written by bot (console or \`bot policy set\`); edit it as you like,

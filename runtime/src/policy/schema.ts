@@ -70,18 +70,3 @@ export function policySchema(maxRequestSeconds: number) {
 }
 
 export type Policy = z.output<ReturnType<typeof policySchema>>;
-
-/** The key names at a path, for "did you mean". */
-export function knownPolicyKeys(path: readonly PropertyKey[]): readonly string[] {
-  const perToken = ['per_token', 'longest_request_seconds'];
-  switch (path[0]) {
-    case undefined:
-      return ['sessions', 'users', 'words'];
-    case 'sessions':
-      return ['overall', ...perToken];
-    case 'users':
-      return perToken;
-    default:
-      return Object.keys(wordRule.shape);
-  }
-}
