@@ -97,6 +97,21 @@ function mergedRecord(one: TokenRecord, other: TokenRecord): TokenRecord {
   return revocations.length === 0 ? known : { ...known, revokedAt: Math.min(...revocations) };
 }
 
+/** What `known` has revoked and `other` would let pass: how many tokens, and whose as a whole. Ended ones do not count. */
+export function revocationsUnknownTo(
+  other: RegisterContent,
+  known: RegisterContent,
+  now: number,
+): { readonly tokens: number; readonly users: readonly string[] } {
+  const isRevoked = createRevocationCheck(other);
+  const tokens = known.tokens.filter(
+    (token) => token.revokedAt !== undefined && token.expiresAt > now && !isRevoked(token),
+  );
+  const cutoffs = new Map(other.cutoffs.map(({ user, before }) => [user, before]));
+  const users = known.cutoffs.filter(({ user, before }) => before > (cutoffs.get(user) ?? -1));
+  return { tokens: tokens.length, users: users.map(({ user }) => user) };
+}
+
 /** Whether two registers say the same, in whatever order. */
 export function isSame(one: RegisterContent, other: RegisterContent): boolean {
   return isDeepStrictEqual(merged(one, EMPTY), merged(other, EMPTY));

@@ -17,7 +17,6 @@ import { EXCHANGE_INTERVAL_MS, type SharedObject } from '../state-copy/shared-ob
 import { signAccessToken, type AccessToken } from './access-token.js';
 import type { ApiKeys } from './api-keys.js';
 import {
-  contentSchema,
   createRevocationCheck,
   EMPTY,
   isSame,
@@ -30,19 +29,11 @@ import {
   type TokenRecord,
 } from './register-content.js';
 import { RegisterCopy } from './register-copy.js';
+import { openRegister, parseRegister, REGISTER_FILE, RegisterError, sealRegister } from './register-file.js';
 import type { Scope } from './scopes.js';
-import { seal, unseal, type Encryption, type Opened } from './sealed.js';
+import type { Encryption, Opened } from './sealed.js';
 
-export const REGISTER_FILE = 'tokens.sealed';
-const PURPOSE = 'token register';
-
-/** The register cannot be used; the message says why and what to do. */
-export class RegisterError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'RegisterError';
-  }
-}
+export { REGISTER_FILE, RegisterError };
 
 export interface TokenRegisterOptions {
   /** Where the file lies; must exist. */
@@ -88,7 +79,7 @@ export class TokenRegister {
       new RegisterCopy({
         object: options.copy,
         open: (sealed) => this.#unseal(sealed),
-        parse,
+        parse: parseRegister,
         seal: (content) => this.#seal(content),
         log: options.log,
       });
@@ -264,17 +255,16 @@ export class TokenRegister {
     const { keys, encryption } = this.#options;
     const [apiKey] = keys.current();
     if (apiKey === undefined) throw new RegisterError('there is no API key to seal the register with');
-    return seal(Buffer.from(JSON.stringify(content)), apiKey.value, encryption, PURPOSE);
+    return sealRegister(content, apiKey.value, encryption);
   }
 
   async #unseal(sealed: Buffer): Promise<Opened> {
     const { keys, encryption } = this.#options;
     const open = () =>
-      unseal(
+      openRegister(
         sealed,
         keys.current().map((key) => key.value),
         encryption,
-        PURPOSE,
       );
     const opened = open();
     // Another process may have heard of a new key before this one.
@@ -292,7 +282,7 @@ export class TokenRegister {
     const sealed = await readIfThere(this.#file);
     if (sealed === undefined) return { content: EMPTY, isStale: false };
     const opened = await this.#unseal(sealed);
-    if (opened.ok) return { content: parse(this.#file, opened.content), isStale: opened.isStale };
+    if (opened.ok) return { content: parseRegister(this.#file, opened.content), isStale: opened.isStale };
     if (opened.reason === 'damaged') throw damaged(this.#file);
     if (!mayBeginAnew) {
       throw new RegisterError(
@@ -327,12 +317,6 @@ async function readIfThere(file: string): Promise<Buffer | undefined> {
     const remedy = code === 'EACCES' ? 'run as the user `bot`, or with sudo' : 'check the disk';
     throw new RegisterError(`the token register cannot be read: ${message}; ${remedy}`);
   }
-}
-
-function parse(file: string, content: Buffer): RegisterContent {
-  const parsed = contentSchema.safeParse(JSON.parse(content.toString('utf8')));
-  if (parsed.success) return parsed.data;
-  throw new RegisterError(`${file} was written by another version of bot; go back to it, or remove the file`);
 }
 
 function damaged(file: string): RegisterError {

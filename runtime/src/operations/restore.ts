@@ -7,6 +7,13 @@ import { messageOf } from '../errors/message-of.js';
 import { BACKED_UP, isThere, unpackVerified, type Manifest } from './backup.js';
 import { exclusively, type Installation } from './installation.js';
 import { formerPolicyCounts, restoredPolicyCounts } from './restored-policy.js';
+import {
+  keepRevocations,
+  registerPlace,
+  sealedRegisters,
+  takeBackRevocations,
+  type SealedRegisters,
+} from './restored-register.js';
 import { mustRun } from './run-command.js';
 import { proveAnswer } from './service-client.js';
 
@@ -73,7 +80,9 @@ async function exchangeAndProve(installation: Installation, exchanges: readonly 
   const { manager, say } = installation;
   // Copied beside their places while the service still runs: the exchange itself is renames only.
   const beside = await Promise.all(exchanges.map(moveBeside));
+  const place = await registerPlace(installation);
   await manager.stop();
+  const registers = await sealedRegisters(place);
   const done: Exchange[] = [];
   try {
     for (const exchange of beside) {
@@ -83,6 +92,7 @@ async function exchangeAndProve(installation: Installation, exchanges: readonly 
       if (exchange.place === installation.layout.state)
         await restoredPolicyCounts(exchange.place, exchange.aside);
     }
+    await keepRevocations(installation, registers);
     await manager.restart();
     await manager.settingsChanged();
     say(await proveAnswer(installation, {}));
@@ -115,6 +125,7 @@ async function goBack(
 ): Promise<void> {
   const { layout, manager, say } = installation;
   await manager.stop().catch(() => undefined);
+  const meanwhile = await sealedRegisters(await registerPlace(installation));
   for (const exchange of exchanges) {
     const { place, aside } = exchange;
     const isBefore = await isThere(aside);
@@ -124,6 +135,7 @@ async function goBack(
     }
     if (isBefore) await rename(aside, place);
   }
+  await keepMeanwhile(installation, meanwhile);
   try {
     await manager.restart();
     await manager.settingsChanged();
@@ -133,5 +145,15 @@ async function goBack(
       `the state before is back in its place, but the service does not answer: ${(error as Error).message}`,
       { cause: error },
     );
+  }
+}
+
+/** Nothing stands in the way of the state before. */
+async function keepMeanwhile(installation: Installation, meanwhile: SealedRegisters): Promise<void> {
+  try {
+    await takeBackRevocations(installation, meanwhile);
+  } catch (error) {
+    const cause = messageOf(error);
+    installation.warn(`what was revoked while the restored state ran is not known any more: ${cause}`);
   }
 }
