@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { TokenRegister } from '../../../runtime/src/access/token-register';
 import { installationOf } from '../../../runtime/src/cli/commands/operation-options';
@@ -107,6 +108,19 @@ test('so do all tokens of a user, also those that no register knows', async () =
   await restore(archive);
   expect((await register()).verdict(elsewhere)).toBe('revoked');
   expect(said).toContain('all tokens of ada until their revocation stay revoked');
+});
+
+test('a user who was revoked stays so, also with a token that only the backup knows', async () => {
+  const lost = await issued();
+  const archive = await backup();
+  rmSync(file());
+  await sleep(1100);
+  await (await register()).revokeUser('ada');
+  const next = await issued();
+  await restore(archive);
+  const after = await register();
+  expect(after.verdict(lost)).toBe('revoked');
+  expect(after.verdict(next)).toBe('valid');
 });
 
 test('a backup brings back what the present register does not know', async () => {

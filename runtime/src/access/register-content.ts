@@ -69,10 +69,10 @@ export function withoutEnded(content: RegisterContent, now: number): RegisterCon
   };
 }
 
-/** What two registers know together. A token that one of them has revoked is revoked. */
+/** What two registers know together. A token that one of them has revoked, by itself or with its user, is revoked. */
 export function merged(one: RegisterContent, other: RegisterContent): RegisterContent {
   const tokens = new Map<string, TokenRecord>();
-  for (const token of [...one.tokens, ...other.tokens]) {
+  for (const token of [...strangersRevoked(one, other), ...strangersRevoked(other, one)]) {
     const known = tokens.get(token.id);
     tokens.set(token.id, known === undefined ? token : mergedRecord(known, token));
   }
@@ -88,6 +88,20 @@ export function merged(one: RegisterContent, other: RegisterContent): RegisterCo
       .map(([user, before]) => ({ user, before }))
       .sort((a, b) => (a.user < b.user ? -1 : 1)),
   };
+}
+
+/**
+ * The tokens of `one`; those that `other` did not know when it revoked their user are revoked. Not those of the same
+ * second: they may have been issued after it.
+ */
+function strangersRevoked({ tokens }: RegisterContent, other: RegisterContent): readonly TokenRecord[] {
+  const known = new Set(other.tokens.map(({ id }) => id));
+  const cutoffs = new Map(other.cutoffs.map(({ user, before }) => [user, before]));
+  return tokens.map((token) => {
+    const before = cutoffs.get(token.user) ?? 0;
+    if (token.revokedAt !== undefined || known.has(token.id) || token.issuedAt >= before) return token;
+    return { ...token, revokedAt: before };
+  });
 }
 
 function mergedRecord(one: TokenRecord, other: TokenRecord): TokenRecord {
