@@ -10,7 +10,7 @@ import type { Examined, Finding } from './finding.js';
 import { isThere } from './backup.js';
 import { serviceEnvironment } from './installation.js';
 import type { ModelVerdict } from './model-check.js';
-import { findService } from './service-process.js';
+import { findService, servedConfig } from './service-process.js';
 import { readStatus } from './status.js';
 
 export async function checkService({ configFile }: Examined, config: BotConfig): Promise<readonly Finding[]> {
@@ -56,12 +56,27 @@ export async function checkPorts(installation: Examined, config: BotConfig): Pro
   const own = findService(installation.configFile);
   const behindNginx = await hasNginx(installation);
   return [
-    portFinding(internal, 'network.internal_port', 'bot', own?.pid),
-    ...(console === 0 ? [] : [portFinding(console, 'network.console_port', 'bot', own?.pid)]),
+    botsPort(internal, 'network.internal_port', installation, own?.pid),
+    ...(console === 0 ? [] : [botsPort(console, 'network.console_port', installation, own?.pid)]),
     ...(behindNginx
       ? [portFinding(external, 'network.external_port', 'nginx'), portFinding(443, undefined, 'nginx')]
       : []),
   ];
+}
+
+/** A bot that runs with another file is not a foreign program: perhaps that one is meant. */
+function botsPort(port: number, key: string, { configFile }: Examined, pid: number | undefined): Finding {
+  const finding = portFinding(port, key, 'bot', pid);
+  const holder = Number(processOf(portOwner(port)));
+  const file = finding.verdict === 'fail' && holder > 0 ? servedConfig(holder) : undefined;
+  if (file === undefined) return finding;
+  return {
+    ...finding,
+    text: `held by a bot that runs with ${file} (process ${holder}), not with ${configFile}`,
+    remedy:
+      `if that is the one you mean: bot doctor --config ${file}; ` +
+      `else stop it (sudo kill ${holder}), or set \`${key}\` to a free port, then restart bot`,
+  };
 }
 
 /** Whether the port is held by whom it is for: the service with this process id, or the program of this name. */
@@ -79,8 +94,12 @@ function portFinding(port: number, key: string | undefined, holder: string, pid?
     check,
     verdict: 'fail',
     text: `held by ${owner}, but it is ${holder}'s`,
-    remedy: `stop that program (sudo kill ${/\d+(?=\)$)/.exec(owner)?.[0] ?? 'PID'})${change}, then restart ${holder}`,
+    remedy: `stop that program (sudo kill ${processOf(owner) ?? 'PID'})${change}, then restart ${holder}`,
   };
+}
+
+function processOf(owner: string | undefined): string | undefined {
+  return /\d+(?=\)$)/.exec(owner ?? '')?.[0];
 }
 
 /** Each model by itself; together, they are checked by their sum. */

@@ -1,5 +1,8 @@
 /** The running service as the machine sees it: its processes and the memory they take. Linux, through /proc. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+
+import { configFile } from '../config/load.js';
 
 export interface ServiceProcess {
   readonly pid: number;
@@ -8,23 +11,69 @@ export interface ServiceProcess {
   readonly engineBytes: number;
 }
 
-/** The process `bot serve` with this configuration file; undefined where none runs or this user may not see it. */
-export function findService(configFile: string): ServiceProcess | undefined {
-  const pids = readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number);
-  const pid = pids.find((candidate) => {
-    const words = read(candidate, 'cmdline').split('\0');
-    return (
-      words.includes('serve') &&
-      words.includes(configFile) &&
-      words.some((word) => word.endsWith('cli/bot.js'))
-    );
+/**
+ * The process `bot serve` with this configuration file, by whatever path or variable it was told of it; undefined where
+ * none runs or this user may not see it.
+ */
+export function findService(file: string): ServiceProcess | undefined {
+  const pids = processes();
+  const wanted = canonical(file);
+  const found = pids.filter((candidate) => {
+    const served = servedConfig(candidate);
+    return served !== undefined && canonical(served) === wanted;
   });
+  // `sudo node …/cli/bot.js serve` has the same words as what it starts.
+  const pid = found.find((candidate) => !found.some((other) => parentOf(other) === candidate));
   if (pid === undefined) return undefined;
   const children = pids.filter((candidate) => parentOf(candidate) === pid);
   const engineBytes = children.reduce((sum, child) => sum + resident(child), 0);
   return { pid, engineBytes, residentBytes: resident(pid) + engineBytes };
+}
+
+/** The configuration file of a `bot serve`, absolute; undefined for another process, or one that this user may not see. */
+export function servedConfig(pid: number): string | undefined {
+  const words = read(pid, 'cmdline').split('\0').slice(0, -1);
+  const bot = words.findIndex((word) => word.endsWith('cli/bot.js'));
+  if (bot === -1 || words[bot + 1] !== 'serve') return undefined;
+  const variables = read(pid, 'environ').split('\0');
+  const fromEnvironment = variables.find((line) => line.startsWith(CONFIG_VARIABLE));
+  const file = configFile(configFlag(words.slice(bot + 2)), {
+    BOT_CONFIG: fromEnvironment?.slice(CONFIG_VARIABLE.length),
+  });
+  return isAbsolute(file) ? file : fromFolderOf(pid, file);
+}
+
+const CONFIG_VARIABLE = 'BOT_CONFIG=';
+
+/** As the command reads it: the last one counts. */
+function configFlag(words: readonly string[]): string | undefined {
+  const flag = '--config';
+  const at = words.findLastIndex((word) => word === flag || word.startsWith(`${flag}=`));
+  return words[at] === flag ? words[at + 1] : words[at]?.slice(flag.length + 1);
+}
+
+function fromFolderOf(pid: number, path: string): string | undefined {
+  try {
+    return join(readlinkSync(`/proc/${pid}/cwd`), path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** One name for a file that can be reached by several. */
+function canonical(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    // It is gone, or this user may not follow it.
+    return resolve(path);
+  }
+}
+
+function processes(): readonly number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number);
 }
 
 function parentOf(pid: number): number {

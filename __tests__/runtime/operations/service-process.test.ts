@@ -1,0 +1,134 @@
+/** How a running service is recognised, with a program in its place that has its command line. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+
+import { checkPorts } from '../../../runtime/src/operations/doctor-service';
+import { layoutAt } from '../../../runtime/src/operations/layout';
+import { findService } from '../../../runtime/src/operations/service-process';
+import { freePort } from '../../support/free-port';
+import { temporaryFolder } from '../../support/temporary-folder';
+import { testConfig } from '../support/test-service';
+
+const folder = temporaryFolder();
+const config = () => join(folder(), 'etc', 'config.yaml');
+const started: ChildProcess[] = [];
+
+beforeEach(() => {
+  for (const name of ['cli', 'etc']) mkdirSync(join(folder(), name));
+  writeFileSync(config(), '');
+  writeFileSync(
+    join(folder(), 'cli', 'bot.js'),
+    `require('node:http').createServer().listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => console.log('up'));`,
+  );
+});
+afterEach(async () => {
+  for (const child of started.splice(0)) {
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  }
+});
+
+async function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
+  const child = spawn(process.execPath, [join(folder(), 'cli', 'bot.js'), ...args], {
+    cwd: folder(),
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  started.push(child);
+  await once(child.stdout!, 'data');
+  return child.pid!;
+}
+
+describe('the running service is found', () => {
+  it.each([
+    ['that was told its file', () => start(['serve', '--config', config()])],
+    ['that was told it in one word', () => start(['serve', `--config=${config()}`])],
+    ['that has it from the environment', () => start(['serve'], { BOT_CONFIG: config() })],
+    ['that was told it from its own folder', () => start(['serve', '--config', './etc/config.yaml'])],
+    ['that has it from the environment, likewise', () => start(['serve'], { BOT_CONFIG: 'etc/config.yaml' })],
+    [
+      'that knows it by a link',
+      () => {
+        symlinkSync(join(folder(), 'etc'), join(folder(), 'link'));
+        return start(['serve', '--config', join(folder(), 'link', 'config.yaml')]);
+      },
+    ],
+  ])('%s', async (_which, begin) => {
+    const pid = await begin();
+    expect(findService(config())?.pid).toBe(pid);
+    expect(findService(relative(process.cwd(), realpathSync(config())))?.pid).toBe(pid);
+    expect(findService(join(folder(), 'etc', 'other.yaml'))).toBeUndefined();
+  });
+
+  it('by its flag, where the environment says another', async () => {
+    await start(['serve', '--config', join(folder(), 'other.yaml')], { BOT_CONFIG: config() });
+    expect(findService(config())).toBeUndefined();
+  });
+
+  it('and no other command with the same file', async () => {
+    await start(['logs', '--config', config()]);
+    await start(['policy', 'check', 'serve', '--config', config()]);
+    expect(findService(config())).toBeUndefined();
+  });
+
+  it('and not the program that started it', async () => {
+    const bot = join(folder(), 'cli', 'bot.js');
+    // As `sudo node …/cli/bot.js serve` does: the whole command line, twice.
+    const wrapper = join(folder(), 'wrapper.js');
+    writeFileSync(
+      wrapper,
+      `require('node:child_process').spawn(process.execPath, process.argv.slice(2), { stdio: 'inherit' }).on('spawn', function () {
+        process.on('SIGTERM', () => { this.kill(); process.exit(); }); console.log(this.pid); });`,
+    );
+    const child = spawn(process.execPath, [wrapper, bot, 'serve', '--config', config()], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    try {
+      expect(findService(config())?.pid).toBe(Number.parseInt(line.toString(), 10));
+    } finally {
+      child.kill();
+      await once(child, 'exit');
+    }
+  });
+});
+
+describe('doctor on the ports', () => {
+  const portsOf = async (port: number) =>
+    checkPorts(
+      { layout: layoutAt(folder()), configFile: config() },
+      testConfig({ network: { internal_port: port, console_port: 0 } }),
+    );
+
+  it('knows the service, however it was told its file', async () => {
+    const port = await freePort();
+    const pid = await start(['serve'], { BOT_CONFIG: './etc/config.yaml', PORT: String(port) });
+    expect(await portsOf(port)).toMatchObject([
+      { verdict: 'ok', text: expect.stringContaining(`(process ${pid}), as it should be`) },
+    ]);
+  });
+
+  it('tells a bot with another file from a program that is none', async () => {
+    const port = await freePort();
+    const pid = await start(['serve', '--config', 'other.yaml'], { PORT: String(port) });
+    const other = join(realpathSync(folder()), 'other.yaml');
+    expect(await portsOf(port)).toEqual([
+      {
+        check: `port ${port}`,
+        verdict: 'fail',
+        text: `held by a bot that runs with ${other} (process ${pid}), not with ${config()}`,
+        remedy: `if that is the one you mean: bot doctor --config ${other}; else stop it (sudo kill ${pid}), or set \`network.internal_port\` to a free port, then restart bot`,
+      },
+    ]);
+  });
+
+  it('names a program that is no bot', async () => {
+    const port = await freePort();
+    const pid = await start(['logs'], { PORT: String(port) });
+    expect(await portsOf(port)).toMatchObject([
+      { verdict: 'fail', remedy: expect.stringContaining(`stop that program (sudo kill ${pid})`) },
+    ]);
+  });
+});
