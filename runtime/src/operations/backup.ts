@@ -2,7 +2,9 @@
  * A backup: settings, state and logs in one dated tar.gz that only root can read, with a manifest of every file's
  * SHA-256. Releases and models are not in it: the deployment brings them, and they are checked by hashes of their own.
  */
+import { constants } from 'node:fs';
 import {
+  access,
   chmod,
   lstat,
   mkdir,
@@ -12,6 +14,7 @@ import {
   readFile,
   rename,
   rm,
+  stat,
   writeFile,
 } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
@@ -20,7 +23,7 @@ import { z } from 'zod';
 
 import { sha256Of } from '../models/cache.js';
 import type { Layout } from './layout.js';
-import { mustRun } from './run-command.js';
+import { lastLine, mustRun, runCommand } from './run-command.js';
 
 const MANIFEST = 'manifest.json';
 /** What a backup holds, as named in it. */
@@ -92,7 +95,8 @@ export async function backUp({ layout, version, directory, keep }: BackupOptions
  * @throws Error that names what is wrong; nothing else was touched then
  */
 export async function unpackVerified(file: string, into: string): Promise<Manifest> {
-  await mustRun(['tar', '-C', into, '--numeric-owner', '-xpzf', file], `unpacking ${file}`);
+  await checkFile(file);
+  await unpack(file, into);
   const manifest = await readManifest(file, join(into, MANIFEST));
   await rm(join(into, MANIFEST));
   const found = new Map((await describe(into)).map((entry) => [entry.path, entry]));
@@ -108,14 +112,56 @@ export async function unpackVerified(file: string, into: string): Promise<Manife
   }
   for (const path of found.keys()) problems.push(`${path} is not in the manifest`);
   if (problems.length === 0) return manifest;
-  throw new Error(`${file} is damaged, nothing was changed: ${problems.slice(0, 3).join('; ')}`);
+  throw damaged(file, problems.slice(0, 3).join('; '));
+}
+
+const ANOTHER =
+  'name one that `bot backup` has written: they are in /var/backups/bot unless it was told another folder';
+
+async function checkFile(file: string): Promise<void> {
+  const status = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' || error.code === 'ENOTDIR'
+      ? new Error(`there is no file ${file}; ${ANOTHER}`)
+      : unreadable(file, error);
+  });
+  if (!status.isFile()) throw new Error(`${file} is not a file; ${ANOTHER}`);
+  // To tar it is an archive without files.
+  if (status.size === 0) throw damaged(file, 'it is empty');
+  await access(file, constants.R_OK).catch((error: NodeJS.ErrnoException) => {
+    throw unreadable(file, error);
+  });
+}
+
+function unreadable(file: string, { code }: NodeJS.ErrnoException): Error {
+  return new Error(
+    `${file} cannot be read (${code}); ${code === 'EACCES' ? 'run this with sudo' : 'check the disk'}`,
+  );
+}
+
+async function unpack(file: string, into: string): Promise<void> {
+  const { status, output } = await runCommand(['tar', '-C', into, '--numeric-owner', '-xpzf', file], {
+    environment: { ...process.env, LC_ALL: 'C' },
+  });
+  if (status === 0) return;
+  if (output.includes('No space left on device'))
+    throw new Error(`no room to unpack ${file} into ${into}; make room there, then try again`);
+  if (status === undefined) throw new Error(`unpacking ${file} failed: ${lastLine(output)}`);
+  // The first complaint is the cause, and what follows its consequences.
+  const [first = ''] = output.trimStart().split('\n');
+  throw damaged(file, first.replace(/^(gzip: (stdin: )?|tar: )/, '') || `tar ended with ${status}`);
+}
+
+function damaged(file: string, why: string): Error {
+  return new Error(
+    `${file} is damaged (${why}), nothing was changed; copy it again and compare its SHA-256, or take another backup`,
+  );
 }
 
 async function readManifest(file: string, path: string): Promise<Manifest> {
   try {
     return manifestSchema.parse(JSON.parse(await readFile(path, 'utf8')));
   } catch {
-    throw new Error(`${file} holds no manifest that this version reads: it is no backup of bot`);
+    throw new Error(`${file} holds no manifest that this version reads: it is no backup of bot; ${ANOTHER}`);
   }
 }
 
