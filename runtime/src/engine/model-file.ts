@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { readGgufFileInfo, type GgufFileInfo } from 'node-llama-cpp';
+import { messageOf } from '../errors/message-of.js';
 import { ModelError } from '../models/errors.js';
 import { checkGgufFile } from '../models/gguf-file.js';
 import { partsOf } from '../models/gguf-parts.js';
@@ -8,7 +9,7 @@ import { UnusableModel } from './unusable-model.js';
 
 /**
  * What the header of a GGUF model says, of all parts where it is in several.
- * @throws ModelError when it is no GGUF model, UnusableModel when it is cut short or a part is missing
+ * @throws ModelError when it is no GGUF model, UnusableModel when it is damaged or cut short, or a part is missing
  */
 export async function readModelFile(path: string): Promise<GgufFileInfo> {
   const parts = partsOf(path);
@@ -17,12 +18,39 @@ export async function readModelFile(path: string): Promise<GgufFileInfo> {
       throw index === 0 ? error : explainPart(path, part, parts, error);
     });
   }
-  const file = await readGgufFileInfo(path, { sourceType: 'filesystem', logWarnings: false });
+  const file = await readHeaders(path, parts);
   checkCount(path, file, parts);
   for (const [index, part] of parts.entries()) {
     await checkComplete(part, tensorsOf(file, index + 1));
   }
   return file;
+}
+
+const READING = { sourceType: 'filesystem', logWarnings: false } as const;
+
+/** Of all parts together. What a damaged one leads to is an error of any kind that names no file. */
+async function readHeaders(path: string, parts: readonly string[]): Promise<GgufFileInfo> {
+  try {
+    return await readGgufFileInfo(path, READING);
+  } catch (error) {
+    for (const part of parts) await readHeader(part);
+    throw damagedHeader(path, error);
+  }
+}
+
+async function readHeader(part: string): Promise<void> {
+  try {
+    await readGgufFileInfo(part, { ...READING, spliceSplitFiles: false });
+  } catch (error) {
+    throw damagedHeader(part, error);
+  }
+}
+
+function damagedHeader(path: string, error: unknown): UnusableModel {
+  return new UnusableModel(
+    `model_path: ${path} has a damaged header (${messageOf(error)}); download it again and check its SHA-256`,
+    { path },
+  );
 }
 
 type Tensors = NonNullable<GgufFileInfo['fullTensorInfo']>;

@@ -1,0 +1,64 @@
+/** What the commands say of model files that cannot be served. Processes of their own: llama.cpp's module cannot be had in Jest. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { GGUF_ALIGNMENT, ggufStart, kv, tensorInfo } from '../../../runtime/src/models/gguf-header';
+import { temporaryFolder } from '../../support/temporary-folder';
+import { REPOSITORY } from '../../support/test-model';
+import { API_KEY } from '../support/test-service';
+
+const folder = temporaryFolder();
+const model = (name = 'model.gguf') => join(folder(), name);
+const config = () => join(folder(), 'config.yaml');
+
+function bot(...args: readonly string[]) {
+  const program = join(REPOSITORY, 'runtime', 'src', 'cli', 'bot.ts');
+  return spawnSync(process.execPath, ['--import', 'tsx', program, ...args], {
+    cwd: REPOSITORY,
+    encoding: 'utf8',
+  });
+}
+
+/** As much of a model as it takes to be whole: one tensor of 64 numbers. */
+function whole(): Buffer {
+  const header = Buffer.concat([
+    ggufStart(1, 2),
+    kv.string('general.architecture', 'llama'),
+    kv.uint32('llama.block_count', 1),
+    tensorInfo({ name: 'output.weight', dimensions: [64], type: 0 }, 0),
+  ]);
+  const padding = (GGUF_ALIGNMENT - (header.length % GGUF_ALIGNMENT)) % GGUF_ALIGNMENT;
+  return Buffer.concat([header, Buffer.alloc(padding + 256)]);
+}
+
+const damaged = (at: number) => whole().fill('X', at, at + 36);
+
+describe('a damaged header', () => {
+  it.each([24, 40])('is named with its file by bot model inspect: from byte %d', (at) => {
+    writeFileSync(model(), damaged(at));
+    const { status, stderr } = bot('model', 'inspect', model());
+    expect(stderr).toMatch(
+      /^error: model_path: \S+model\.gguf has a damaged header \(.+\); download it again and check its SHA-256\n$/,
+    );
+    expect(stderr).toContain(model());
+    expect(status).toBe(1);
+  });
+
+  it('is named with its part, where the model is in several', () => {
+    writeFileSync(model('m-00001-of-00002.gguf'), whole());
+    writeFileSync(model('m-00002-of-00002.gguf'), damaged(40));
+    const { stderr } = bot('model', 'inspect', model('m-00001-of-00002.gguf'));
+    expect(stderr).toContain(`${model('m-00002-of-00002.gguf')} has a damaged header`);
+  });
+
+  it('is named by model_loader before anything is touched', () => {
+    mkdirSync(join(folder(), 'opt/bot'), { recursive: true });
+    mkdirSync(join(folder(), 'etc/bot'), { recursive: true });
+    writeFileSync(join(folder(), 'etc/bot/config.yaml'), `api_key: ${API_KEY}\nmodel_path: /old.gguf\n`);
+    writeFileSync(model(), damaged(40));
+    const { status, stderr } = bot('model', 'load', '--path', model(), '--root', folder());
+    expect(stderr).toMatch(/model\.gguf has a damaged header \(.+\); download it again/);
+    expect(status).toBe(1);
+  });
+});
