@@ -133,6 +133,8 @@ describe('bot token issue, list, revoke', () => {
 
 describe('bot config check', () => {
   test('says that a file is valid', async () => {
+    const remote = '{ endpoint: "http://127.0.0.1:1/v1", auth: { type: bearer, token: t } }';
+    writeFileSync(config, `api_key: ${API_KEY}\nremote_service: ${remote}\n`);
     expect(await bot('config', 'check', '--config', config)).toBe(`${config} is valid\n`);
   });
 

@@ -1,5 +1,6 @@
 /** What the commands say of model files that cannot be served. Processes of their own: llama.cpp's module cannot be had in Jest. */
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -60,5 +61,41 @@ describe('a damaged header', () => {
     const { status, stderr } = bot('model', 'load', '--path', model(), '--root', folder());
     expect(stderr).toMatch(/model\.gguf has a damaged header \(.+\); download it again/);
     expect(status).toBe(1);
+  });
+});
+
+describe('bot config check', () => {
+  const check = (keys: object) => {
+    writeFileSync(config(), JSON.stringify({ api_key: API_KEY, ...keys }));
+    return bot('config', 'check', '--config', config());
+  };
+
+  it('accepts a whole model', () => {
+    writeFileSync(model(), whole());
+    expect(check({ model_path: model() })).toMatchObject({
+      stdout: `${config()} is valid\n`,
+      stderr: '',
+      status: 0,
+    });
+  });
+
+  it('names every file that cannot be served, with its key, why, and what to do', () => {
+    writeFileSync(model(), randomBytes(1000));
+    writeFileSync(model('short.gguf'), whole().subarray(0, -100));
+    writeFileSync(model('damaged.gguf'), damaged(40));
+    const models = ['short', 'damaged'].map((name) => ({
+      model_name: name,
+      model_path: model(`${name}.gguf`),
+    }));
+    const { status, stdout, stderr } = check({ model_path: model(), models });
+    expect(stderr.split('\n')).toEqual([
+      expect.stringContaining(`${config()}: \`model_path\`: ${model()} is not a GGUF model: it begins with `),
+      `${config()}: \`models[0].model_path\`: ${model('short.gguf')} is cut short: 100 of its ${whole().length} bytes are missing; download it again and check its SHA-256`,
+      expect.stringContaining(
+        `${config()}: \`models[1].model_path\`: ${model('damaged.gguf')} has a damaged header (`,
+      ),
+      '',
+    ]);
+    expect({ status, stdout }).toEqual({ status: 78, stdout: '' });
   });
 });

@@ -9,9 +9,12 @@ export function registerConfig(program: Command): void {
     .command('check')
     .description('check the configuration file and the files it names; starts nothing')
     .option('--config <file>', 'configuration file (default: $BOT_CONFIG or /etc/bot/config.yaml)')
-    .action((options: { config?: string }) => {
+    .action(async (options: { config?: string }) => {
       const file = configFile(options.config, process.env);
-      checkPaths(file, loadConfig(file, process.env));
+      const config = loadConfig(file, process.env);
+      checkPaths(file, config);
+      const { checkModelFiles } = await import('../../operations/model-files.js');
+      await checkModelFiles(file, config);
       process.stdout.write(`${file} is valid\n`);
     });
 }
