@@ -120,6 +120,26 @@ describe('bot token issue, list, revoke', () => {
     expect(oldest).toMatch(/ ada {3}chat .* revoked \d{4}-/);
   });
 
+  test('revoke refuses an id that no register knows, unless the token was signed elsewhere', async () => {
+    await bot('token', '--user', 'ada', '--config', config);
+    await expect(bot('token', 'revoke', 'nope', '--config', config)).rejects.toThrow(
+      'no token in the register has the id nope, and nothing was revoked; `bot token list` shows them (for a token that was signed elsewhere: --unlisted)',
+    );
+    expect(await list()).toMatchObject([{ user: 'ada' }]);
+    output = '';
+    expect(await bot('token', 'revoke', 'nope', '--unlisted', '--config', config)).toBe(
+      'revoked nope, which the register did not know\n',
+    );
+    expect(await list()).toHaveLength(2);
+    const known = (await list()).find(({ id }) => id !== 'nope')!;
+    output = '';
+    expect(await bot('token', 'revoke', known.id, '--unlisted', '--config', config)).toBe(
+      `revoked ${known.id}, of ada\n`,
+    );
+    // Once more changes nothing, and is no mistake.
+    await bot('token', 'revoke', known.id, '--config', config);
+  });
+
   test('revoke takes an id or a user, and not both or none', async () => {
     await bot('token', '--user', 'ada', '--config', config);
     output = '';

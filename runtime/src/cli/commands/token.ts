@@ -48,6 +48,7 @@ export function registerToken(program: Command): void {
     .command('revoke [id]')
     .description('make a token, or all tokens of a user, invalid; works within a second')
     .option('--user <name>', 'all tokens that this user has now, instead of one by its id', parseUser)
+    .option('--unlisted', 'also an id that no register knows: of a token that was signed elsewhere')
     .option(...CONFIG_FLAG)
     .addHelpText(
       'after',
@@ -102,7 +103,7 @@ async function list({ json, config }: ConfigOption & { json?: boolean }): Promis
 
 async function revoke(
   id: string | undefined,
-  { user, config }: ConfigOption & { user?: string },
+  { user, unlisted, config }: ConfigOption & { user?: string; unlisted?: true },
 ): Promise<void> {
   if ((id === undefined) === (user === undefined)) throw new Error('name either a token’s id or --user NAME');
   await withRegister(config, async (register) => {
@@ -110,6 +111,18 @@ async function revoke(
       const count = await required(register).revokeUser(user);
       process.stdout.write(`revoked all tokens of ${user} (${count} in the register)\n`);
     } else if (id !== undefined) {
+      // More often it is mistyped, and the token that was meant goes on to be valid.
+      if (
+        unlisted !== true &&
+        !required(register)
+          .list()
+          .some((token) => token.id === id)
+      ) {
+        throw new Error(
+          `no token in the register has the id ${id}, and nothing was revoked; \`bot token list\` shows them ` +
+            '(for a token that was signed elsewhere: --unlisted)',
+        );
+      }
       const known = await required(register).revoke(id);
       const whose = known === undefined ? 'which the register did not know' : `of ${known.user}`;
       process.stdout.write(`revoked ${id}, ${whose}\n`);
