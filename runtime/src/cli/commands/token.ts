@@ -43,6 +43,11 @@ export function registerToken(program: Command): void {
     .description('list the tokens in the register, newest first; the tokens themselves are not stored')
     .option('--json', 'one JSON array, times in Unix seconds')
     .option(...CONFIG_FLAG)
+    .addHelpText(
+      'after',
+      '\nA token that is not revoked is valid as long as the API key that signed it: once that is neither the current' +
+        '\nnor the previous one, it gets 401. Which key that was does not stand in the register.',
+    )
     .action(list);
   token
     .command('revoke [id]')
@@ -184,7 +189,7 @@ function tableOf(tokens: readonly TokenRecord[]): string {
 
 function stateOf({ revokedAt, expiresAt }: TokenRecord): string {
   if (revokedAt !== undefined) return `revoked ${isoTime(new Date(revokedAt * 1000))}`;
-  return expiresAt * 1000 <= Date.now() ? 'expired' : 'valid';
+  return expiresAt * 1000 <= Date.now() ? 'expired' : 'not revoked';
 }
 
 function isoTime(date: Date): string {
