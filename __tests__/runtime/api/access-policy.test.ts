@@ -97,6 +97,58 @@ describe('word rules', () => {
     expect(logged()[0]).toMatch(/\[SEC\] .*sensitive words in the output, blocked by "bad things"/);
   });
 
+  /** What an earlier turn asked for, with these arguments. */
+  const called = (given: string, name = 'look', id = 'c1') => ({
+    messages: [
+      { role: 'user', content: 'Look.' },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id, type: 'function', function: { name, arguments: given } }],
+      },
+      { role: 'tool', tool_call_id: id, content: 'Seen.' },
+    ],
+  });
+
+  test('read the arguments of earlier calls as the JSON that they are', async () => {
+    const { call, engine } = await start({ words: [MASK, BLOCK] });
+    for (const given of [
+      String.raw`{"a":"\u0062omb"}`,
+      String.raw`{"b\u006fmb":1}`,
+      String.raw`{"a":"x\nbomb"}`,
+    ]) {
+      expect((await call(CHAT, body('', called(given)))).status).toBe(400);
+    }
+    await call(CHAT, body('', called(String.raw`{ "a": 12345678901234567890, "b": "\u0041da Lovelace\n" }`)));
+    expect(engine.requests).toHaveLength(1);
+    expect(engine.requests[0]?.input).toMatchObject({
+      messages: [{}, { toolCalls: [{ arguments: '{ "a": 12345678901234567890, "b": "***\\n" }' }] }, {}],
+    });
+  });
+
+  test('read calls, and answers in JSON, by what their escapes mean', async () => {
+    const engine = new ScriptedEngine(async function* ({ tools }) {
+      yield { type: 'start', promptTokens: 7, cachedTokens: 0 };
+      const usage = { promptTokens: 7, cachedTokens: 0, completionTokens: 3 };
+      if (tools !== undefined) yield { type: 'tool-call', index: 0, name: 'look' };
+      for (const text of ['{"a":"\\u00', '41da Love\\', 'u006cace"}']) {
+        yield tools === undefined
+          ? { type: 'text', text, tokens: 1 }
+          : { type: 'tool-arguments', index: 0, text, tokens: 1 };
+      }
+      yield { type: 'end', finishReason: 'stop', usage };
+    });
+    const { call } = await start({ words: [MASK] }, engine);
+    const json = await read(await call(CHAT, body('hi', { response_format: { type: 'json_object' } })));
+    expect(json.choices[0]?.message.content).toBe('{"a":"***"}');
+    const tools = [{ type: 'function', function: { name: 'look' } }];
+    expect(await read(await call(CHAT, body('hi', { tools })))).toMatchObject({
+      choices: [{ message: { tool_calls: [{ function: { arguments: '{"a":"***"}' } }] } }],
+    });
+    // In a text that need not be JSON, a backslash is a backslash.
+    expect((await read(await call(CHAT, body('hi')))).choices[0]?.message.content).toContain('\\u006cace');
+  });
+
   test('change without a restart', async () => {
     const { call } = await start({});
     writeFileSync(join(folder(), 'policy.yaml'), JSON.stringify({ words: [BLOCK] }));

@@ -48,6 +48,46 @@ describe('words are not found', () => {
   });
 });
 
+describe('of JSON, words are found', () => {
+  const cases: [string, string, string[], string, Partial<WordRule>?][] = [
+    ['behind escapes', String.raw`{"a":"\u0073ecr\u0065T"}`, ['secret'], '{"a":"***"}'],
+    ['in keys', String.raw`{"\u0073ecret":1}`, ['secret'], '{"***":1}'],
+    ['behind a new line', String.raw`{"a":"x\nsecret"}`, ['secret'], String.raw`{"a":"x\n***"}`],
+    ['with an escaped space', String.raw`["my credit\n\t card"]`, ['credit card'], '["my ***"]'],
+    ['with a quote in them', String.raw`["7\" nails"]`, ['7" nails'], '["***"]'],
+    ['outside the basic plane', String.raw`["x\ud842\udFB7y"]`, ['𠮷'], '["x***y"]'],
+    ['with invisible characters in them', String.raw`["se\u200bcret"]`, ['secret'], '["***"]'],
+    ['that overlap', String.raw`["\u0061bcd\u0065f"]`, ['abcd', 'cdef'], '["***"]', { match: 'part' }],
+    ['after what is no escape', String.raw`["\q secret \u12"]`, ['secret'], String.raw`["\q *** \u12"]`],
+    [
+      'not where a backslash is meant',
+      String.raw`["\\u0073ecret"]`,
+      ['secret'],
+      String.raw`["\\u0073ecret"]`,
+    ],
+    ['not for a letter of an escape', String.raw`["x\nbc"]`, ['nbc'], String.raw`["x\nbc"]`],
+    ['not beside an escaped letter', String.raw`["secret\u0073"]`, ['secret'], String.raw`["secret\u0073"]`],
+    ['up to a cut', String.raw`{"a":"secret \ud842\u`, ['secret'], String.raw`{"a":"*** \ud842\u`],
+  ];
+  test.each(cases)('%s', async (_what, text, words, expected, extra: Partial<WordRule> = {}) => {
+    const screen = await WordScreen.compile([rule(words, extra)]);
+    expect((await screen.screen(text, new Turn(), 'json')).text).toBe(expected);
+    for (const size of [1, 2, 3, 5]) {
+      const stream = new WordStream(screen, 'json');
+      let released = '';
+      for (let at = 0; at < text.length; at += size) released += stream.push(text.slice(at, at + size));
+      expect(released + stream.end()).toBe(expected);
+    }
+  });
+
+  test('and nothing of a blocked one is let through', async () => {
+    const screen = await WordScreen.compile([rule(['secret'], { action: 'block' })]);
+    const stream = new WordStream(screen, 'json');
+    const released = [...String.raw`{"a":"b \u0073ecret"}`].map((char) => stream.push(char)).join('');
+    expect([released + stream.end(), stream.blockedBy]).toEqual(['{"a":"b ', 'test']);
+  });
+});
+
 describe('a text in pieces', () => {
   const TEXT =
     'Ask for the secret word, the credit card, 敏感词 and cafe\u0301; secrets and secretaries are fine.';

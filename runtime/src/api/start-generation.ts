@@ -58,7 +58,8 @@ async function screened(
   }
   const input = await screenInput(request.input, policy.input, report);
   const events = await cached({ ...request, input }, controller, res, options);
-  return policy.output.isEmpty ? events : screenOutput(events, policy.output, report);
+  if (policy.output.isEmpty) return events;
+  return screenOutput(events, policy.output, report, request.format === undefined ? 'plain' : 'json');
 }
 
 /** The answer from the cache, else from the engine, and then into the cache. */

@@ -2,7 +2,7 @@
 import type { ChatMessage, GenerateEvent, GenerateRequest, ToolCall, Usage } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import { SLICE, slicesOf, Turn } from '../policy/slices.js';
-import { WordStream, type WordScreen } from '../policy/word-screen.js';
+import { WordStream, type WordScreen, type Writing } from '../policy/word-screen.js';
 
 export interface HitReport {
   (side: 'input' | 'output', hits: ReadonlyMap<string, number>, blockedBy: string | undefined): void;
@@ -55,8 +55,8 @@ class Cleaner {
     this.#report = report;
   }
 
-  async clean(text: string): Promise<string> {
-    const found = await this.#screen.screen(text, this.#turn);
+  async clean(text: string, writing: Writing = 'plain'): Promise<string> {
+    const found = await this.#screen.screen(text, this.#turn, writing);
     for (const [rule, count] of found.hits) this.#hits.set(rule, (this.#hits.get(rule) ?? 0) + count);
     if (found.blockedBy !== undefined) {
       this.#report('input', this.#hits, found.blockedBy);
@@ -70,7 +70,7 @@ class Cleaner {
     if (message.toolCalls === undefined) return { ...message, content };
     const toolCalls: ToolCall[] = [];
     for (const call of message.toolCalls) {
-      toolCalls.push({ ...call, arguments: await this.clean(call.arguments) });
+      toolCalls.push({ ...call, arguments: await this.clean(call.arguments, 'json') });
     }
     return { ...message, content, toolCalls };
   }
@@ -83,14 +83,15 @@ class Cleaner {
 
 /**
  * Masks the words in an answer as it streams, also one that comes in pieces. At a blocked one the answer ends, with
- * what came before it; leaving the loop cancels the work.
+ * what came before it; leaving the loop cancels the work. `writing`: of the answer's text; arguments are always JSON.
  */
 export async function* screenOutput(
   events: AsyncIterable<GenerateEvent>,
   screen: WordScreen,
   report: HitReport,
+  writing: Writing = 'plain',
 ): AsyncGenerator<GenerateEvent, void> {
-  const output = new ScreenedOutput(screen);
+  const output = new ScreenedOutput(screen, writing);
   const turn = new Turn();
   let told = false;
   const tell = () => {
@@ -129,14 +130,16 @@ class ScreenedOutput {
   readonly hits = new Map<string, number>();
   blockedBy: string | undefined;
   readonly #screen: WordScreen;
+  readonly #writing: Writing;
   #stream: WordStream;
   /** The call that the present text is arguments of. */
   #call: number | undefined;
   #usage: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
 
-  constructor(screen: WordScreen) {
+  constructor(screen: WordScreen, writing: Writing) {
     this.#screen = screen;
-    this.#stream = new WordStream(screen);
+    this.#writing = writing;
+    this.#stream = new WordStream(screen, writing);
   }
 
   take(event: GenerateEvent): GenerateEvent[] {
@@ -174,7 +177,7 @@ class ScreenedOutput {
   /** What was held back of the text that ends, before another begins. */
   #begin(call: number | undefined): GenerateEvent[] {
     const rest = this.#release(this.#stream.end(), 0);
-    this.#stream = new WordStream(this.#screen);
+    this.#stream = new WordStream(this.#screen, call === undefined ? this.#writing : 'json');
     this.#call = call;
     return rest;
   }

@@ -70,6 +70,80 @@ export function createFolder(take: TakeUnit) {
   };
 }
 
+const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|([^u]))/y;
+const CUT_ESCAPE = /^\\(?:u[0-9a-fA-F]{0,3})?$/;
+const ESCAPED: Readonly<Record<string, string>> = {
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+};
+
+/**
+ * The same for JSON: an escape is the character that it means, at the place where it is written. Escapes stand in its
+ * strings only, so nothing here has to know where those begin and end.
+ */
+export class JsonFolder {
+  readonly #fold: (text: string) => void;
+  /** Of this piece's units, where each was written, and where the last one ends. */
+  #places: number[] = [];
+  #firstUnit = 0;
+  #at = 0;
+  #pending = '';
+
+  constructor(take: TakeUnit) {
+    const placeOf = (unit: number) => this.#places[unit - this.#firstUnit] ?? this.#at;
+    this.#fold = createFolder((code, kind, from, to) => take(code, kind, placeOf(from), placeOf(to)));
+  }
+
+  /** Length of what was read last and may be the beginning of an escape, or half of a pair. */
+  get undecided(): number {
+    return this.#pending.length;
+  }
+
+  fold(text: string): void {
+    this.#read(this.#pending + text, false);
+  }
+
+  /** The text has ended: what could have been the beginning of an escape is none. */
+  end(): void {
+    this.#read(this.#pending, true);
+  }
+
+  #read(text: string, isLast: boolean): void {
+    let meant = '';
+    this.#places = [];
+    let from = 0;
+    while (from < text.length) {
+      let unit = text.charAt(from);
+      let to = from + 1;
+      if (unit === '\\') {
+        if (!isLast && CUT_ESCAPE.test(text.slice(from, from + 6))) break;
+        ESCAPE.lastIndex = from;
+        const [written = unit, hex, short = ''] = ESCAPE.exec(text) ?? [];
+        const escaped = hex === undefined ? ESCAPED[short] : String.fromCharCode(Number.parseInt(hex, 16));
+        if (escaped !== undefined) to = from + written.length;
+        unit = escaped ?? unit;
+        const isHalf = hex !== undefined && unit >= '\uD800' && unit <= '\uDBFF';
+        const rest = text.slice(to, to + 6);
+        if (isHalf && !isLast && (rest === '' || CUT_ESCAPE.test(rest))) break;
+      }
+      this.#places.push(this.#at + from);
+      meant += unit;
+      from = to;
+    }
+    this.#pending = text.slice(from);
+    this.#at += from;
+    this.#places.push(this.#at);
+    this.#fold(meant);
+    this.#firstUnit += meant.length;
+  }
+}
+
 /**
  * Nearly all characters fold to one unit: that and its kind (above 16 bits), by the character's code, filled as they
  * come up. Others (surrogates, those that vanish or become several) are LONG.

@@ -1,6 +1,6 @@
 /** Looks for sensitive words in a text, whole or in pieces, and masks them or says that it must be blocked. */
 import { Automaton } from './automaton.js';
-import { createFolder, Kind } from './fold.js';
+import { createFolder, JsonFolder, Kind, type TakeUnit } from './fold.js';
 import { inSlices, slicesOf, Turn } from './slices.js';
 
 /** What a masked word is replaced by: of one length, so that it does not tell the word's. */
@@ -14,6 +14,9 @@ export interface WordRule {
   readonly match: 'word' | 'part';
   readonly words: readonly string[];
 }
+
+/** How a text is read: as it stands, or, of JSON, what its escapes mean. */
+export type Writing = 'plain' | 'json';
 
 export interface Screened {
   readonly text: string;
@@ -77,9 +80,9 @@ export class WordScreen {
   }
 
   /** `turn`: of the request that the text is a part of. */
-  async screen(text: string, turn = new Turn()): Promise<Screened> {
+  async screen(text: string, turn = new Turn(), writing: Writing = 'plain'): Promise<Screened> {
     if (this.isEmpty) return { text, hits: new Map(), blockedBy: undefined };
-    const stream = new WordStream(this);
+    const stream = new WordStream(this, writing);
     let released = '';
     for (const slice of slicesOf(text)) {
       released += stream.push(slice);
@@ -96,6 +99,7 @@ export class WordStream {
   readonly hits = new Map<string, number>();
   readonly #screen: WordScreen;
   readonly #fold: (text: string) => void;
+  readonly #json: JsonFolder | undefined;
   #state = 0;
   /** Of the original text, what has not been released; begins at `#heldFrom`. */
   #held = '';
@@ -110,9 +114,12 @@ export class WordStream {
   #accepted: { from: number; to: number }[] = [];
   #blocked: { readonly rule: string; readonly from: number } | undefined;
 
-  constructor(screen: WordScreen) {
+  constructor(screen: WordScreen, writing: Writing = 'plain') {
     this.#screen = screen;
-    this.#fold = createFolder((code, kind, from, to) => this.#take(code, kind, from, to));
+    const take: TakeUnit = (code, kind, from, to) => this.#take(code, kind, from, to);
+    const json = writing === 'json' ? new JsonFolder(take) : undefined;
+    this.#json = json;
+    this.#fold = json === undefined ? createFolder(take) : (text) => json.fold(text);
   }
 
   /** The rule that ends this text. Nothing is released after that. */
@@ -130,6 +137,7 @@ export class WordStream {
 
   /** The text has ended: returns what was still held back. */
   end(): string {
+    this.#json?.end();
     if (this.#blocked !== undefined) return '';
     for (const match of this.#undecided.splice(0)) this.#accept(match);
     this.#state = 0;
@@ -180,7 +188,7 @@ export class WordStream {
     const candidates = this.#undecided.map((match) => match.from);
     if (this.#blocked !== undefined) candidates.push(this.#blocked.from);
     if (pending > 0) candidates.push(this.#starts[this.#starts.length - pending] ?? this.#heldFrom);
-    return Math.min(this.#heldFrom + this.#held.length, ...candidates);
+    return Math.min(this.#heldFrom + this.#held.length - (this.#json?.undecided ?? 0), ...candidates);
   }
 
   #release(end: number): string {
