@@ -110,6 +110,135 @@ describe('word rules', () => {
     ],
   });
 
+  describe('look at all that the model reads, or is held to', () => {
+    const FREE: [string, object][] = [
+      ['description', { description: 'a bomb' }],
+      ['schema’s description', { parameters: { type: 'object', description: 'a bomb' } }],
+      [
+        'property’s title',
+        { parameters: { type: 'object', properties: { a: { type: 'null', title: 'bomb' } } } },
+      ],
+    ];
+    const of = (schema: object) => ({ parameters: { type: 'object', properties: { a: schema } } });
+    const FIXED: [string, object][] = [
+      ['name', { name: 'bomb' }],
+      ['property', { parameters: { type: 'object', properties: { bomb: { type: 'null' } } } }],
+      ['definition', { parameters: { type: 'object', $defs: { bomb: { type: 'null' } } } }],
+      ['deep property', of({ type: 'array', items: { type: 'object', properties: { bomb: {} } } })],
+      ['enum', of({ enum: ['a', 'bomb'] })],
+      ['constant', of({ anyOf: [{ const: 'a bomb' }, { type: 'null' }] })],
+      ['constant’s description', of({ enum: [{ description: 'bomb' }] })],
+      ['default', of({ type: 'string', default: 'bomb' })],
+      ['pattern', of({ type: 'string', pattern: '^bomb$' })],
+    ];
+    const functionWith = (extra: object) => ({ name: 'look', ...extra });
+    const chat = (extra: object) => ({ tools: [{ type: 'function', function: functionWith(extra) }] });
+    const MASK_BOMB = { ...BLOCK, action: 'mask' };
+
+    test.each([...FREE, ...FIXED])('a tool’s %s that is blocked: 400', async (_what, extra) => {
+      const { call, engine, logged } = await start({ words: [BLOCK] });
+      const tool = functionWith(extra);
+      const answers = [
+        await call(CHAT, body('hi', chat(extra))),
+        await call('/api/v1/chat', { ...body('hi', chat(extra)), model: undefined }),
+        await call(
+          CHAT,
+          body('hi', { ...chat(extra), tool_choice: { type: 'function', function: { name: tool.name } } }),
+        ),
+        await call('/v1/responses', {
+          model: 'test-model',
+          input: 'hi',
+          tools: [{ type: 'function', ...tool }],
+        }),
+      ];
+      for (const answer of answers) {
+        expect([answer.status, await answer.json()]).toMatchObject([
+          400,
+          { error: { code: 'content_filter', param: 'tools' } },
+        ]);
+      }
+      expect(engine.requests).toEqual([]);
+      expect(logged()[0]).toMatch(/\[SEC\] .* in the input, blocked by "bad things"/);
+    });
+
+    test.each(FREE)('a tool’s %s is masked', async (_what, extra) => {
+      const { call, engine } = await start({ words: [MASK_BOMB] });
+      expect((await call(CHAT, body('hi', chat(extra)))).status).toBe(200);
+      const expected = JSON.parse(JSON.stringify(functionWith(extra)).replace('bomb', '***')) as object;
+      expect(engine.requests[0]?.tools?.functions).toEqual([expected]);
+    });
+
+    test.each(FIXED)('a tool’s %s cannot be masked: 400', async (_what, extra) => {
+      const { call, logged } = await start({ words: [MASK_BOMB] });
+      expect((await call(CHAT, body('hi', chat(extra)))).status).toBe(400);
+      expect(logged()[0]).toMatch(/\[SEC\] .* in the input, blocked by "bad things": "bad things" x1$/);
+    });
+
+    test.each([BLOCK, MASK_BOMB])('a format, and the name in an earlier call: %j', async (rule) => {
+      const { call, engine } = await start({ words: [rule] });
+      const schema = { type: 'object', properties: { a: { enum: ['bomb'] } } };
+      for (const given of [
+        { name: 'bomb', schema: {} },
+        { name: 'x', schema },
+      ]) {
+        const format = { type: 'json_schema', json_schema: given };
+        const chatAnswer = await call(CHAT, body('hi', { response_format: format }));
+        expect([chatAnswer.status, await chatAnswer.json()]).toMatchObject([
+          400,
+          { error: { param: 'response_format' } },
+        ]);
+        const text = { format: { type: 'json_schema', ...given } };
+        const answer = await call('/v1/responses', { model: 'test-model', input: 'hi', text });
+        expect([answer.status, await answer.json()]).toMatchObject([
+          400,
+          { error: { param: 'text.format' } },
+        ]);
+      }
+      expect((await call(CHAT, body('', called('{}', 'bomb')))).status).toBe(400);
+      const described = { name: 'x', description: 'a bomb', schema: { type: 'object', title: 'bomb' } };
+      const answer = await call(
+        CHAT,
+        body('hi', { response_format: { type: 'json_schema', json_schema: described } }),
+      );
+      expect(answer.status).toBe(rule === BLOCK ? 400 : 200);
+      const clean = { name: 'x', description: 'a ***', schema: { type: 'object', title: '***' } };
+      expect(engine.requests.map(({ format }) => format)).toEqual(
+        rule === BLOCK ? [] : [{ type: 'json_schema', ...clean }],
+      );
+      const prompt = await call('/v1/responses', { model: 'test-model', input: 'bomb' });
+      if (rule === BLOCK) expect(await prompt.json()).toMatchObject({ error: { param: 'input' } });
+    });
+
+    test('but not at the words of every schema', async () => {
+      const words = ['object', 'properties', 'string', 'type', 'enum', 'date', 'format', 'description'];
+      const { call, engine } = await start({ words: [{ ...BLOCK, words }] });
+      const parameters = {
+        type: 'object',
+        properties: { a: { type: ['string', 'null'], format: 'date', description: 'x' }, b: { enum: ['y'] } },
+      };
+      expect((await call(CHAT, body('hi', chat({ parameters })))).status).toBe(200);
+      expect(engine.requests[0]?.tools?.functions).toEqual([{ name: 'look', parameters }]);
+      const named = { type: 'object', properties: { date: { type: 'null' } } };
+      expect((await call(CHAT, body('hi', chat({ parameters: named })))).status).toBe(400);
+    });
+
+    test('of a remote service, also what it alone knows, however deep', async () => {
+      const engine = new ScriptedEngine();
+      Object.assign(engine.model, { isRemote: true });
+      const { call } = await start({ words: [BLOCK] }, engine);
+      const deep = (inside: unknown, depth: number): unknown =>
+        depth === 0 ? inside : { not: deep(inside, depth - 1) };
+      for (const [inside, status] of [
+        [{ 'x-bomb': 1 }, 400],
+        [{ 'x-a': ['bomb'] }, 400],
+        [{ 'x-a': 1 }, 200],
+      ] as const) {
+        const parameters = { type: 'object', if: deep(inside, 1500) };
+        expect((await call(CHAT, body('hi', chat({ parameters })))).status).toBe(status);
+      }
+    });
+  });
+
   test('read the arguments of earlier calls as the JSON that they are', async () => {
     const { call, engine } = await start({ words: [MASK, BLOCK] });
     for (const given of [

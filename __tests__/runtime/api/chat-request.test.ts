@@ -142,7 +142,11 @@ describe('parseChatRequest accepts', () => {
   test('formats and log-probabilities', () => {
     const schema = { type: 'object', properties: {} };
     const named = { type: 'json_schema', json_schema: { name: 'x', strict: true, schema } };
-    expect(parse({ response_format: named }).generate.format).toEqual({ type: 'json_schema', schema });
+    expect(parse({ response_format: named }).generate.format).toEqual({
+      type: 'json_schema',
+      name: 'x',
+      schema,
+    });
     expect(parse({ response_format: { type: 'json_object' } }).generate.format).toEqual({
       type: 'json_object',
     });

@@ -33,6 +33,8 @@ const KEEP_ALIVE_MS = 10_000;
 export interface Route {
   readonly modelRequired: boolean;
   readonly promptField: PromptField;
+  /** @default 'response_format' */
+  readonly formatField?: string;
   /** Checks the body. @throws ApiError */
   readonly read: (body: unknown, rules: RequestRules, model: string) => ReadRequest;
 }
@@ -54,7 +56,8 @@ export function answering(options: AnsweringOptions, route: Route): RequestHandl
       throw unsupported('prompt', 'the remote service behind it takes conversations');
     }
 
-    const { signal, events } = startGeneration(generate, res, { ...options, served });
+    const fields = { input: route.promptField, format: route.formatField ?? 'response_format' };
+    const { signal, events } = startGeneration(generate, res, { ...options, served, fields });
     try {
       if (stream) await sendStream(res, signal, events, writer, options.log);
       else await sendWhole(res, events, writer);

@@ -11,7 +11,8 @@ import { toFormat, toToolUse } from './tool-fields.js';
 import { RESPONSE_UNSUPPORTED } from './unsupported.js';
 
 export function responseHandler(options: AnsweringOptions): RequestHandler {
-  return answering(options, { modelRequired: true, promptField: 'input', read: readResponse });
+  const fields = { promptField: 'input', formatField: 'text.format' } as const;
+  return answering(options, { modelRequired: true, ...fields, read: readResponse });
 }
 
 /** @throws ApiError */

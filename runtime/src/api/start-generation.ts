@@ -16,7 +16,7 @@ import type { Ticket } from './admission.js';
 import { ClientLeft, runGeneration } from './generation.js';
 import { unsupported } from './read-body.js';
 import { contextOf, type RequestContext } from './request-context.js';
-import { screenInput, screenOutput, type HitReport } from './word-filter.js';
+import { screenInput, screenOutput, type HitReport, type InputFields } from './word-filter.js';
 
 export interface StartOptions {
   readonly metrics: Metrics;
@@ -25,6 +25,7 @@ export interface StartOptions {
 }
 
 type OfModel = StartOptions & { readonly served: ServedModel };
+type OfRequest = OfModel & { readonly fields: InputFields };
 
 export interface StartedGeneration {
   /** Aborted when work on the request should end. */
@@ -36,7 +37,7 @@ export interface StartedGeneration {
 export function startGeneration(
   request: Omit<GenerateRequest, 'id'>,
   res: Response,
-  options: OfModel,
+  options: OfRequest,
 ): StartedGeneration {
   const controller = untilClientLeaves(res);
   const context = contextOf(res);
@@ -48,16 +49,16 @@ async function screened(
   request: GenerateRequest,
   controller: AbortController,
   res: Response,
-  options: OfModel,
+  options: OfRequest,
 ): Promise<AsyncIterable<GenerateEvent>> {
-  const { policy, log } = options;
+  const { policy, log, fields } = options;
   const report = hitReport(contextOf(res), log);
   // They name tokens, also those of a word that is masked in the text.
   if (request.topLogprobs !== undefined && !policy.output.isEmpty) {
     throw unsupported('logprobs', 'its access policy filters what the model writes');
   }
-  const input = await screenInput(request.input, policy.input, report);
-  const events = await cached({ ...request, input }, controller, res, options);
+  const clean = await screenInput(request, policy.input, report, fields);
+  const events = await cached({ ...request, ...clean }, controller, res, options);
   if (policy.output.isEmpty) return events;
   return screenOutput(events, policy.output, report, request.format === undefined ? 'plain' : 'json');
 }

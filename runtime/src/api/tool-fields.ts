@@ -92,7 +92,7 @@ export function toFormat(
   return {
     type,
     schema: schema as JsonSchema,
-    ...(isRemote ? given({ name, description, strict }) : {}),
+    ...given({ name, description, ...(isRemote ? { strict } : {}) }),
   };
 }
 

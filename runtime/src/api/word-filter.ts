@@ -1,30 +1,56 @@
 /** Applies the access policy's word rules to a request and to its answer. Each hit is a [SEC] line without the word. */
-import type { ChatMessage, GenerateEvent, GenerateRequest, ToolCall, Usage } from '../engine/engine.js';
+import type {
+  AnswerFormat,
+  ChatMessage,
+  GenerateEvent,
+  GenerateRequest,
+  ToolCall,
+  ToolFunction,
+  ToolUse,
+  Usage,
+} from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import { SLICE, slicesOf, Turn } from '../policy/slices.js';
-import { WordStream, type WordScreen, type Writing } from '../policy/word-screen.js';
+import { WordStream, type Screened, type WordScreen, type Writing } from '../policy/word-screen.js';
+import { mapSchemaTexts } from './schema-texts.js';
 
 export interface HitReport {
   (side: 'input' | 'output', hits: ReadonlyMap<string, number>, blockedBy: string | undefined): void;
 }
 
-/** Masks the words in what the user sent. @throws ApiError content_filter for one that is blocked */
+/** What the model reads of a request, or is held to. */
+type Read = Pick<GenerateRequest, 'input' | 'tools' | 'format'>;
+
+/** What the route calls these parts. */
+export interface InputFields {
+  readonly input: string;
+  readonly format: string;
+}
+
+/**
+ * Masks the words in what the user sent: messages, tools, the answer's format. @throws ApiError content_filter for one
+ * that is blocked, or that cannot be masked because the answer must have it as it stands
+ */
 export async function screenInput(
-  input: GenerateRequest['input'],
+  { input, tools, format }: Read,
   screen: WordScreen,
   report: HitReport,
-): Promise<GenerateRequest['input']> {
-  if (screen.isEmpty) return input;
-  const cleaner = new Cleaner(screen, 'messages' in input ? 'messages' : 'prompt', report);
-  if ('prompt' in input) {
-    const prompt = await cleaner.clean(input.prompt);
-    cleaner.tell();
-    return { prompt };
-  }
-  const messages: ChatMessage[] = [];
-  for (const message of input.messages) messages.push(await cleaner.cleanMessage(message));
+  fields: InputFields,
+): Promise<Read> {
+  const given = {
+    input,
+    ...(tools === undefined ? {} : { tools }),
+    ...(format === undefined ? {} : { format }),
+  };
+  if (screen.isEmpty) return given;
+  const cleaner = new Cleaner(screen, fields.input, report);
+  const clean = {
+    input: await cleaner.cleanInput(input),
+    ...(tools === undefined ? {} : { tools: await cleaner.at('tools').cleanTools(tools) }),
+    ...(format === undefined ? {} : { format: await cleaner.at(fields.format).cleanFormat(format) }),
+  };
   cleaner.tell();
-  return { messages };
+  return clean;
 }
 
 /** The same for texts of which vectors are made. @throws ApiError content_filter for one that is blocked */
@@ -44,7 +70,7 @@ export async function screenTexts(
 /** The texts of one request. */
 class Cleaner {
   readonly #screen: WordScreen;
-  readonly #param: string;
+  #param: string;
   readonly #report: HitReport;
   readonly #hits = new Map<string, number>();
   readonly #turn = new Turn();
@@ -55,24 +81,87 @@ class Cleaner {
     this.#report = report;
   }
 
+  /** What comes now stands in this field. */
+  at(param: string): this {
+    this.#param = param;
+    return this;
+  }
+
   async clean(text: string, writing: Writing = 'plain'): Promise<string> {
-    const found = await this.#screen.screen(text, this.#turn, writing);
-    for (const [rule, count] of found.hits) this.#hits.set(rule, (this.#hits.get(rule) ?? 0) + count);
-    if (found.blockedBy !== undefined) {
-      this.#report('input', this.#hits, found.blockedBy);
-      throw new ApiError('content_filter', { param: this.#param });
-    }
+    const found = await this.#look(text, writing);
+    if (found.blockedBy !== undefined) this.#refuse(found.blockedBy);
     return found.text;
   }
 
-  async cleanMessage(message: ChatMessage): Promise<ChatMessage> {
+  /** For a name or a value that cannot be masked: whatever finds something in it refuses the request. */
+  async require(text: string): Promise<void> {
+    const { hits, blockedBy } = await this.#look(text);
+    const [first] = hits.keys();
+    const rule = blockedBy ?? first;
+    if (rule !== undefined) this.#refuse(rule);
+  }
+
+  async cleanInput(input: GenerateRequest['input']): Promise<GenerateRequest['input']> {
+    if ('prompt' in input) return { prompt: await this.clean(input.prompt) };
+    const messages: ChatMessage[] = [];
+    for (const message of input.messages) messages.push(await this.#cleanMessage(message));
+    return { messages };
+  }
+
+  /** A choice by name is one of these names. */
+  async cleanTools(tools: ToolUse): Promise<ToolUse> {
+    const functions: ToolFunction[] = [];
+    for (const { name, description, parameters, ...rest } of tools.functions) {
+      await this.require(name);
+      functions.push({
+        name,
+        ...(description === undefined ? {} : { description: await this.clean(description) }),
+        ...(parameters === undefined ? {} : { parameters: await this.#cleanSchema(parameters) }),
+        ...rest,
+      });
+    }
+    return { ...tools, functions };
+  }
+
+  async cleanFormat(format: AnswerFormat): Promise<AnswerFormat> {
+    if (format.type === 'json_object') return format;
+    const { name, description, schema } = format;
+    if (name !== undefined) await this.require(name);
+    return {
+      ...format,
+      schema: await this.#cleanSchema(schema),
+      ...(description === undefined ? {} : { description: await this.clean(description) }),
+    };
+  }
+
+  async #cleanMessage(message: ChatMessage): Promise<ChatMessage> {
     const content = await this.clean(message.content);
     if (message.toolCalls === undefined) return { ...message, content };
     const toolCalls: ToolCall[] = [];
     for (const call of message.toolCalls) {
+      await this.require(call.name);
       toolCalls.push({ ...call, arguments: await this.clean(call.arguments, 'json') });
     }
     return { ...message, content, toolCalls };
+  }
+
+  #cleanSchema<Schema>(schema: Schema): Promise<Schema> {
+    return mapSchemaTexts(schema, {
+      free: (text) => this.clean(text),
+      fixed: (text) => this.require(text),
+      pause: () => this.#turn.took(1),
+    });
+  }
+
+  async #look(text: string, writing: Writing = 'plain'): Promise<Screened> {
+    const found = await this.#screen.screen(text, this.#turn, writing);
+    for (const [rule, count] of found.hits) this.#hits.set(rule, (this.#hits.get(rule) ?? 0) + count);
+    return found;
+  }
+
+  #refuse(rule: string): never {
+    this.#report('input', this.#hits, rule);
+    throw new ApiError('content_filter', { param: this.#param });
   }
 
   /** Once all texts are clean. */

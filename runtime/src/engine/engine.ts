@@ -48,7 +48,7 @@ export type AnswerFormat =
   | {
       readonly type: 'json_schema';
       readonly schema: JsonSchema;
-      /** These three say nothing to a grammar; a remote service may want them. */
+      /** These three say nothing to a grammar; a remote service may want them, and word rules look at them. */
       readonly name?: string;
       readonly description?: string;
       readonly strict?: boolean;

@@ -1,0 +1,91 @@
+/** What a JSON schema says to the model, for the word rules: free text, and names and values that answers repeat. */
+import { FORMATS } from '../grammar/formats.js';
+import { ANNOTATIONS, isRecord, OF_TYPE, TYPES } from '../grammar/schema-reading.js';
+
+export interface SchemaTexts {
+  /** Says what something is for. Returns what takes its place. */
+  free(text: string): Promise<string>;
+  /** A name or a value: the caller's program knows it by these letters. */
+  fixed(text: string): Promise<void>;
+  /** Before each part: others may have a turn, and the stack is left, which a schema may be deeper than. */
+  pause(): Promise<void>;
+}
+
+const FREE = new Set(['title', 'description', '$comment']);
+/** Their members' names are the schema's own. */
+const NAMES = new Set([
+  'properties',
+  'patternProperties',
+  '$defs',
+  'definitions',
+  'dependencies',
+  'dependentRequired',
+  'dependentSchemas',
+]);
+const VALUES = new Set(['enum', 'const', 'default', 'examples']);
+/** Remote services judge schemas themselves, so these are more than a grammar can keep. */
+const KEYWORDS = new Set([
+  ...ANNOTATIONS,
+  ...Object.values(OF_TYPE).flat(),
+  ...NAMES,
+  ...VALUES,
+  ...['type', 'nullable', 'anyOf', 'oneOf', 'allOf', 'not', 'if', 'then', 'else', 'multipleOf'],
+  ...['$ref', '$anchor', '$dynamicRef', '$dynamicAnchor', '$vocabulary'],
+  ...['minProperties', 'maxProperties', 'propertyNames', 'unevaluatedProperties'],
+  ...['additionalItems', 'unevaluatedItems', 'uniqueItems', 'contains', 'minContains', 'maxContains'],
+  ...['contentEncoding', 'contentMediaType', 'contentSchema'],
+]);
+/** What everybody's schemas say is nobody's word. */
+const VOCABULARY: Readonly<Record<string, ReadonlySet<unknown>>> = {
+  type: new Set(TYPES),
+  format: new Set(Object.keys(FORMATS)),
+};
+
+/** `schema`: keys are keywords. `names`: keys are the schema's own, with schemas. `value`: any JSON. */
+type Part = 'schema' | 'names' | 'value';
+
+/** Shows all texts of the schema, and returns it with what takes the place of the free ones. */
+export async function mapSchemaTexts<Schema>(schema: Schema, texts: SchemaTexts): Promise<Schema> {
+  return (await map(schema, 'schema', undefined, texts)) as Schema;
+}
+
+async function map(
+  given: unknown,
+  part: Part,
+  keyword: string | undefined,
+  texts: SchemaTexts,
+): Promise<unknown> {
+  await texts.pause();
+  if (Array.isArray(given)) {
+    const items: unknown[] = [];
+    for (const item of given) items.push(await map(item, part, keyword, texts));
+    return items;
+  }
+  if (isRecord(given)) return mapMembers(given, part, texts);
+  if (typeof given === 'string') {
+    if (part === 'schema' && keyword !== undefined && FREE.has(keyword)) return texts.free(given);
+    const isCommon = part === 'schema' && VOCABULARY[keyword ?? '']?.has(given) === true;
+    if (!isCommon) await texts.fixed(given);
+  }
+  if (typeof given === 'number' && part === 'value') await texts.fixed(String(given));
+  return given;
+}
+
+async function mapMembers(
+  given: Readonly<Record<string, unknown>>,
+  part: Part,
+  texts: SchemaTexts,
+): Promise<object> {
+  const members: [string, unknown][] = [];
+  for (const [key, value] of Object.entries(given)) {
+    if (part !== 'schema' || !KEYWORDS.has(key)) await texts.fixed(key);
+    members.push([key, await map(value, partBelow(part, key), part === 'schema' ? key : undefined, texts)]);
+  }
+  return Object.fromEntries(members);
+}
+
+function partBelow(part: Part, key: string): Part {
+  if (part !== 'schema') return part === 'names' ? 'schema' : 'value';
+  if (NAMES.has(key)) return 'names';
+  return VALUES.has(key) ? 'value' : 'schema';
+}
