@@ -96,6 +96,26 @@ describe('chat', () => {
     });
   });
 
+  test.each([
+    ['auto', 'length', null],
+    ['required', 'length', null],
+    // A stop text was found in it.
+    ['required', 'stop', null],
+    // The model had nothing to say.
+    ['auto', 'stop', ''],
+    ['none', 'length', ''],
+  ] as const)(
+    'has with tool_choice %s and finish reason %s the text %j, if none came',
+    async (choice, reason, text) => {
+      const engine = plays({ type: 'end', finishReason: reason, usage: USAGE });
+      const { call } = await startTestService({ engine });
+      const response = await call('/v1/chat/completions', { ...body, tool_choice: choice });
+      const { choices } = answers.chatCompletion.parse(await response.json());
+      expect(choices[0]).toMatchObject({ message: { content: text }, finish_reason: reason });
+      expect(choices[0]?.message).not.toHaveProperty('tool_calls');
+    },
+  );
+
   test('carries log-probabilities, with bytes, and no number that JSON does not have', async () => {
     const { call, engine } = await startTestService({ engine: withLogprobs() });
     const request = { model: 'test-model', messages: MESSAGES, logprobs: true, top_logprobs: 1 };

@@ -180,6 +180,17 @@ describe('answers of a given form', () => {
     expect(named.text).toBe('');
   });
 
+  it('says nothing of a call that its tokens do not suffice for', async () => {
+    const weather = request('What is the weather in Paris?', { tools });
+    const format = { type: 'json_schema', schema } as const;
+    const asJson = request('Describe a pet as JSON.', { format, tools: { ...tools, choice: 'auto' } });
+    for (const maxTokens of [1, 2, 4, 6, 8]) {
+      const { text, finishReason } = await answer({ ...weather, maxTokens });
+      expect([text, finishReason]).toEqual(['', 'length']);
+      expect((await answer({ ...asJson, maxTokens })).text).not.toContain('<');
+    }
+  });
+
   it('is held to the form from the moment it begins a call of its own accord', async () => {
     // What a model does that was trained on tools: this one goes on where the text stands.
     const begun = 'I will call a tool now. <tool_call>';

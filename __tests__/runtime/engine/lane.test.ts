@@ -89,7 +89,7 @@ it('forgets what was chosen behind a token with which a grammar begins', () => {
   const grammar = {};
   const rules: AnswerRules = {
     afterTrigger: true,
-    calls: { form: GENERIC_FORM, most: 1 },
+    calls: { form: GENERIC_FORM, most: 1, beginsWithCall: false },
     grammar: () => ({ _state: grammar }) as never,
   };
   // Evaluated: the token before, and three guesses, all of them right.
@@ -120,7 +120,7 @@ it('counts guesses that became part of the answer, and none behind its end', () 
 });
 
 it('guesses nothing from where a call may begin on, while the model decides whether it makes one', () => {
-  const calls = { form: GENERIC_FORM, most: 1 };
+  const calls = { form: GENERIC_FORM, most: 1, beginsWithCall: false };
   const draftOf = (rules: AnswerRules, ...answer: number[]) => {
     const { lane } = laneOn({ rules });
     lane.accept(chosen(...answer));

@@ -52,6 +52,23 @@ describe.each([1, 2, 3, 7, 1000])('in parts of %i characters', (size) => {
   });
 });
 
+test.each([1, 2, 6, 11, 12, 20])(
+  'a call that is cut after %i characters is no text where there must be one',
+  (length) => {
+    const begun = writeCall({ id: '', name: 'weather', arguments: '{}' }).slice(0, length);
+    const stream = new ToolCallStream(GENERIC_FORM, 1, true);
+    expect([...stream.push(begun), ...stream.end()]).toEqual([]);
+  },
+);
+
+test('text that ends like the beginning of a call is text, where a call could have stood before it', () => {
+  const stream = new ToolCallStream(GENERIC_FORM, 1, true);
+  expect([...stream.push('{"a": "<tool'), ...stream.end()]).toEqual([
+    { type: 'text', text: '{"a": "' },
+    { type: 'text', text: '<tool' },
+  ]);
+});
+
 test('a trigger that begins no call was text', () => {
   const stream = new ToolCallStream(GENERIC_FORM, 1);
   stream.push('See <tool_call> in');

@@ -5,6 +5,7 @@ import type {
   GenerateEvent,
   TextEvent,
   TokenLogprob,
+  ToolUse,
   Usage,
 } from '../engine/engine.js';
 import type { ApiError } from '../errors/api-error.js';
@@ -15,6 +16,8 @@ export interface ChatAnswerOptions {
   readonly includeUsage: boolean;
   /** Log-probabilities were asked for. */
   readonly logprobs: boolean;
+  /** Undefined without tools. */
+  readonly toolChoice: ToolUse['choice'] | undefined;
 }
 
 export class ChatAnswer implements AnswerWriter {
@@ -68,7 +71,7 @@ export class ChatAnswer implements AnswerWriter {
           index: 0,
           message: {
             role: 'assistant',
-            content: text === '' && calls.length > 0 ? null : text,
+            content: text === '' && this.#isCall ? null : text,
             refusal: null,
             ...(calls.length === 0 ? {} : { tool_calls: toolCalls }),
           },
@@ -78,6 +81,14 @@ export class ChatAnswer implements AnswerWriter {
       ],
       usage: usageBody(usage),
     };
+  }
+
+  /** An answer without text is a call, or began as one and was cut before it had a name. */
+  get #isCall(): boolean {
+    const { calls, finishReason } = this.#parts;
+    const { toolChoice } = this.#options;
+    if (calls.length > 0) return true;
+    return toolChoice !== undefined && (toolChoice !== 'auto' || finishReason === 'length');
   }
 
   failure(error: ApiError): StreamPiece {

@@ -15,5 +15,6 @@ export function chatHandler(
 const readChat: Route['read'] = (body, rules, model) => {
   const { stream, includeUsage, generate } = parseChatRequest(body, rules);
   const logprobs = generate.topLogprobs !== undefined;
-  return { stream, generate, writer: new ChatAnswer({ model, includeUsage, logprobs }) };
+  const toolChoice = generate.tools?.choice;
+  return { stream, generate, writer: new ChatAnswer({ model, includeUsage, logprobs, toolChoice }) };
 };

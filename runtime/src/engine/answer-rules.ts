@@ -12,11 +12,13 @@ export interface AnswerRules {
   /** The grammar holds from the trigger of a call on. */
   readonly afterTrigger: boolean;
   /** The answer may hold calls in this form, at most so many. */
-  readonly calls?: { readonly form: ToolForm; readonly most: number };
+  readonly calls?: { readonly form: ToolForm; readonly most: number; readonly beginsWithCall: boolean };
 }
 
 /** Clients ask for the same form again and again. */
 const KEPT_GRAMMARS = 32;
+
+const BEGINS_AS_JSON = /^[[{"\w-]/;
 
 /** Makes rules of what requests ask for. */
 export class AnswerRulesMaker {
@@ -35,11 +37,14 @@ export class AnswerRulesMaker {
     const wanted = answerGrammar(request, this.#form);
     if (wanted === undefined) return undefined;
     const grammar = this.#grammar(wanted.text);
+    // Where the grammar leaves the choice between JSON and a call, the first character tells.
+    const beginsWithCall =
+      tools?.choice !== 'auto' || (!wanted.afterTrigger && !BEGINS_AS_JSON.test(this.#form.trigger));
     const most = tools?.parallel === true && typeof tools.choice === 'string' ? MOST_CALLS : 1;
     return {
       grammar: (read = '') => this.#begin(grammar, read),
       afterTrigger: wanted.afterTrigger,
-      ...(tools === undefined ? {} : { calls: { form: this.#form, most } }),
+      ...(tools === undefined ? {} : { calls: { form: this.#form, most, beginsWithCall } }),
     };
   }
 

@@ -82,7 +82,10 @@ export class Lane {
       (tokens, previous) => model.detokenize(tokens as Token[], withSpecial, previous as Token[]),
       job.stop,
     );
-    if (rules?.calls !== undefined) this.#calls = new ToolCallStream(rules.calls.form, rules.calls.most);
+    if (rules?.calls !== undefined) {
+      const { form, most, beginsWithCall } = rules.calls;
+      this.#calls = new ToolCallStream(form, most, beginsWithCall);
+    }
     const fromTheStart = rules?.afterTrigger === true ? undefined : rules?.grammar?.();
     sampler.begin(request, contextSize, fromTheStart);
   }

@@ -12,15 +12,22 @@ export type ToolPiece =
 export class ToolCallStream {
   readonly #form: ToolForm;
   readonly #most: number;
+  readonly #beginsWithCall: boolean;
+  /** Text came that is no part of a call. */
+  #hasText = false;
   #state: 'text' | 'name' | 'arguments' | 'close' | 'ended' | 'plain' = 'text';
   #pending = '';
   #calls = 0;
   readonly #json = new JsonEnd();
 
-  /** `most`: after so many calls the answer is over. */
-  constructor(form: ToolForm, most: number) {
+  /**
+   * `most`: after so many calls the answer is over. `beginsWithCall`: nothing else that the answer can be begins as a
+   * call does.
+   */
+  constructor(form: ToolForm, most: number, beginsWithCall = false) {
     this.#form = form;
     this.#most = most;
+    this.#beginsWithCall = beginsWithCall;
   }
 
   /** How many calls have begun. */
@@ -63,9 +70,10 @@ export class ToolCallStream {
     return [{ type: 'text', text }];
   }
 
-  /** The answer is over: what could have been the beginning of a trigger was text. */
+  /** The answer is over: what could have been the beginning of a trigger was text, unless it was a call that is cut. */
   end(): ToolPiece[] {
-    const text = this.#state === 'text' && this.#calls === 0 ? this.#pending : '';
+    const isCall = this.#calls > 0 || (this.#beginsWithCall && !this.#hasText);
+    const text = this.#state === 'text' && !isCall ? this.#pending : '';
     this.#pending = '';
     return text === '' ? [] : [{ type: 'text', text }];
   }
@@ -78,7 +86,10 @@ export class ToolCallStream {
         const at = this.#pending.indexOf(trigger);
         const free = at >= 0 ? at : this.#pending.length - beginningOf(trigger, this.#pending);
         // Between calls there is the separator only.
-        if (this.#calls === 0 && free > 0) pieces.push({ type: 'text', text: this.#pending.slice(0, free) });
+        if (this.#calls === 0 && free > 0) {
+          this.#hasText = true;
+          pieces.push({ type: 'text', text: this.#pending.slice(0, free) });
+        }
         this.#pending = this.#pending.slice(at >= 0 ? at + trigger.length : free);
         if (at >= 0) this.#state = 'name';
         return at >= 0;
