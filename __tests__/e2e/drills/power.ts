@@ -55,7 +55,8 @@ export const powerDrill: MachineDrill = {
     const check = checksInOrder(report, 'power');
     const reaches = (what: string, file: string): Promise<true> =>
       waitFor(what, () => (existsSync(join(guest.disk, file)) ? true : undefined), {
-        timeoutMs: 300_000,
+        // dpkg took more than 300 s beside the other drills, on a busy machine.
+        timeoutMs: 600_000,
         intervalMs: 20,
       });
 
