@@ -67,6 +67,8 @@ describe('of JSON, words are found', () => {
     ],
     ['not for a letter of an escape', String.raw`["x\nbc"]`, ['nbc'], String.raw`["x\nbc"]`],
     ['not beside an escaped letter', String.raw`["secret\u0073"]`, ['secret'], String.raw`["secret\u0073"]`],
+    // The other half of a mathematical bold b.
+    ['behind half of a pair', '{"a":"\ud835\\udc1bomb"}', ['bomb'], '{"a":"***"}'],
     ['up to a cut', String.raw`{"a":"secret \ud842\u`, ['secret'], String.raw`{"a":"*** \ud842\u`],
   ];
   test.each(cases)('%s', async (_what, text, words, expected, extra: Partial<WordRule> = {}) => {
@@ -109,6 +111,16 @@ describe('a text in pieces', () => {
     for (let at = 0; at <= TEXT.length; at++) {
       expect(streamed([TEXT.slice(0, at), TEXT.slice(at)])).toBe(whole);
     }
+  });
+
+  test.each([
+    ['a phrase that begins within a longer word', ['a sm', 'art', ' ', 'show', '!'], 'a smart show!'],
+    ['letter by letter', [...'a smart show!'], 'a smart show!'],
+    ['the phrase itself', ['an ', 'art', ' ', 'show', '!'], 'an ***!'],
+  ])('is told from longer words by what was let out before: %s', async (_what, pieces, expected) => {
+    const phrases = await WordScreen.compile([rule(['art show'])]);
+    const stream = new WordStream(phrases);
+    expect(pieces.map((piece) => stream.push(piece)).join('') + stream.end()).toBe(expected);
   });
 
   test('is held back only while its end could be the beginning of a word', () => {

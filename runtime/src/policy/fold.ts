@@ -128,10 +128,11 @@ export class JsonFolder {
         const escaped = hex === undefined ? ESCAPED[short] : String.fromCharCode(Number.parseInt(hex, 16));
         if (escaped !== undefined) to = from + written.length;
         unit = escaped ?? unit;
-        const isHalf = hex !== undefined && unit >= '\uD800' && unit <= '\uDBFF';
-        const rest = text.slice(to, to + 6);
-        if (isHalf && !isLast && (rest === '' || CUT_ESCAPE.test(rest))) break;
       }
+      // The other half may be written in either way.
+      const isHalf = unit >= '\uD800' && unit <= '\uDBFF';
+      const rest = isHalf ? text.slice(to, to + 6) : undefined;
+      if (!isLast && (rest === '' || (rest !== undefined && CUT_ESCAPE.test(rest)))) break;
       this.#places.push(this.#at + from);
       meant += unit;
       from = to;

@@ -169,8 +169,12 @@ export class WordStream {
     }
   }
 
-  /** Whether a letter stands before the last `units` units. */
+  /**
+   * Whether a letter stands before the last `units` units. Where those began in what was let out, it does: else they
+   * would have been held back, as a word could have begun there.
+   */
   readonly #isInsideWord = (units: number): boolean =>
+    units > this.#kinds.length ||
     (this.#kinds[this.#kinds.length - units - 1] ?? this.#kindBefore) !== Kind.Other;
 
   #accept({ from, to, pattern }: Match): void {
