@@ -222,6 +222,20 @@ describe('word rules', () => {
       expect((await call(CHAT, body('hi', chat({ parameters: named })))).status).toBe(400);
     });
 
+    test.each([
+      { $schema: 'http://json-schema.org/draft-07/schema#', type: 'object' },
+      { $schema: 'https://json-schema.org/draft/2020-12/schema', type: 'object' },
+      { type: 'object', properties: { a: { format: 'uri' }, b: { format: 'regex' } } },
+    ])('nor at what names a dialect or a format, of a remote service: %j', async (parameters) => {
+      const engine = new ScriptedEngine();
+      Object.assign(engine.model, { isRemote: true });
+      const words = ['draft', 'schema', 'json', 'org', 'uri', 'regex'];
+      const { call } = await start({ words: [{ ...BLOCK, words }] }, engine);
+      expect((await call(CHAT, body('hi', chat({ parameters })))).status).toBe(200);
+      const other = { $schema: 'https://example.org/draft', type: 'object' };
+      expect((await call(CHAT, body('hi', chat({ parameters: other })))).status).toBe(400);
+    });
+
     test('of a remote service, also what it alone knows, however deep', async () => {
       const engine = new ScriptedEngine();
       Object.assign(engine.model, { isRemote: true });

@@ -35,10 +35,19 @@ const KEYWORDS = new Set([
   ...['additionalItems', 'unevaluatedItems', 'uniqueItems', 'contains', 'minContains', 'maxContains'],
   ...['contentEncoding', 'contentMediaType', 'contentSchema'],
 ]);
+const DIALECTS = ['draft-03', 'draft-04', 'draft-06', 'draft-07', 'draft/2019-09', 'draft/2020-12'].flatMap(
+  (draft) => ['http', 'https'].map((scheme) => `${scheme}://json-schema.org/${draft}/schema`),
+);
+/** JSON Schema's own, beside those that a grammar can keep (JSON Schema Validation 2020-12, section 7.3). */
+const OTHER_FORMATS = [
+  ...['idn-email', 'idn-hostname', 'ipv4', 'ipv6', 'uri', 'uri-reference', 'iri', 'iri-reference'],
+  ...['uri-template', 'json-pointer', 'relative-json-pointer', 'regex'],
+];
 /** What everybody's schemas say is nobody's word. */
 const VOCABULARY: Readonly<Record<string, ReadonlySet<unknown>>> = {
+  $schema: new Set(DIALECTS.flatMap((dialect) => [dialect, `${dialect}#`])),
   type: new Set(TYPES),
-  format: new Set(Object.keys(FORMATS)),
+  format: new Set([...Object.keys(FORMATS), ...OTHER_FORMATS]),
 };
 
 /** `schema`: keys are keywords. `names`: keys are the schema's own, with schemas. `value`: any JSON. */
