@@ -34,6 +34,18 @@ test('a whole one is unpacked', async () => {
   expect(readdirSync(join(into(), 'etc/bot'))).toEqual(['a', 'b']);
 });
 
+test('one with a colon in its name, which tar would take for a machine', async () => {
+  const named = join(folder(), 'bot:1.tar.gz');
+  writeFileSync(named, await backup());
+  const cwd = process.cwd();
+  process.chdir(folder());
+  try {
+    expect((await unpackVerified('bot:1.tar.gz', into())).files).toHaveLength(2);
+  } finally {
+    process.chdir(cwd);
+  }
+});
+
 test('one that is not there', async () => {
   await expect(unpackVerified('/none/nothere', into())).rejects.toThrow(
     'there is no file /none/nothere; name one that `bot backup` has written: they are in /var/backups/bot unless it was told another folder',

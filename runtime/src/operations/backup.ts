@@ -138,14 +138,22 @@ function unreadable(file: string, { code }: NodeJS.ErrnoException): Error {
   );
 }
 
+/** The machine's doing, not the file's. */
+const NOT_DAMAGE =
+  /Read-only file system|Disk quota exceeded|Input\/output error|Permission denied|Too many open files/;
+
 async function unpack(file: string, into: string): Promise<void> {
-  const { status, output } = await runCommand(['tar', '-C', into, '--numeric-owner', '-xpzf', file], {
-    environment: { ...process.env, LC_ALL: 'C' },
-  });
+  const { status, output } = await runCommand(
+    ['tar', '-C', into, '--force-local', '--numeric-owner', '-xpzf', file],
+    {
+      environment: { ...process.env, LC_ALL: 'C' },
+    },
+  );
   if (status === 0) return;
   if (output.includes('No space left on device'))
     throw new Error(`no room to unpack ${file} into ${into}; make room there, then try again`);
-  if (status === undefined) throw new Error(`unpacking ${file} failed: ${lastLine(output)}`);
+  if (status === undefined || NOT_DAMAGE.test(output))
+    throw new Error(`unpacking ${file} failed: ${lastLine(output) || 'it took too long'}`);
   // The first complaint is the cause, and what follows its consequences.
   const [first = ''] = output.trimStart().split('\n');
   throw damaged(file, first.replace(/^(gzip: (stdin: )?|tar: )/, '') || `tar ended with ${status}`);

@@ -35,11 +35,12 @@ export function servedConfig(pid: number): string | undefined {
   const words = read(pid, 'cmdline').split('\0').slice(0, -1);
   const bot = words.findIndex((word) => word.endsWith('cli/bot.js'));
   if (bot === -1 || words[bot + 1] !== 'serve') return undefined;
-  const variables = read(pid, 'environ').split('\0');
-  const fromEnvironment = variables.find((line) => line.startsWith(CONFIG_VARIABLE));
-  const file = configFile(configFlag(words.slice(bot + 2)), {
-    BOT_CONFIG: fromEnvironment?.slice(CONFIG_VARIABLE.length),
-  });
+  const flag = configFlag(words.slice(bot + 2));
+  const environment = read(pid, 'environ');
+  // Of another user's process it cannot be read, and no process is without one.
+  if (flag === undefined && environment === '') return undefined;
+  const variable = environment.split('\0').find((line) => line.startsWith(CONFIG_VARIABLE));
+  const file = configFile(flag, { BOT_CONFIG: variable?.slice(CONFIG_VARIABLE.length) });
   return isAbsolute(file) ? file : fromFolderOf(pid, file);
 }
 
