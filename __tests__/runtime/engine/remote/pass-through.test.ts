@@ -130,13 +130,13 @@ test.each([
   ['json_object', { type: 'json_object' }],
   [
     'json_schema',
-    { type: 'json_schema', schema: { type: 'object', properties: { a: { type: 'integer' } } } },
+    { type: 'json_schema', name: 'x', schema: { type: 'object', properties: { a: { type: 'integer' } } } },
   ],
 ] as const)('response_format: %s', async (type, format) => {
   const asked =
     type === 'json_object'
       ? format
-      : { type, json_schema: { name: 'x', strict: true, schema: format.schema } };
+      : { type, json_schema: { name: format.name, strict: true, schema: format.schema } };
   const { reached, status } = await through({ messages: CONVERSATION.slice(0, 2), response_format: asked }, [
     { type: 'text', text: '{"a":1}', tokens: 6 },
     end('stop'),
