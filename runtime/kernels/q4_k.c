@@ -88,7 +88,6 @@ typedef struct {
 #ifdef __AVX512BW__
 
 INLINE ints lower_halves(ints packed) { return _mm512_and_si512(packed, _mm512_set1_epi8(0x0f)); }
-INLINE ints multiply_shorts(ints a, ints b) { return _mm512_madd_epi16(a, b); }
 INLINE ints join_shorts(ints low, ints high) { return _mm512_or_si512(low, _mm512_slli_epi32(high, 16)); }
 INLINE floats subtract(floats a, floats b) { return _mm512_sub_ps(a, b); }
 
@@ -112,7 +111,6 @@ INLINE ints widen_second(words bytes) { return _mm512_cvtepu8_epi32(_mm256_extra
 #else
 
 INLINE ints lower_halves(ints packed) { return _mm256_and_si256(packed, _mm256_set1_epi8(0x0f)); }
-INLINE ints multiply_shorts(ints a, ints b) { return _mm256_madd_epi16(a, b); }
 INLINE ints join_shorts(ints low, ints high) { return _mm256_or_si256(low, _mm256_slli_epi32(high, 16)); }
 INLINE floats subtract(floats a, floats b) { return _mm256_sub_ps(a, b); }
 

@@ -57,7 +57,6 @@ INLINE ints widen_scales(const int8_t *first, const int8_t *second) {
 INLINE floats scales_to_floats(uint16_t first, uint16_t second) {
   return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_set1_epi16(first), _mm_set1_epi16(second), 1));
 }
-INLINE ints multiply_shorts(ints a, ints b) { return _mm512_madd_epi16(a, b); }
 INLINE ints subtract_shorts(ints a, ints b) { return _mm512_sub_epi16(a, b); }
 INLINE ints shift_left(ints shorts, int bits) { return _mm512_slli_epi16(shorts, bits); }
 INLINE ints shift_right(ints shorts, int bits) { return _mm512_srli_epi16(shorts, bits); }
@@ -75,11 +74,6 @@ INLINE ints join_bits(ints lower, ints upper) {
   const ints both = _mm512_ternarylogic_epi64(_mm512_set1_epi8(0x0f), lower, upper, 0xca);
   return _mm512_and_si512(both, _mm512_set1_epi8(0x3f));
 }
-#ifdef __AVX512VNNI__
-INLINE ints add_products(ints sums, ints a, ints b) { return _mm512_dpwssd_epi32(sums, a, b); }
-#else
-INLINE ints add_products(ints sums, ints a, ints b) { return add_ints(sums, multiply_shorts(a, b)); }
-#endif
 
 #else
 
@@ -99,7 +93,6 @@ INLINE floats scales_to_floats(uint16_t first, uint16_t second) {
   (void)second;
   return _mm256_cvtph_ps(_mm_set1_epi16(first));
 }
-INLINE ints multiply_shorts(ints a, ints b) { return _mm256_madd_epi16(a, b); }
 INLINE ints subtract_shorts(ints a, ints b) { return _mm256_sub_epi16(a, b); }
 INLINE ints shift_left(ints shorts, int bits) { return _mm256_slli_epi16(shorts, bits); }
 INLINE ints shift_right(ints shorts, int bits) { return _mm256_srli_epi16(shorts, bits); }
@@ -114,8 +107,13 @@ INLINE ints join_bits(ints lower, ints upper) {
   const ints a = _mm256_and_si256(lower, _mm256_set1_epi8(0x0f)), b = _mm256_and_si256(upper, _mm256_set1_epi8(0x30));
   return _mm256_or_si256(a, b);
 }
-INLINE ints add_products(ints sums, ints a, ints b) { return add_ints(sums, multiply_shorts(a, b)); }
 
+#endif
+
+#ifdef __AVX512VNNI__
+INLINE ints add_products(ints sums, ints a, ints b) { return _mm512_dpwssd_epi32(sums, a, b); }
+#else
+INLINE ints add_products(ints sums, ints a, ints b) { return add_ints(sums, multiply_shorts(a, b)); }
 #endif
 
 /** What is unpacked together: so many vectors, and blocks of each. It stays in the processor's nearest cache. */

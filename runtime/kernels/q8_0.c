@@ -19,7 +19,6 @@ enum { MOST_ROWS = 3 };
 
 INLINE floats add_floats(floats a, floats b) { return _mm512_add_ps(a, b); }
 #ifndef __AVX512VNNI__
-INLINE ints multiply_shorts(ints a, ints b) { return _mm512_madd_epi16(a, b); }
 INLINE ints even_bytes(ints bytes) { return _mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8); }
 INLINE ints odd_bytes(ints bytes) { return _mm512_srai_epi16(bytes, 8); }
 #endif
@@ -49,7 +48,6 @@ INLINE void store(float *to, floats values, int64_t columns) {
 enum { MOST_ROWS = 1 };
 
 INLINE floats add_floats(floats a, floats b) { return _mm256_add_ps(a, b); }
-INLINE ints multiply_shorts(ints a, ints b) { return _mm256_madd_epi16(a, b); }
 INLINE ints even_bytes(ints bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
 INLINE ints odd_bytes(ints bytes) { return _mm256_srai_epi16(bytes, 8); }
 INLINE ints front_quads(ints a, ints b) { return _mm256_unpacklo_epi32(a, b); }

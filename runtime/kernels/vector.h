@@ -27,6 +27,7 @@ INLINE floats to_floats(ints values) { return _mm512_cvtepi32_ps(values); }
 INLINE floats multiply(floats a, floats b) { return _mm512_mul_ps(a, b); }
 INLINE floats multiply_add(floats a, floats b, floats sum) { return _mm512_fmadd_ps(a, b, sum); }
 INLINE ints multiply_bytes(ints unsigned_bytes, ints bytes) { return _mm512_maddubs_epi16(unsigned_bytes, bytes); }
+INLINE ints multiply_shorts(ints a, ints b) { return _mm512_madd_epi16(a, b); }
 INLINE ints add_shorts(ints a, ints b) { return _mm512_add_epi16(a, b); }
 INLINE ints add_ints(ints a, ints b) { return _mm512_add_epi32(a, b); }
 INLINE ints add_pairs(ints shorts) { return _mm512_madd_epi16(shorts, _mm512_set1_epi16(1)); }
@@ -43,6 +44,7 @@ INLINE floats to_floats(ints values) { return _mm256_cvtepi32_ps(values); }
 INLINE floats multiply(floats a, floats b) { return _mm256_mul_ps(a, b); }
 INLINE floats multiply_add(floats a, floats b, floats sum) { return _mm256_fmadd_ps(a, b, sum); }
 INLINE ints multiply_bytes(ints unsigned_bytes, ints bytes) { return _mm256_maddubs_epi16(unsigned_bytes, bytes); }
+INLINE ints multiply_shorts(ints a, ints b) { return _mm256_madd_epi16(a, b); }
 INLINE ints add_shorts(ints a, ints b) { return _mm256_add_epi16(a, b); }
 INLINE ints add_ints(ints a, ints b) { return _mm256_add_epi32(a, b); }
 INLINE ints add_pairs(ints shorts) { return _mm256_madd_epi16(shorts, _mm256_set1_epi16(1)); }
