@@ -1,6 +1,6 @@
 import { load } from 'js-yaml';
 
-import { REGISTER_FILE } from '../../runtime/src/access/token-register';
+import { REGISTER_FILE } from '../../runtime/src/access/register-file';
 import { configSchema } from '../../runtime/src/config/schema';
 import { POLICY_FILE } from '../../runtime/src/policy/store';
 import { STATE_KEYS } from '../../stacks/constructs/artifacts';

@@ -3,7 +3,8 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ApiKeys } from '../../../runtime/src/access/api-keys';
-import { REGISTER_FILE, TokenRegister } from '../../../runtime/src/access/token-register';
+import { REGISTER_FILE } from '../../../runtime/src/access/register-file';
+import { TokenRegister } from '../../../runtime/src/access/token-register';
 import { API_KEY, literalKeys, until } from '../support/test-service';
 import { describeWithEmulator, unreachable, useMachines } from './support/machines';
 

@@ -33,8 +33,6 @@ import { openRegister, parseRegister, REGISTER_FILE, RegisterError, sealRegister
 import type { Scope } from './scopes.js';
 import type { Encryption, Opened } from './sealed.js';
 
-export { REGISTER_FILE, RegisterError };
-
 export interface TokenRegisterOptions {
   /** Where the file lies; must exist. */
   readonly directory: string;

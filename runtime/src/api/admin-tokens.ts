@@ -2,7 +2,8 @@
 import type { RequestHandler, Response } from 'express';
 import { z } from 'zod';
 
-import { RegisterError, type TokenRegister } from '../access/token-register.js';
+import { RegisterError } from '../access/register-file.js';
+import type { TokenRegister } from '../access/token-register.js';
 import { tokenOrderSchema, userSchema } from '../access/token-order.js';
 import { ApiError } from '../errors/api-error.js';
 import { readBody } from './read-body.js';

@@ -28,7 +28,7 @@ export interface InputFields {
 }
 
 /**
- * Masks the words in what the user sent: messages, tools, the answer's format. @throws ApiError content_filter for one
+ * Masks the words in what the user sent: messages, tools, the answer's format. Returns what takes their place. @throws ApiError content_filter for one
  * that is blocked, or that cannot be masked because the answer must have it as it stands
  */
 export async function screenInput(
@@ -37,12 +37,7 @@ export async function screenInput(
   report: HitReport,
   fields: InputFields,
 ): Promise<Read> {
-  const given = {
-    input,
-    ...(tools === undefined ? {} : { tools }),
-    ...(format === undefined ? {} : { format }),
-  };
-  if (screen.isEmpty) return given;
+  if (screen.isEmpty) return { input };
   const cleaner = new Cleaner(screen, fields.input, report);
   const clean = {
     input: await cleaner.cleanInput(input),

@@ -130,9 +130,10 @@ export class JsonFolder {
         unit = escaped ?? unit;
       }
       // The other half may be written in either way.
-      const isHalf = unit >= '\uD800' && unit <= '\uDBFF';
-      const rest = isHalf ? text.slice(to, to + 6) : undefined;
-      if (!isLast && (rest === '' || (rest !== undefined && CUT_ESCAPE.test(rest)))) break;
+      if (!isLast && unit >= '\uD800' && unit <= '\uDBFF') {
+        const rest = text.slice(to, to + 6);
+        if (rest === '' || CUT_ESCAPE.test(rest)) break;
+      }
       this.#places.push(this.#at + from);
       meant += unit;
       from = to;

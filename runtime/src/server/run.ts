@@ -3,7 +3,8 @@ import { join } from 'node:path';
 
 import { ApiKeys } from '../access/api-keys.js';
 import { keySource } from '../access/key-source.js';
-import { REGISTER_FILE, TokenRegister } from '../access/token-register.js';
+import { REGISTER_FILE } from '../access/register-file.js';
+import { TokenRegister } from '../access/token-register.js';
 import { counted } from '../errors/counted.js';
 import { messageOf } from '../errors/message-of.js';
 import { CertificateWatch } from './certificate-watch.js';

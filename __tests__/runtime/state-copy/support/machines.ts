@@ -10,7 +10,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 
-import { REGISTER_FILE } from '../../../../runtime/src/access/token-register';
+import { REGISTER_FILE } from '../../../../runtime/src/access/register-file';
 import { POLICY_FILE } from '../../../../runtime/src/policy/store';
 import { S3Object } from '../../../../runtime/src/state-copy/s3-object';
 import { type Emulator, hasEmulator, startEmulator } from '../../../functions/emulator';

@@ -141,7 +141,8 @@ async function withRegister<T>(
 ): Promise<T> {
   const { ApiKeys } = await import('../../access/api-keys.js');
   const { keySource } = await import('../../access/key-source.js');
-  const { REGISTER_FILE, TokenRegister } = await import('../../access/token-register.js');
+  const { REGISTER_FILE } = await import('../../access/register-file.js');
+  const { TokenRegister } = await import('../../access/token-register.js');
   const { openCopy } = await import('../../state-copy/open.js');
 
   const config = loadConfig(configFile(configOption, process.env), process.env);
