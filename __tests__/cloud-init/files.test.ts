@@ -173,7 +173,7 @@ describe('bot.service', () => {
         chmodSync(path, 0o755);
       }
       const units = names.map((name) => {
-        const unit = renderedFile(name).replace(/^ExecStart=/m, `ExecStart=${folder}/root`);
+        const unit = renderedFile(name).replace(/^Exec(Start|Reload)=/gm, `Exec$1=${folder}/root`);
         writeFileSync(join(folder, name), unit);
         return join(folder, name);
       });

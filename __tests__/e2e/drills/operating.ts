@@ -1,10 +1,24 @@
 /** Drills of the operator's commands, on the machine that was deployed: systemd, nginx and the secret are real. */
 import assert from 'node:assert/strict';
 import { answers } from '../checks/endpoint';
+import { whileAsked } from '../checks/meanwhile';
 import type { Subject } from '../checks/subject';
 import { type MachineDrill, says } from './drill';
 
 const BOT = '/opt/bot/bin/bot';
+const DEPLOYED_MEMORY_MIB = 4096;
+/** Enough for the model, and not for two of it. */
+const SCARCE_MEMORY_MIB = 1300;
+
+/** The key goes by standard input: command lines can be read by everybody. */
+const STOPPED_IN_MID_ANSWER = (key: string) => `curl -sN http://127.0.0.1:8000/api/v1/chat -H @- \\
+  -H 'content-type: application/json' -d '{"messages":[{"role":"user","content":"Count to ninety."}],"max_tokens":400,"stream":true}' \\
+  >/root/stream <<END &
+Authorization: Bearer ${key}
+END
+for tenth in $(seq 100); do [ -s /root/stream ] && break; sleep 0.1; done
+systemctl stop bot; wait; tail -n 2 /root/stream
+systemctl show bot -p ActiveState -p Result; systemctl start bot`;
 
 export const operatingDrills: MachineDrill[] = [
   {
@@ -38,31 +52,89 @@ kill $other; wait $other; systemctl start nginx; exit $code`;
   {
     kind: 'machine',
     name: 'upgrade',
-    about: 'upgrade.sh to a version that works and to one that does not; model_loader; restore',
+    about:
+      'upgrade.sh to a version that works and to one that does not; reload, also with little memory; model_loader; restore',
     run: async (report, subject) => {
-      await report.check('upgrade.sh runs another version, and the endpoint answers', async () => {
+      await report.check('upgrade.sh runs another version, and nobody goes without meanwhile', async () => {
         const bundle = await nextBundle(subject, '9.0.0');
-        const { status, text } = await inGuest(
-          subject,
-          `/opt/bot/bin/upgrade.sh --version 9.0.0 --from ${bundle} && ${BOT} --version`,
-        );
-        assert.equal(status, 0, text);
-        says(
-          text,
-          /backup: \/var\/backups\/bot\//,
-          /version 9\.0\.0 with model \S+ answered/,
-          /^bot 9\.0\.0 /m,
-        );
-        assert.ok(await answers(subject, subject.apiKey), 'the endpoint does not answer');
+        const before = await property(subject, 'MainPID');
+        const { asked, slowestSeconds } = await whileAsked(subject, subject.apiKey, async () => {
+          const { status, text } = await inGuest(
+            subject,
+            `/opt/bot/bin/upgrade.sh --version 9.0.0 --from ${bundle} && ${BOT} --version`,
+          );
+          assert.equal(status, 0, text);
+          says(
+            text,
+            /backup: \/var\/backups\/bot\//,
+            /took over from the old one without a pause/,
+            /version 9\.0\.0 with model \S+ answered/,
+            /^bot 9\.0\.0 /m,
+          );
+        });
+        assert.notEqual(await property(subject, 'MainPID'), before);
+        assert.equal(await property(subject, 'NRestarts'), '0');
+        return `${asked} chats were answered meanwhile, the slowest in ${slowestSeconds} s`;
       });
-      await report.check('a version that does not answer is taken back by itself', async () => {
+      await report.check('a version that does not answer never takes over', async () => {
         const bundle = await nextBundle(subject, '9.0.1', 'echo "process.exit(3)" >app/dist/engine/child.js');
         const script = `/opt/bot/bin/upgrade.sh --version 9.0.1 --from ${bundle}; code=$?; ${BOT} --version; exit $code`;
-        const { status, text } = await inGuest(subject, script);
-        assert.equal(status, 1, text);
-        says(text, /not upgraded, version 9\.0\.0 is back and answers/, /^bot 9\.0\.0 /m);
-        assert.ok(await answers(subject, subject.apiKey), 'the endpoint does not answer');
-        return /not upgraded.*/.exec(text)?.[0];
+        const before = await property(subject, 'MainPID');
+        let cause = '';
+        await whileAsked(subject, subject.apiKey, async () => {
+          const { status, text } = await inGuest(subject, script);
+          assert.equal(status, 1, text);
+          says(text, /not upgraded, version 9\.0\.0 goes on and answers/, /^bot 9\.0\.0 /m);
+          cause = /not upgraded.*/.exec(text)?.[0] ?? '';
+        });
+        assert.equal(await property(subject, 'MainPID'), before);
+        return cause;
+      });
+      await report.check(
+        'systemctl reload takes a changed configuration, and refuses a broken one',
+        async () => {
+          const config = '/etc/bot/config.yaml';
+          const broken = await inGuest(
+            subject,
+            `cp -p ${config} /root/config.yaml && echo 'nonsense: 7' >>${config} && systemctl reload bot; code=$?
+cp -p /root/config.yaml ${config}; journalctl -u bot --since -1min -o cat | tail -n 20; exit $code`,
+          );
+          assert.equal(broken.status, 1, broken.text);
+          says(broken.text, /^\/etc\/bot\/config\.yaml: `nonsense` is not known/m);
+          await whileAsked(subject, subject.apiKey, async () => {
+            const { status, text } = await inGuest(
+              subject,
+              `echo 'cache: { store: memory }' >>${config} && systemctl reload bot; code=$?
+journalctl -u bot --since -1min -o cat | tail -n 30; exit $code`,
+            );
+            assert.equal(status, 0, text);
+          });
+        },
+      );
+      await report.check(
+        'where the memory does not hold the model twice, requests wait and none is lost',
+        async () => {
+          const { guest, apiKey } = subject;
+          guest.setMemory(SCARCE_MEMORY_MIB);
+          try {
+            const { asked, slowestSeconds } = await whileAsked(subject, apiKey, async () => {
+              const { status, text } = await inGuest(
+                subject,
+                'systemctl reload bot; code=$?; journalctl -u bot --since -2min -o cat | grep -v req=; exit $code',
+              );
+              assert.equal(status, 0, text);
+              says(text, /the memory does not hold the models twice/);
+            });
+            return `${asked} chats were answered, the slowest in ${slowestSeconds} s`;
+          } finally {
+            guest.setMemory(DEPLOYED_MEMORY_MIB);
+          }
+        },
+      );
+      await report.check('systemd waits for the answers of a process that took over', async () => {
+        const { status, text } = await inGuest(subject, STOPPED_IN_MID_ANSWER(subject.apiKey));
+        assert.equal(status, 0, text);
+        says(text, /^data: \[DONE\]$/m, /^ActiveState=inactive$/m, /^Result=success$/m);
       });
       await report.check('model_loader serves another file', async () => {
         const script =
@@ -85,6 +157,11 @@ kill $other; wait $other; systemctl start nginx; exit $code`;
 async function inGuest({ guest }: Subject, script: string): Promise<{ status: number; text: string }> {
   const { status, stdout, stderr } = await guest.shell(script, { allowFailure: true, timeoutMs: 240_000 });
   return { status, text: stdout + stderr };
+}
+
+/** Of bot.service. */
+async function property({ guest }: Subject, name: string): Promise<string> {
+  return (await guest.exec(['systemctl', 'show', 'bot', '-p', name, '--value'])).stdout.trim();
 }
 
 /** A bundle of the release that runs, under another version; `alter` is shell text that spoils it. */

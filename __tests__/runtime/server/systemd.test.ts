@@ -42,6 +42,16 @@ describe('connectServiceManager', () => {
     ]);
   });
 
+  test('says which process speaks for the service now, and nothing more once another one does', async () => {
+    installNotify();
+    const manager = connect();
+    await manager.takeOver('one model');
+    expect(told()).toEqual([`READY=1 MAINPID=${process.pid} STATUS=one model`]);
+    await manager.resign();
+    await manager.status('restarting');
+    expect(told()).toHaveLength(1);
+  });
+
   test('pings the watchdog only while all is well', async () => {
     installNotify();
     const manager = connect({ WATCHDOG_USEC: '40000', WATCHDOG_PID: String(process.pid) });

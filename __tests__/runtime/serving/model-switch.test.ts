@@ -175,7 +175,7 @@ describe('ModelSwitch', () => {
     const first = models.run({ path: '/c.gguf' }, () => undefined);
     await until(() => started.length === 1);
     await expect(models.run({ path: '/d.gguf' }, () => undefined)).rejects.toThrow(
-      'another switch is under way',
+      'another switch, or a reload, is under way',
     );
     release();
     await first;

@@ -32,6 +32,8 @@ export async function spawnService(
   folder: string,
   config: Record<string, unknown>,
   env: Readonly<Record<string, string>> = {},
+  /** A command that becomes the service: it gets the service's command line as its arguments. */
+  wrapper: readonly string[] = [],
 ): Promise<SpawnedService> {
   const [internal, console] = [await freePort(), await freePort()];
   const configFile = join(folder, 'config.yaml');
@@ -41,7 +43,8 @@ export async function spawnService(
     JSON.stringify({ security: { api_key: '${TEST_KEY}' }, network, state_directory: folder, ...config }),
   );
 
-  const child = spawn(process.execPath, [BOT, 'serve', '--config', configFile], {
+  const [program = '', ...args] = [...wrapper, process.execPath, BOT, 'serve', '--config', configFile];
+  const child = spawn(program, args, {
     env: { PATH: process.env['PATH'], TEST_KEY: API_KEY, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -128,6 +128,11 @@ export class Admission {
   /** Lets nobody in any more; resolves when the last one inside has left, all of them stopped after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#closed = true;
+    await this.quiet(limitMs);
+  }
+
+  /** Resolves when nobody is inside; all who are stopped after `limitMs`. */
+  async quiet(limitMs: number): Promise<void> {
     if (this.#inside.size === 0) return;
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;

@@ -10,6 +10,7 @@ import { registerDoctor } from './commands/doctor.js';
 import { registerLogs } from './commands/logs.js';
 import { registerModel } from './commands/model.js';
 import { registerPolicy } from './commands/policy.js';
+import { registerReload } from './commands/reload.js';
 import { registerServe } from './commands/serve.js';
 import { registerStatus } from './commands/status.js';
 import { registerToken } from './commands/token.js';
@@ -25,6 +26,7 @@ const program = new Command('bot')
 
 for (const register of [
   registerServe,
+  registerReload,
   registerToken,
   registerPolicy,
   registerConfig,

@@ -30,6 +30,7 @@ export class SwitchableEngine implements LocalEngine {
   #candidate: LocalEngine | undefined;
   /** Requests wait for it while no engine is there. */
   #gate: Promise<void> | undefined;
+  #openGate: () => void = () => undefined;
   #held = 0;
   #stopped = false;
   #unsubscribe: () => void;
@@ -127,8 +128,7 @@ export class SwitchableEngine implements LocalEngine {
       limitMs: number;
     },
   ): Promise<void> {
-    let open = (): void => undefined;
-    this.#gate = new Promise((resolve) => (open = resolve));
+    this.#gate = new Promise((resolve) => (this.#openGate = resolve));
     this.#tell();
     try {
       const old = this.#current;
@@ -146,10 +146,28 @@ export class SwitchableEngine implements LocalEngine {
         throw error;
       }
     } finally {
-      this.#gate = undefined;
-      open();
-      this.#tell();
+      this.resume();
     }
+  }
+
+  /** Ends the engine that is there, whatever runs on it. Requests wait, until `resume`. */
+  async suspend(): Promise<void> {
+    this.#gate = new Promise((resolve) => (this.#openGate = resolve));
+    this.#tell();
+    this.#unsubscribe();
+    await this.#current.stop();
+  }
+
+  /** Takes an engine in the place of the one that `suspend` ended; `start` starts it. */
+  replaceSuspended(next: LocalEngine): void {
+    this.#use(next);
+  }
+
+  /** Lets requests pass again. */
+  resume(): void {
+    this.#gate = undefined;
+    this.#openGate();
+    this.#tell();
   }
 
   async #startCandidate(next: LocalEngine, memory: MemoryPlan, prove: Prove): Promise<void> {

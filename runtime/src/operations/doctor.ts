@@ -48,7 +48,7 @@ function configuration(installation: Examined): { config?: BotConfig; finding: F
       check,
       verdict: 'fail',
       text: `${configFile}: ${error.problems.join('; ')}`,
-      remedy: 'correct the file, then: sudo bot config check && sudo systemctl restart bot',
+      remedy: 'correct the file, then: sudo bot config check && sudo systemctl reload-or-restart bot',
     };
   }
 }

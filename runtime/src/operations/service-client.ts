@@ -9,7 +9,7 @@ import { findService } from './service-process.js';
 
 const PROBE_MS = 5000;
 /** Longer than the unit's TimeoutStartSec: the largest model that fits is read from a slow disk. */
-const READY_MS = 200_000;
+const READY_MS = 230_000;
 /** So long without its process, in milliseconds, and it has ended: longer than it takes to be started. */
 const GONE_MS = 5000;
 const ANSWER_MS = 120_000;

@@ -1,4 +1,6 @@
 /** Whoever starts and stops the service: systemd, or a command that the operator names where there is none. */
+import { existsSync } from 'node:fs';
+
 import { lastLine, runCommand } from './run-command.js';
 
 export interface ServiceManager {
@@ -8,11 +10,29 @@ export interface ServiceManager {
   stop(): Promise<void>;
   /** Starts it anew. May return before it answers. @throws Error with the service's own last words where known */
   restart(): Promise<void>;
+  /**
+   * Puts the release and the configuration on the disk to work: without a pause where the service that runs can do that,
+   * else as `restart` does.
+   *
+   * @returns a line that says how
+   * @throws Error with the service's own last words where known; WentOn where the one that ran goes on
+   */
+  renew(): Promise<string>;
   /** Tells whoever reads the settings beside the service: nginx has its certificate from there. @throws Error */
   settingsChanged(): Promise<void>;
 }
 
 const UNIT = 'bot.service';
+/** Of a service that can give its place to a new process: see `bot reload`. */
+const RELOAD_SOCKET = '/run/bot/reload.sock';
+
+/** The new process did not take over, and the one before runs as if nothing had been. */
+export class WentOn extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'WentOn';
+  }
+}
 
 export const systemd: ServiceManager = {
   check: () => undefined,
@@ -27,6 +47,21 @@ export const systemd: ServiceManager = {
     const { status, output } = await runCommand(['systemctl', 'restart', UNIT]);
     if (status === 0) return;
     throw new Error(`${UNIT} does not start: ${(await lastError(from)) ?? lastLine(output)}`);
+  },
+  async renew() {
+    // Not where it is stopped, or failed, or of a release before there was a reload.
+    if (!existsSync(RELOAD_SOCKET)) {
+      await systemd.restart();
+      return 'the service was restarted';
+    }
+    const from = Math.floor(Date.now() / 1000);
+    const { status, output } = await runCommand(['systemctl', 'reload', UNIT]);
+    if (status === 0) return 'the new process took over from the old one without a pause';
+    const cause = (await lastError(from))?.replace(
+      /^(reload: this process goes on|the service cannot run): /,
+      '',
+    );
+    throw new WentOn(cause ?? lastLine(output));
   },
   async settingsChanged() {
     const { status, output } = await runCommand(['systemctl', 'try-reload-or-restart', 'nginx.service']);
@@ -48,6 +83,10 @@ export function serviceCommand(command: string): ServiceManager {
     check: () => undefined,
     stop: () => tell('stop'),
     restart: () => tell('restart'),
+    async renew() {
+      await tell('restart');
+      return 'the service was restarted';
+    },
     settingsChanged: () => Promise.resolve(),
   };
 }
@@ -57,6 +96,7 @@ export const unknownManager: ServiceManager = {
   check: refuse,
   stop: async () => refuse(),
   restart: async () => refuse(),
+  renew: async () => refuse(),
   settingsChanged: async () => refuse(),
 };
 

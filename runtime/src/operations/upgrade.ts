@@ -1,6 +1,7 @@
 /**
  * Another release: backed up first, checked, unpacked beside the old one, switched to in one step, proved by an
- * answer. Where it does not answer, the old one, which stays on the disk, comes back.
+ * answer. Until then the old one answers, where the service can do that; it stays on the disk, and comes back where the new
+ * one does not answer.
  */
 import { basename, join } from 'node:path';
 
@@ -17,6 +18,7 @@ import {
 } from './release.js';
 import { lastLine, runCommand } from './run-command.js';
 import { proveAnswer } from './service-client.js';
+import { WentOn } from './service-manager.js';
 
 export interface UpgradeOptions {
   readonly version: string;
@@ -79,14 +81,19 @@ async function checkConfiguration(installation: Installation, release: Release):
 async function switchAndProve(installation: Installation, old: Release, next: Release): Promise<void> {
   const { layout, manager, say } = installation;
   await switchTo(layout, next);
-  say(`switched from version ${old.version} to ${next.version}; the service restarts`);
+  say(`switched from version ${old.version} to ${next.version}; it is loaded`);
   try {
-    await manager.restart();
+    say(await manager.renew());
     say(await proveAnswer(installation, { version: next.version }));
   } catch (error) {
     const cause = messageOf(error);
     say(`version ${next.version} does not work: ${cause}`);
     await switchTo(layout, old);
+    if (error instanceof WentOn) {
+      const answered = await proveAnswer(installation, { version: old.version });
+      say(`version ${old.version} ran all the time: ${answered}`);
+      throw new Error(`not upgraded, version ${old.version} goes on and answers: ${cause}`, { cause: error });
+    }
     await comeBack(installation, old);
     throw new Error(`not upgraded, version ${old.version} is back and answers: ${cause}`, { cause: error });
   }
@@ -94,7 +101,7 @@ async function switchAndProve(installation: Installation, old: Release, next: Re
 
 async function comeBack({ manager, say, ...rest }: Installation, old: Release): Promise<void> {
   try {
-    await manager.restart();
+    say(await manager.renew());
     say(`back: ${await proveAnswer(rest, { version: old.version })}`);
   } catch (error) {
     throw new Error(

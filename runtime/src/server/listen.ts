@@ -1,6 +1,6 @@
 /** Opens and closes the HTTP listeners. */
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, type Socket, Server as NetServer } from 'node:net';
 
 import { portOwner } from './port-owner.js';
 
@@ -22,38 +22,101 @@ export class PortError extends Error {
 
 export interface Listener {
   readonly port: number;
-  /** Takes no new connections; resolves when the open ones have ended. */
+  /** Its socket, for a process that takes over. */
+  readonly socket: NetServer;
+  /** Takes no new connections; each open one ends with its next answer. Resolves when all have ended. */
+  leave(): Promise<void>;
+  /** The same, and those that are idle end at once. */
   close(): Promise<void>;
   /** Cuts the connections that are left. */
   closeConnections(): void;
+  /** Keeps new connections aside, unread. */
+  hold(): void;
+  /** Answers what was kept aside, and what comes. */
+  release(): void;
+  /** What is kept aside, for another process. It is no more this one's then. */
+  giveHeld(): readonly Socket[];
+  /** A connection that another process has kept aside. */
+  accept(connection: Socket): void;
 }
 
-/** `key` is the configuration key that holds the port. @throws PortError with the holder and the remedy. */
-export async function listen(handler: RequestListener, port: number, key: string): Promise<Listener> {
+/**
+ * `key` is the configuration key that holds the port; `inherited` a socket that listens there already.
+ * @throws PortError with the holder and the remedy.
+ */
+export async function listen(
+  handler: RequestListener,
+  port: number,
+  key: string,
+  inherited?: NetServer,
+): Promise<Listener> {
+  let closed: Promise<void> | undefined;
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
-    handler,
+    (request, response) => {
+      if (closed !== undefined) response.setHeader('Connection', 'close');
+      handler(request, response);
+    },
   );
+  // Not http's own, which closes what is idle, too, maybe in the very moment in which a client sends on it.
+  const leave = () =>
+    (closed ??= new Promise((resolve) => NetServer.prototype.close.call(server, () => resolve())));
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, HOST, resolve);
+      if (inherited === undefined) server.listen(port, HOST, resolve);
+      else server.listen(inherited, resolve);
     });
   } catch (error) {
     throw explain(error as NodeJS.ErrnoException, port, key);
   }
   return {
     port: (server.address() as AddressInfo).port,
-    close: () => closeServer(server),
+    socket: server,
+    leave,
+    close: () => {
+      const left = leave();
+      server.closeIdleConnections();
+      return left;
+    },
     closeConnections: () => server.closeAllConnections(),
+    ...holding(server),
+    accept: (connection) => void server.emit('connection', connection),
   };
 }
 
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
+/** One that has been read from cannot go to another process, so its first byte stays unread. */
+function holding(server: Server): Pick<Listener, 'hold' | 'release' | 'giveHeld'> {
+  const handlers = server.listeners('connection') as ((connection: Socket) => void)[];
+  const held = new Set<Socket>();
+  // An option of net's servers that http's do not take, but know: it is looked at for each connection.
+  const pause = (pauseOnConnect: boolean) => Object.assign(server, { pauseOnConnect });
+  return {
+    hold() {
+      pause(true);
+      server.removeAllListeners('connection');
+      server.on('connection', (connection) => {
+        held.add(connection);
+        connection.once('close', () => held.delete(connection));
+        connection.once('error', () => undefined);
+      });
+    },
+    release() {
+      pause(false);
+      server.removeAllListeners('connection');
+      for (const handler of handlers) server.on('connection', handler);
+      for (const connection of held) {
+        server.emit('connection', connection);
+        connection.resume();
+      }
+      held.clear();
+    },
+    giveHeld() {
+      const given = [...held];
+      held.clear();
+      return given;
+    },
+  };
 }
 
 function explain(error: NodeJS.ErrnoException, port: number, key: string): Error {

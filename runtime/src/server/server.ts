@@ -1,4 +1,6 @@
 /** The HTTP service around its models: opens the ports, says whether it is ready, drains. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { ApiKeys } from '../access/api-keys.js';
 import { bearerAuth } from '../access/bearer-auth.js';
 import { FailedLogins } from '../access/failed-logins.js';
@@ -10,9 +12,14 @@ import type { Logger } from '../log/logger.js';
 import type { LogRing } from '../log/sinks.js';
 import { createMetrics, type Metrics } from '../metrics/metrics.js';
 import type { PolicyStore } from '../policy/store.js';
+import type { Inherited } from './handover/protocol.js';
 import { listen, type Listener } from './listen.js';
 import type { ModelSwitch } from '../serving/model-switch.js';
 import type { ServedModels } from '../serving/served-models.js';
+
+/** How often a server that retires looks whether something is still inside. */
+const POLL_MS = 50;
+const LAST_WORDS_MS = 1000;
 
 export interface ServerOptions {
   readonly config: BotConfig;
@@ -31,13 +38,22 @@ export interface ServerOptions {
   readonly recordRequest?: Metrics['recordRequest'];
   /** For tests: 0 takes any free port. Default: the configuration's. */
   readonly ports?: { readonly api: number; readonly console: number };
+  /** Sockets that listen on these ports already. */
+  readonly inherited?: Inherited | undefined;
 }
 
 export interface RunningServer {
   readonly apiPort: number;
   /** Undefined when the console is switched off. */
   readonly consolePort: number | undefined;
+  /** By their ports, for a process that takes over. */
+  readonly listeners: ReadonlyMap<number, Listener>;
   isReady(): boolean;
+  /**
+   * Takes no new connections, and ends as usual what comes on those that are open, until nothing is inside, or until
+   * `limit`; then closes as `close` does. For a process in whose place another one answers already.
+   */
+  retire(limit: AbortSignal): Promise<void>;
   /**
    * Not ready from now on; takes no new work, lets running answers end for up to `limitMs`, then closes the ports.
    * The engines are the caller's to stop.
@@ -66,15 +82,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     isReady,
   };
 
+  const { inherited } = options;
   const apiPort = options.ports?.api ?? config.network.internal_port;
-  const api = await listen(createApiApp(parts), apiPort, 'network.internal_port');
+  const api = await listen(createApiApp(parts), apiPort, 'network.internal_port', inherited?.get(apiPort));
   const listeners: Listener[] = [api];
 
   let console: Listener | undefined;
   if (consoleDirectory !== undefined && config.network.console_port !== 0) {
     try {
       const consolePort = options.ports?.console ?? config.network.console_port;
-      console = await listen(createConsoleApp(parts, consoleDirectory), consolePort, 'network.console_port');
+      const app = createConsoleApp(parts, consoleDirectory);
+      console = await listen(app, consolePort, 'network.console_port', inherited?.get(consolePort));
     } catch (error) {
       await api.close();
       throw error;
@@ -82,19 +100,37 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     listeners.push(console);
   }
 
+  const closeListeners = async () => {
+    const closed = Promise.all(listeners.map((listener) => listener.close()));
+    // The last answers are on their way out; whoever does not read them cannot hold up the shutdown.
+    const cut = setTimeout(() => listeners.forEach((listener) => listener.closeConnections()), LAST_WORDS_MS);
+    // A connection that was given to another process counts among this one's until it ends there.
+    const given = new AbortController();
+    await Promise.race([
+      closed,
+      sleep(2 * LAST_WORDS_MS, undefined, { signal: given.signal }).catch(() => undefined),
+    ]);
+    given.abort();
+    clearTimeout(cut);
+  };
+
   return {
     apiPort: api.port,
     consolePort: console?.port,
+    listeners: new Map(listeners.map((listener) => [listener.port, listener])),
     isReady,
+    async retire(limit) {
+      for (const listener of listeners) void listener.leave();
+      while (models.inside > 0 && !limit.aborted) await sleep(POLL_MS);
+      closing = true;
+      await models.drain(0);
+      await closeListeners();
+    },
     async close(limitMs) {
       closing = true;
       // Connections stay open for the answers under way, and for probes, which now say "not ready".
       await models.drain(limitMs);
-      const closed = Promise.all(listeners.map((listener) => listener.close()));
-      // The last answers are on their way out; whoever does not read them cannot hold up the shutdown.
-      const cut = setTimeout(() => listeners.forEach((listener) => listener.closeConnections()), 1000);
-      await closed;
-      clearTimeout(cut);
+      await closeListeners();
     },
   };
 }

@@ -9,7 +9,11 @@ import type { Environment } from '../config/environment.js';
 export interface ServiceManager {
   /** READY=1, once the model has answered. */
   ready(status: string): Promise<void>;
-  /** One line for `systemctl status`; nothing after `stopping`. */
+  /** READY=1 from a process that has taken the place of the one that systemd started: MAINPID says so. */
+  takeOver(status: string): Promise<void>;
+  /** Another process speaks for the service from now on. Resolves when all is sent. */
+  resign(): Promise<void>;
+  /** One line for `systemctl status`; nothing after `stopping` or `resign`. */
   status(text: string): Promise<void>;
   /** STOPPING=1, and no watchdog pings any more. */
   stopping(): Promise<void>;
@@ -22,7 +26,7 @@ export function connectServiceManager(env: Environment, onProblem: (text: string
   const socket = env['NOTIFY_SOCKET'];
   let timer: NodeJS.Timeout | undefined;
   let complained = false;
-  let isStopping = false;
+  let isSilent = false;
   let lastSent = Promise.resolve();
 
   /** One after the other: each message is a process, and the newest status must arrive last. */
@@ -45,9 +49,15 @@ export function connectServiceManager(env: Environment, onProblem: (text: string
 
   return {
     ready: (status) => send('READY=1', `STATUS=${status}`),
-    status: (text) => (isStopping ? Promise.resolve() : send(`STATUS=${text}`)),
+    takeOver: (status) => send('READY=1', `MAINPID=${process.pid}`, `STATUS=${status}`),
+    resign: () => {
+      isSilent = true;
+      clearInterval(timer);
+      return lastSent;
+    },
+    status: (text) => (isSilent ? Promise.resolve() : send(`STATUS=${text}`)),
     stopping: () => {
-      isStopping = true;
+      isSilent = true;
       clearInterval(timer);
       return send('STOPPING=1', 'STATUS=finishing running answers');
     },

@@ -21,7 +21,7 @@ import {
 } from './served-models.js';
 
 /** Stays free while two models are loaded: for what running answers still take. */
-const HEADROOM_BYTES = 128 * 1024 * 1024;
+export const HEADROOM_BYTES = 128 * 1024 * 1024;
 
 export interface SwitchOrder {
   /** A GGUF file that this process may read. */
@@ -80,11 +80,21 @@ export class ModelSwitch {
   }
 
   /**
+   * No switch from now on, until the returned function is called: this process is about to give its place away.
+   * @throws SwitchRefused while one is under way
+   */
+  hold(): () => void {
+    if (this.#isBusy) throw new SwitchRefused('a switch of models is under way');
+    this.#isBusy = true;
+    return () => (this.#isBusy = false);
+  }
+
+  /**
    * Resolves to the new model's name when it takes requests and the old one has ended. `say` gets a line for each step.
    * @throws SwitchRefused, or the reason why the new model does not answer; the old one goes on then
    */
   async run(order: SwitchOrder, say: (line: string) => void): Promise<string> {
-    if (this.#isBusy) throw new SwitchRefused('another switch is under way');
+    if (this.#isBusy) throw new SwitchRefused('another switch, or a reload, is under way');
     this.#isBusy = true;
     const tell = (line: string) => {
       this.#options.log.log('INF', `switch of models: ${line}`);

@@ -88,6 +88,11 @@ export class ServedModels {
   }
 
   /** See Admission. */
+  async quiet(limitMs: number): Promise<void> {
+    await Promise.all(this.all.map(({ admission }) => admission.quiet(limitMs)));
+  }
+
+  /** See Admission. */
   async drain(limitMs: number): Promise<void> {
     await Promise.all(this.all.map(({ admission }) => admission.drain(limitMs)));
   }

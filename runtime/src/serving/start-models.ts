@@ -5,6 +5,7 @@ import type { ModelConfig } from '../config/models.js';
 import { EngineError } from '../engine/engine.js';
 import type { ModelNeed } from '../engine/estimate-models.js';
 import { availableMemory, mebibytes } from '../engine/memory.js';
+import { ALL_FREE, type MemoryPlan } from '../engine/memory-plan.js';
 import type { Logger } from '../log/logger.js';
 import type { EngineFactory } from './engine-factory.js';
 import { atMost, untouchedBytes, type ServedModel, type ServedModels } from './served-models.js';
@@ -17,6 +18,8 @@ export interface StartOptions {
   readonly log: Logger;
   /** Ends the tries to reach remote services. */
   readonly signal: AbortSignal;
+  /** What of the free memory is not theirs, and what will be. @default all is free */
+  readonly memory?: MemoryPlan | undefined;
 }
 
 /**
@@ -27,37 +30,60 @@ export interface StartOptions {
  */
 export async function startModels(
   models: ServedModels,
-  { factory, log, signal }: StartOptions,
+  { factory, log, signal, memory = ALL_FREE }: StartOptions,
 ): Promise<void> {
-  const local = models.all.filter(({ config }) => config.path !== undefined);
-  const needs = local.length > 1 ? await checkTogether(local, factory) : undefined;
+  const local = localOf(models);
+  const needs = await checkTogether(local, factory, memory);
   for (const model of models.all) {
     if (model.config.remote !== undefined && model !== models.default)
       void untilItAnswers(model, log, signal);
   }
   if (models.default.config.remote !== undefined) await models.default.engine.start();
+  await startEach(local, needs, memory);
+}
+
+/** The local ones alone, in all of the memory, while remote ones go on. @throws as startModels does */
+export async function startLocalModels(
+  models: ServedModels,
+  factory: StartOptions['factory'],
+): Promise<void> {
+  const local = localOf(models);
+  await startEach(local, await checkTogether(local, factory, ALL_FREE), ALL_FREE);
+}
+
+function localOf(models: ServedModels): readonly ServedModel[] {
+  return models.all.filter(({ config }) => config.path !== undefined);
+}
+
+async function startEach(
+  local: readonly ServedModel[],
+  needs: Needs | undefined,
+  memory: MemoryPlan,
+): Promise<void> {
   for (const [index, { engine, config }] of local.entries()) {
-    const reservedBytes = needs === undefined ? 0 : await reservedFor(index, needs, local);
+    const ofOthers = needs === undefined ? 0 : await reservedFor(index, needs, local);
     try {
-      await engine.start({ reservedBytes, returningBytes: 0 });
+      await engine.start({ ...memory, reservedBytes: memory.reservedBytes + ofOthers });
     } catch (error) {
       throw withKey(error, config);
     }
   }
 }
 
-/** Before the first is loaded: not after minutes, when the last one finds no room. */
+/** Before the first is loaded: not after minutes, when the last one finds no room. One alone shares with nobody. */
 async function checkTogether(
   local: readonly ServedModel[],
   factory: StartOptions['factory'],
-): Promise<Needs> {
+  { reservedBytes }: MemoryPlan,
+): Promise<Needs | undefined> {
+  if (local.length < 2) return undefined;
   const estimates = await factory.estimate(local.map(({ config }) => config));
   const needs = estimates.map((estimate, index): ModelNeed => {
     if ('bytes' in estimate) return estimate;
     throw withKey(new EngineError('model_unusable', estimate.problem), local[index]?.config);
   });
   const available = await availableMemory();
-  const freeBytes = available?.bytes ?? Infinity;
+  const freeBytes = Math.max(0, (available?.bytes ?? Infinity) - reservedBytes);
   const least = needs.map(({ leastBytes }) => leastBytes);
   if (sum(least) > freeBytes) {
     const each = local.map(({ config }, index) => `${config.key}model_path ${mebibytes(least[index] ?? 0)}`);

@@ -12,15 +12,25 @@ export function registerServe(program: Command): void {
     .description('run the chat service; SIGTERM or Ctrl-C ends it when running answers are done')
     .option('--config <file>', 'configuration file (default: $BOT_CONFIG or /etc/bot/config.yaml)')
     .action(async (options: { config?: string }) => {
-      const file = configFile(options.config, process.env);
-      const config = loadConfig(file, process.env);
-      const { runService } = await import('../../server/run.js');
-      process.exitCode = await runService({
-        config,
-        configFile: file,
-        env: process.env,
-        version: readVersion().version,
-        consoleDirectory: join(PACKAGE_ROOT, 'console'),
-      });
+      const { Predecessor } = await import('../../server/handover/predecessor.js');
+      const predecessor = Predecessor.connect();
+      try {
+        const file = configFile(options.config, process.env);
+        const config = loadConfig(file, process.env);
+        const { runService } = await import('../../server/run.js');
+        process.exitCode = await runService({
+          config,
+          configFile: file,
+          env: process.env,
+          version: readVersion().version,
+          consoleDirectory: join(PACKAGE_ROOT, 'console'),
+          predecessor,
+        });
+      } catch (error) {
+        await predecessor?.failed(error);
+        throw error;
+      } finally {
+        predecessor?.close();
+      }
     });
 }

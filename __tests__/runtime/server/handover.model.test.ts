@@ -1,0 +1,261 @@
+/** `bot reload`: a new process takes the place of the one that runs, and nobody who asks meanwhile goes without. */
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { killAllOf, processesOf } from '../../support/processes-of-folder';
+import { writeTinyModel } from '../../support/tiny-models';
+import { BOT, spawnService, type SpawnedService } from '../support/spawned-service';
+import { API_KEY, eventsOf } from '../support/test-service';
+
+jest.setTimeout(180_000);
+
+/** MiB: enough for the model, not for two and what is kept in reserve. */
+const SCARCE = 300;
+
+let folder: string;
+let service: SpawnedService;
+
+const path = (name: string) => join(folder, name);
+
+/** What systemd was told, oldest first. */
+const told = () => (existsSync(path('told')) ? readFileSync(path('told'), 'utf8').trim().split('\n') : []);
+
+const environment = () => ({
+  PATH: `${folder}:${process.env['PATH']}`,
+  TEST_KEY: API_KEY,
+  RUNTIME_DIRECTORY: path('run'),
+  NOTIFY_SOCKET: path('notify'),
+});
+
+async function start(wrapper: readonly string[] = []): Promise<void> {
+  const config = {
+    model_path: path('tiny.gguf'),
+    model_name: 'before',
+    engine: { context_size: 4096, sequences: 2, prompt_cache_mib: 0 },
+    limits: { max_request_seconds: 60 },
+  };
+  service = await spawnService(folder, config, environment(), wrapper);
+  await service.ready();
+  // It listens for reloads once systemd knows that it is ready.
+  while (!existsSync(path('run/reload.sock'))) await sleep(20);
+}
+
+function configure(change: (config: Record<string, unknown>) => object): void {
+  const config = JSON.parse(readFileSync(service.configFile, 'utf8')) as Record<string, unknown>;
+  writeFileSync(service.configFile, JSON.stringify(change(config)));
+}
+
+/** `onStart` gets the process of the command, to end it early. */
+async function reload(
+  onStart: (kill: () => void) => void = () => undefined,
+): Promise<{ status: number | null; output: string }> {
+  const child = spawn(process.execPath, [BOT, 'reload', '--config', service.configFile], {
+    env: environment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onStart(() => child.kill('SIGTERM'));
+  let output = '';
+  for (const pipe of [child.stdout, child.stderr]) pipe.on('data', (bytes) => (output += String(bytes)));
+  const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { status, output };
+}
+
+/** A connection for each request, as nginx makes them. */
+const FRESH = { Connection: 'close' };
+
+const chat = (body: object, headers: object = FRESH) =>
+  fetch(`${service.url}/api/v1/chat`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${API_KEY}`, ...headers },
+    body: JSON.stringify({ messages: [{ role: 'user', content: 'Go on.' }], temperature: 0, ...body }),
+  });
+
+/** Of the process that accepts connections: this one is new, whatever is kept open. */
+async function names(): Promise<readonly string[]> {
+  const headers = { Authorization: `Bearer ${API_KEY}` };
+  const text = await new Promise<string>((resolve, reject) => {
+    get(`${service.url}/v1/models`, { agent: false, headers }, (answer) => {
+      let body = '';
+      answer.on('data', (bytes) => (body += String(bytes))).once('end', () => resolve(body));
+    }).once('error', reject);
+  });
+  return (JSON.parse(text) as { data: { id: string }[] }).data.map(({ id }) => id);
+}
+
+/** Streams, whole answers and probes, all the time while `work` is done. Returns what was not as it should be, and how much was asked. */
+async function whileAsked<T>(
+  work: () => Promise<T>,
+  headers: object = FRESH,
+): Promise<{ result: T; bad: string[]; asked: number }> {
+  const bad: string[] = [];
+  let asked = 0;
+  let isOver = false;
+  const asking = async (what: string, ask: () => Promise<boolean>) => {
+    while (!isOver) {
+      asked++;
+      const isGood = await ask().catch((error: unknown) => bad.push(`${what}: ${String(error)}`) === 0);
+      if (!isGood) bad.push(what);
+      await sleep(50);
+    }
+  };
+  const loops = [
+    asking('stream', async () => {
+      const events = eventsOf(await (await chat({ stream: true, max_tokens: 60 }, headers)).text());
+      return events.at(-1) === '[DONE]' && events.length > 10;
+    }),
+    asking('answer', async () => (await chat({ max_tokens: 5 }, headers)).status === 200),
+    asking(
+      'probe',
+      async () => (await fetch(`${service.url}/readyz`, { headers: { ...headers } })).status === 200,
+    ),
+  ];
+  try {
+    return { result: await work(), bad, asked };
+  } finally {
+    isOver = true;
+    await Promise.all(loops);
+  }
+}
+
+/** Of the process that was started first. Its successor has its standard output, which therefore does not end. */
+async function exitCode(): Promise<number | null> {
+  await until(() => service.process.exitCode !== null);
+  return service.process.exitCode;
+}
+
+const isAlive = (pid: number) => processesOf(folder).some((found) => found.pid === pid);
+const serving = () => processesOf(folder).filter(({ command }) => command.includes('bot.js serve'));
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`in vain for ${condition.toString()}: ${service.output()}`);
+    await sleep(20);
+  }
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'handover-'));
+  mkdirSync(path('run'));
+  writeFileSync(path('systemd-notify'), `#!/bin/sh\necho "$@" >>${path('told')}\n`);
+  chmodSync(path('systemd-notify'), 0o755);
+  writeTinyModel(path('tiny.gguf'), 'phi3');
+});
+afterEach(async () => {
+  await killAllOf(folder);
+  rmSync(folder, { recursive: true, maxRetries: 5, retryDelay: 50 });
+});
+
+describe('where the memory holds the model twice', () => {
+  beforeEach(() => start());
+
+  test('the new process answers with what is on the disk, the old one ends what it has, systemd follows', async () => {
+    const long = await chat({ stream: true, max_tokens: 3000 });
+    configure((config) => ({ ...config, model_name: 'after' }));
+    // On connections that are kept open, too.
+    const { result, bad, asked } = await whileAsked(() => reload(), {});
+    expect(result).toMatchObject({ status: 0 });
+    expect(result.output).toMatch(/the memory holds the models twice/);
+    expect(bad).toEqual([]);
+    expect(asked).toBeGreaterThan(20);
+    expect(await names()).toEqual(['after']);
+
+    const events = eventsOf(await long.text());
+    expect(events.at(-1)).toBe('[DONE]');
+    expect(await exitCode()).toBe(0);
+    const [left] = serving();
+    expect(serving()).toHaveLength(1);
+    expect(told().at(-1)).toBe(
+      `READY=1 MAINPID=${left?.pid} STATUS=ready: after, 2 sequences of 4096 tokens, port ${new URL(service.url).port}`,
+    );
+    // Its parent is not the old process: systemd waits only for its own children.
+    expect(readFileSync(`/proc/${left?.pid}/status`, 'utf8')).not.toMatch(
+      new RegExp(`^PPid:\\s+${service.process.pid}$`, 'm'),
+    );
+    // And once more, from the one that took over.
+    configure((config) => ({ ...config, model_name: 'again' }));
+    expect(await reload()).toMatchObject({ status: 0 });
+    expect(await names()).toEqual(['again']);
+    await until(() => !isAlive(left?.pid ?? 0));
+  });
+
+  test('a new process that cannot run leaves everything as it was', async () => {
+    writeTinyModel(path('bad.gguf'), 'phi3');
+    const bytes = readFileSync(path('bad.gguf'));
+    bytes.write('blk.1.attn_X', bytes.indexOf('blk.1.attn_n'));
+    writeFileSync(path('bad.gguf'), bytes);
+    configure((config) => ({ ...config, model_path: path('bad.gguf') }));
+    const { result, bad } = await whileAsked(() => reload());
+    expect(result).toMatchObject({ status: 1 });
+    expect(result.output).toMatch(/error: model_path: \S+bad\.gguf cannot be loaded: .*attn_norm/);
+    expect(bad).toEqual([]);
+    configure((config) => ({ ...config, engine: 7 }));
+    const broken = await reload();
+    expect(broken).toMatchObject({ status: 78 });
+    expect(broken.output).toMatch(/config\.yaml: .*`engine`/);
+    expect(serving()).toMatchObject([{ pid: service.process.pid }]);
+    expect(told().some((line) => line.includes('MAINPID') || line.includes('STOPPING'))).toBe(false);
+    expect(service.output()).toMatch(/\[ERR\] reload: this process goes on: model_path/);
+  });
+
+  test('whoever waits for it may go, and the service goes on alone', async () => {
+    const { status } = await reload((kill) => {
+      void until(() => serving().length > 1).then(kill);
+    });
+    expect(status).not.toBe(0);
+    await until(() => serving().length === 1);
+    expect(serving()).toMatchObject([{ pid: service.process.pid }]);
+    expect((await chat({ max_tokens: 5 })).status).toBe(200);
+    expect(await reload()).toMatchObject({ status: 0 });
+  });
+
+  test('a service that is told to end waits for what the process before still answers', async () => {
+    const long = await chat({ stream: true, max_tokens: 3500 });
+    expect(await reload()).toMatchObject({ status: 0 });
+    const successor = serving().find(({ pid }) => pid !== service.process.pid)?.pid ?? 0;
+    expect(isAlive(service.process.pid ?? 0)).toBe(true);
+    process.kill(successor, 'SIGTERM');
+    const events = eventsOf(await long.text());
+    expect(events.at(-1)).toBe('[DONE]');
+    expect(isAlive(successor)).toBe(true);
+    await until(() => serving().length === 0);
+    expect(await exitCode()).toBe(0);
+  });
+});
+
+describe('where it does not', () => {
+  beforeEach(async () => {
+    const text = readFileSync('/proc/meminfo', 'utf8');
+    writeFileSync(path('meminfo'), text.replace(/^MemAvailable:.*$/m, `MemAvailable: ${SCARCE * 1024} kB`));
+    const script = 'mount --bind "$0" /proc/meminfo && exec "$@"';
+    await start(['unshare', '-rm', 'sh', '-c', script, path('meminfo')]);
+  });
+
+  test('requests wait while the processes change places', async () => {
+    configure((config) => ({ ...config, model_name: 'after' }));
+    const { result, bad, asked } = await whileAsked(() => reload());
+    expect(result).toMatchObject({ status: 0 });
+    expect(result.output).toMatch(/the memory does not hold the models twice/);
+    expect(bad).toEqual([]);
+    expect(asked).toBeGreaterThan(5);
+    expect(await names()).toEqual(['after']);
+    expect(await exitCode()).toBe(0);
+  });
+
+  test('where the new one cannot run, the old one answers those who waited', async () => {
+    const bytes = readFileSync(path('tiny.gguf'));
+    bytes.write('blk.1.attn_X', bytes.indexOf('blk.1.attn_n'));
+    writeFileSync(path('bad.gguf'), bytes);
+    configure((config) => ({ ...config, model_path: path('bad.gguf') }));
+    const { result, bad } = await whileAsked(() => reload());
+    expect(result).toMatchObject({ status: 1 });
+    expect(result.output).toMatch(/does not hold the models twice[^]*error: model_path: \S+bad\.gguf/);
+    expect(bad).toEqual([]);
+    expect(serving()).toMatchObject([{ pid: service.process.pid }]);
+    expect(await names()).toEqual(['before']);
+  });
+});
