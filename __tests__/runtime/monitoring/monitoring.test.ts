@@ -34,12 +34,13 @@ function promtool(...args: readonly string[]): string {
   return output;
 }
 
-function served(): ServedModels {
+function served(engine = new ScriptedEngine()): ServedModels {
   const config = modelsOf(testConfig())[0]!;
-  return new ServedModels([{ config, engine: new ScriptedEngine() }], 16);
+  return new ServedModels([{ config, engine }], 16);
 }
 
-const testWithPromtool = (name: string, body: () => void) => testWith('promtool', 'prometheus', name, body);
+const testWithPromtool = (name: string, body: () => void | Promise<void>) =>
+  testWith('promtool', 'prometheus', name, body);
 
 describe('the alert rules', () => {
   const folder = temporaryFolder();
@@ -95,6 +96,23 @@ describe('alert rules and dashboard', () => {
     const codes = alerts.flatMap(({ expr }) => [...expr.matchAll(/code="(\w+)"/g)].map(([, code]) => code));
     expect(codes).toEqual(['server_busy']);
     expect(Object.keys(API_ERRORS)).toEqual(expect.arrayContaining(codes));
+  });
+});
+
+describe('/metrics', () => {
+  const folder = temporaryFolder();
+
+  testWithPromtool('is named and described as Prometheus asks', async () => {
+    const engine = new ScriptedEngine();
+    // Shown only where there is something to tell.
+    engine.promptCache = { limitBytes: 1000, bytes: 700, conversations: 3, hits: 5, evictions: 2 };
+    engine.drafts = { tokens: 30, accepted: 12 };
+    const { registry } = createMetrics({ models: served(engine), version: '1.2.3' });
+    const file = join(folder(), 'metrics');
+    writeFileSync(file, await registry.metrics());
+    expect(readFileSync(file, 'utf8')).toMatch(/^botstack_spec_decode_/m);
+    const check = run('sh', ['-c', 'promtool check metrics < "$1"', 'sh', file]);
+    expect(check).toEqual({ status: 0, output: '' });
   });
 });
 
