@@ -59,12 +59,12 @@ describeInBrowser('the console in a browser', () => {
     await page.getByText('No token was issued yet.').waitFor();
     await page.getByLabel('User').fill('ada');
     await page.getByRole('button', { name: 'Issue token' }).click();
-    await page.getByRole('cell', { name: 'valid' }).waitFor();
+    await page.getByRole('cell', { name: 'not revoked', exact: true }).waitFor();
     const token = (await page.locator('#token-made-text').textContent()) ?? '';
     const models = () => fetch(`${service.url}/v1/models`, { headers: { Authorization: `Bearer ${token}` } });
     expect((await models()).status).toBe(200);
     await page.getByRole('button', { name: /^Revoke the token of ada/ }).click();
-    await page.getByRole('cell', { name: 'revoked' }).waitFor();
+    await page.getByRole('cell', { name: 'revoked', exact: true }).waitFor();
     expect((await models()).status).toBe(401);
     await page.getByRole('button', { name: 'Sign out' }).click();
     expect(await page.locator('#token-made-text').textContent()).toBe('');

@@ -87,15 +87,19 @@ function rowOf(token, attempt) {
     el('td', {}, token.scopes.join(', ')),
     el('td', {}, time(token.issued_at)),
     el('td', {}, time(token.expires_at)),
-    el('td', { class: state }, state),
-    el('td', {}, ...(state === 'valid' ? [revoke] : [])),
+    el('td', { class: state.replace(' ', '-') }, state),
+    el('td', {}, ...(state === 'not revoked' ? [revoke] : [])),
   );
 }
 
-/** @param {Token} token */
+/**
+ * As `bot token list` says it. Whether a token is valid, the register does not know: its API key may be gone.
+ *
+ * @param {Token} token
+ */
 function stateOf({ revoked_at: revoked, expires_at: expires }) {
   if (revoked !== null) return 'revoked';
-  return expires * 1000 <= Date.now() ? 'expired' : 'valid';
+  return expires * 1000 <= Date.now() ? 'expired' : 'not revoked';
 }
 
 /** @param {number} seconds */
