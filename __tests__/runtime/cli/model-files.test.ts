@@ -1,7 +1,7 @@
 /** What the commands say of model files that cannot be served. Processes of their own: llama.cpp's module cannot be had in Jest. */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { GGUF_ALIGNMENT, ggufStart, kv, tensorInfo } from '../../../runtime/src/models/gguf-header';
@@ -33,6 +33,16 @@ function whole(): Buffer {
   return Buffer.concat([header, Buffer.alloc(padding + 256)]);
 }
 
+/** All that is below the folder, with what tells of a file that was written anew. */
+const contents = () =>
+  readdirSync(folder(), { recursive: true, encoding: 'utf8' })
+    .sort()
+    .map((name) => {
+      const stats = statSync(join(folder(), name));
+      // The time of a folder tells also of the lock that was held in it.
+      return [name, stats.ino, stats.mode, stats.isFile() ? stats.mtimeMs : undefined];
+    });
+
 const damaged = (at: number) => whole().fill('X', at, at + 36);
 
 describe('a damaged header', () => {
@@ -58,9 +68,11 @@ describe('a damaged header', () => {
     mkdirSync(join(folder(), 'etc/bot'), { recursive: true });
     writeFileSync(join(folder(), 'etc/bot/config.yaml'), `api_key: ${API_KEY}\nmodel_path: /old.gguf\n`);
     writeFileSync(model(), damaged(40));
-    const { status, stderr } = bot('model', 'load', '--path', model(), '--root', folder());
+    const before = contents();
+    const { status, stdout, stderr } = bot('model', 'load', '--path', model(), '--root', folder());
     expect(stderr).toMatch(/model\.gguf has a damaged header \(.+\); download it again/);
-    expect(status).toBe(1);
+    expect(contents()).toEqual(before);
+    expect([status, stdout]).toEqual([1, '']);
   });
 });
 
