@@ -16,7 +16,7 @@ import {
   switchTo,
   type Release,
 } from './release.js';
-import { lastLine, runCommand } from './run-command.js';
+import { runCommand } from './run-command.js';
 import { proveAnswer } from './service-client.js';
 import { WentOn } from './service-manager.js';
 
@@ -73,8 +73,9 @@ async function checkConfiguration(installation: Installation, release: Release):
     { environment },
   );
   if (status === 0) return;
+  // Each problem is a line, and all of them have to be corrected before the next try.
   throw new Error(
-    `version ${release.version} does not take the configuration, nothing was changed: ${lastLine(output)}`,
+    `version ${release.version} does not take the configuration, nothing was changed:\n${output.trimEnd()}`,
   );
 }
 
