@@ -1,7 +1,7 @@
 /** How a running service is recognised, with a program in its place that has its command line. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 import { checkPorts } from '../../../runtime/src/operations/doctor-service';
@@ -30,8 +30,18 @@ afterEach(async () => {
   }
 });
 
-async function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
-  const child = spawn(process.execPath, [join(folder(), 'cli', 'bot.js'), ...args], {
+function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
+  return startAs([], args, env);
+}
+
+/** `wrapper` becomes the program. */
+async function startAs(
+  wrapper: readonly string[],
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const [program = '', ...words] = [...wrapper, process.execPath, join(folder(), 'cli', 'bot.js'), ...args];
+  const child = spawn(program, words, {
     cwd: folder(),
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -95,13 +105,72 @@ describe('the running service is found', () => {
   });
 });
 
-describe('doctor on the ports', () => {
-  const portsOf = async (port: number) =>
-    checkPorts(
-      { layout: layoutAt(folder()), configFile: config() },
-      testConfig({ network: { internal_port: port, console_port: 0 } }),
-    );
+/** As a container: with mounts of its own. `prepare` is done there first. */
+const withMounts = (prepare: string) => ['unshare', '-rm', 'sh', '-ec', `${prepare}; exec "$@"`, 'sh'];
+/** Another file by the same name. */
+const otherFile = () => withMounts('mount -t tmpfs none "$PWD/etc"; echo >"$PWD/etc/config.yaml"');
+const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
 
+const skipped = canMount ? '' : ' (skipped: this user may not mount, not even in a namespace)';
+(canMount ? describe : describe.skip)(`a service with mounts of its own${skipped}`, () => {
+  const told: [string, () => readonly string[]][] = [
+    ['absolute', () => ['serve', '--config', config()]],
+    ['relative', () => ['serve', '--config', 'etc/config.yaml']],
+  ];
+
+  it.each(told)('is found where it has this file: %s', async (_how, args) => {
+    // As systemd hardens one.
+    const pid = await startAs(withMounts('mount --bind "$PWD/etc" "$PWD/etc"; cd "$PWD"'), args());
+    expect(findService(config())?.pid).toBe(pid);
+  });
+
+  it.each(told)('is not found where it has another file by the same name: %s', async (_how, args) => {
+    await startAs(otherFile(), args());
+    expect(findService(config())).toBeUndefined();
+    const pid = await start(args());
+    expect(findService(config())?.pid).toBe(pid);
+  });
+
+  it.each(told)('is not found where it has a file and here is none: %s', async (_how, args) => {
+    await startAs(otherFile(), args());
+    rmSync(config());
+    expect(findService(config())).toBeUndefined();
+  });
+
+  it.each(told)('is found where the file is gone: %s', async (_how, args) => {
+    const pid = await startAs(withMounts('true'), args());
+    rmSync(config());
+    expect(findService(config())?.pid).toBe(pid);
+  });
+
+  it('is found in another root folder, by its name there', async () => {
+    mkdirSync(join(folder(), 'root'));
+    const prepare = 'mount --rbind / "$PWD/root"; mount --bind "$PWD/etc" "$PWD/root/mnt"';
+    const inRoot = withMounts(`${prepare}; set -- chroot "$PWD/root" "$@"`);
+    const pid = await startAs(inRoot, ['serve', '--config', '/mnt/config.yaml']);
+    expect(findService(config())?.pid).toBe(pid);
+  });
+
+  it('is named by doctor as what it is, where it has the port', async () => {
+    const port = await freePort();
+    const pid = await startAs(otherFile(), ['serve', '--config', config()], { PORT: String(port) });
+    const [finding] = await portsOf(port);
+    expect(finding).toEqual({
+      check: `port ${port}`,
+      verdict: 'fail',
+      text: `held by a bot of a container, with a ${config()} of its own (process ${pid})`,
+      remedy: 'stop that one, or set `network.internal_port` to a free port, then restart bot',
+    });
+  });
+});
+
+const portsOf = async (port: number) =>
+  checkPorts(
+    { layout: layoutAt(folder()), configFile: config() },
+    testConfig({ network: { internal_port: port, console_port: 0 } }),
+  );
+
+describe('doctor on the ports', () => {
   it('knows the service, however it was told its file', async () => {
     const port = await freePort();
     const pid = await start(['serve'], { BOT_CONFIG: './etc/config.yaml', PORT: String(port) });

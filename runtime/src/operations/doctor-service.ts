@@ -10,7 +10,7 @@ import type { Examined, Finding } from './finding.js';
 import { isThere } from './backup.js';
 import { serviceEnvironment } from './installation.js';
 import type { ModelVerdict } from './model-check.js';
-import { findService, servedConfig } from './service-process.js';
+import { findService, isSameFile, servedConfig } from './service-process.js';
 import { readStatus } from './status.js';
 
 export async function checkService({ configFile }: Examined, config: BotConfig): Promise<readonly Finding[]> {
@@ -68,14 +68,21 @@ export async function checkPorts(installation: Examined, config: BotConfig): Pro
 function botsPort(port: number, key: string, { configFile }: Examined, pid: number | undefined): Finding {
   const finding = portFinding(port, key, 'bot', pid);
   const holder = Number(processOf(portOwner(port)));
-  const file = finding.verdict === 'fail' && holder > 0 ? servedConfig(holder) : undefined;
-  if (file === undefined) return finding;
+  const served = finding.verdict === 'fail' && holder > 0 ? servedConfig(holder) : undefined;
+  if (served === undefined) return finding;
+  const { path } = served;
+  const change = `set \`${key}\` to a free port, then restart bot`;
+  if (!isSameFile(served, path)) {
+    return {
+      ...finding,
+      text: `held by a bot of a container, with a ${path} of its own (process ${holder})`,
+      remedy: `stop that one, or ${change}`,
+    };
+  }
   return {
     ...finding,
-    text: `held by a bot that runs with ${file} (process ${holder}), not with ${configFile}`,
-    remedy:
-      `if that is the one you mean: bot doctor --config ${file}; ` +
-      `else stop it (sudo kill ${holder}), or set \`${key}\` to a free port, then restart bot`,
+    text: `held by a bot that runs with ${path} (process ${holder}), not with ${configFile}`,
+    remedy: `if that is the one you mean: bot doctor --config ${path}; else stop it (sudo kill ${holder}), or ${change}`,
   };
 }
 

@@ -1,5 +1,5 @@
 /** The running service as the machine sees it: its processes and the memory they take. Linux, through /proc. */
-import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 
 import { configFile } from '../config/load.js';
@@ -17,10 +17,9 @@ export interface ServiceProcess {
  */
 export function findService(file: string): ServiceProcess | undefined {
   const pids = processes();
-  const wanted = canonical(file);
   const found = pids.filter((candidate) => {
     const served = servedConfig(candidate);
-    return served !== undefined && canonical(served) === wanted;
+    return served !== undefined && isSameFile(served, file);
   });
   // `sudo node …/cli/bot.js serve` has the same words as what it starts.
   const pid = found.find((candidate) => !found.some((other) => parentOf(other) === candidate));
@@ -30,8 +29,15 @@ export function findService(file: string): ServiceProcess | undefined {
   return { pid, engineBytes, residentBytes: resident(pid) + engineBytes };
 }
 
-/** The configuration file of a `bot serve`, absolute; undefined for another process, or one that this user may not see. */
-export function servedConfig(pid: number): string | undefined {
+export interface ServedConfig {
+  /** Absolute, as the process knows it: in a container, of another file than the one that has this path here. */
+  readonly path: string;
+  /** The way to the file that the process sees there. */
+  readonly seen: string;
+}
+
+/** The configuration file of a `bot serve`; undefined for another process, or one that this user may not see. */
+export function servedConfig(pid: number): ServedConfig | undefined {
   const words = read(pid, 'cmdline').split('\0').slice(0, -1);
   const bot = words.findIndex((word) => word.endsWith('cli/bot.js'));
   if (bot === -1 || words[bot + 1] !== 'serve') return undefined;
@@ -41,7 +47,18 @@ export function servedConfig(pid: number): string | undefined {
   if (flag === undefined && environment === '') return undefined;
   const variable = environment.split('\0').find((line) => line.startsWith(CONFIG_VARIABLE));
   const file = configFile(flag, { BOT_CONFIG: variable?.slice(CONFIG_VARIABLE.length) });
-  return isAbsolute(file) ? file : fromFolderOf(pid, file);
+  if (isAbsolute(file)) return { path: file, seen: `/proc/${pid}/root${file}` };
+  const path = fromFolderOf(pid, file);
+  return path === undefined ? undefined : { path, seen: `/proc/${pid}/cwd/${file}` };
+}
+
+/** Whether a process serves this file. Where that cannot be looked at, its path has to do. */
+export function isSameFile({ path, seen }: ServedConfig, file: string): boolean {
+  const [there, here] = [identity(seen), identity(file)];
+  if (there === undefined || here === undefined || (there === ABSENT && here === ABSENT)) {
+    return canonical(path) === canonical(file);
+  }
+  return there === here;
 }
 
 const CONFIG_VARIABLE = 'BOT_CONFIG=';
@@ -58,6 +75,18 @@ function fromFolderOf(pid: number, path: string): string | undefined {
     return join(readlinkSync(`/proc/${pid}/cwd`), path);
   } catch {
     return undefined;
+  }
+}
+
+const ABSENT = 'absent';
+
+/** The same for each path to a file, through whichever mounts; undefined where this user may not look. */
+function identity(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? ABSENT : undefined;
   }
 }
 
