@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
+import { checkConfiguration } from '../../../runtime/src/operations/doctor-configuration';
 import { checkPorts } from '../../../runtime/src/operations/doctor-service';
 import { layoutAt } from '../../../runtime/src/operations/layout';
 import { findService } from '../../../runtime/src/operations/service-process';
@@ -102,6 +103,69 @@ describe('the running service is found', () => {
       child.kill();
       await once(child, 'exit');
     }
+  });
+});
+
+describe('doctor on a configuration with a variable that is not set here', () => {
+  const KEY = '0123456789abcdef0123';
+  const write = (file: string) => {
+    writeFileSync(join(folder(), 'model.gguf'), '');
+    const keys = { security: { api_key: '${GENERATED_KEY}' }, model_path: join(folder(), 'model.gguf') };
+    writeFileSync(file, JSON.stringify(keys));
+  };
+  const check = (configFile = config()) => checkConfiguration({ layout: layoutAt(folder()), configFile });
+
+  it('reads it as the service has it that runs, as one of `bot up` does', async () => {
+    write(config());
+    const pid = await start(['serve', '--config', config()], { GENERATED_KEY: KEY });
+    expect(check()).toMatchObject({
+      config: { security: { api_key: KEY } },
+      finding: {
+        verdict: 'ok',
+        text: `${config()} is valid, with GENERATED_KEY as the service has it (process ${pid})`,
+      },
+    });
+  });
+
+  it('warns where systemd may start the service without it', async () => {
+    const installed = layoutAt(folder()).configFile;
+    mkdirSync(join(folder(), 'etc', 'bot'));
+    write(installed);
+    await start(['serve', '--config', installed], { GENERATED_KEY: KEY });
+    expect(check(installed).finding).toMatchObject({
+      verdict: 'warn',
+      remedy: `set GENERATED_KEY in ${folder()}/etc/bot/environment, unless the unit sets it: the next start needs it`,
+    });
+    writeFileSync(join(folder(), 'etc', 'bot', 'environment'), `GENERATED_KEY=${KEY}\n`);
+    expect(check(installed).finding).toMatchObject({ verdict: 'ok', text: `${installed} is valid` });
+  });
+
+  it.each([
+    ['nothing runs', () => Promise.resolve(0)],
+    ['it has none either', () => start(['serve', '--config', config()])],
+  ])('names it, and says how it comes there, where %s', async (_case, begin) => {
+    write(config());
+    await begin();
+    expect(check()).toEqual({
+      finding: {
+        check: 'configuration',
+        verdict: 'fail',
+        text: `${config()}: \`security.api_key\` takes its value from the environment variable GENERATED_KEY, which is not set`,
+        remedy:
+          `set GENERATED_KEY in ${folder()}/etc/bot/environment, then: sudo systemctl restart bot; ` +
+          'if the service has it from elsewhere: run doctor while it runs, as its user or with sudo',
+      },
+    });
+  });
+
+  it('says what else is wrong', async () => {
+    write(config());
+    await start(['serve', '--config', config()], { GENERATED_KEY: 'short' });
+    expect(check().finding).toMatchObject({
+      verdict: 'fail',
+      text: expect.stringMatching(/`security\.api_key` to be a key of at least 16/),
+      remedy: expect.stringContaining('correct the file'),
+    });
   });
 });
 

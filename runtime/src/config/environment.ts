@@ -5,18 +5,20 @@ const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Returns the value with every reference filled, and a problem for each variable that is not set or empty. */
+/** Returns the value with every reference filled, a problem for each place where a variable is not set or empty, and its name. */
 export function fillFromEnvironment(
   value: unknown,
   env: Environment,
-): { readonly value: unknown; readonly problems: readonly string[] } {
+): { readonly value: unknown; readonly problems: readonly string[]; readonly unset: readonly string[] } {
   const problems: string[] = [];
+  const unset = new Set<string>();
 
   const fill = (part: unknown, path: readonly PropertyKey[]): unknown => {
     if (typeof part === 'string') {
       return part.replace(REFERENCE, (reference, name: string) => {
         const found = env[name];
         if (found !== undefined && found !== '') return found;
+        unset.add(name);
         problems.push(
           `\`${fieldName(path)}\` takes its value from the environment variable ${name}, which is not set`,
         );
@@ -30,5 +32,5 @@ export function fillFromEnvironment(
     return part;
   };
 
-  return { value: fill(value, []), problems };
+  return { value: fill(value, []), problems, unset: [...unset] };
 }

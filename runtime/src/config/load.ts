@@ -16,6 +16,8 @@ export class ConfigError extends Error {
   constructor(
     readonly file: string,
     readonly problems: readonly string[],
+    /** Environment variables that it needs and that are not set, where that is the problem. */
+    readonly unset: readonly string[] = [],
   ) {
     super(`${file}: ${problems.join('; ')}`);
     this.name = 'ConfigError';
@@ -31,7 +33,7 @@ export function configFile(option: string | undefined, env: Environment): string
 export function loadConfig(file: string, env: Environment): BotConfig {
   const raw = parse(file, readText(file));
   const filled = fillFromEnvironment(raw, env);
-  if (filled.problems.length > 0) throw new ConfigError(file, filled.problems);
+  if (filled.problems.length > 0) throw new ConfigError(file, filled.problems, filled.unset);
 
   const result = configSchema.safeParse(filled.value);
   if (result.success) return result.data;

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 
+import type { Environment } from '../config/environment.js';
 import { configFile } from '../config/load.js';
 
 export interface ServiceProcess {
@@ -42,11 +43,9 @@ export function servedConfig(pid: number): ServedConfig | undefined {
   const bot = words.findIndex((word) => word.endsWith('cli/bot.js'));
   if (bot === -1 || words[bot + 1] !== 'serve') return undefined;
   const flag = configFlag(words.slice(bot + 2));
-  const environment = read(pid, 'environ');
-  // Of another user's process it cannot be read, and no process is without one.
-  if (flag === undefined && environment === '') return undefined;
-  const variable = environment.split('\0').find((line) => line.startsWith(CONFIG_VARIABLE));
-  const file = configFile(flag, { BOT_CONFIG: variable?.slice(CONFIG_VARIABLE.length) });
+  const environment = environmentOf(pid);
+  if (flag === undefined && environment === undefined) return undefined;
+  const file = configFile(flag, environment ?? {});
   if (isAbsolute(file)) return { path: file, seen: `/proc/${pid}/root${file}` };
   const path = fromFolderOf(pid, file);
   return path === undefined ? undefined : { path, seen: `/proc/${pid}/cwd/${file}` };
@@ -61,7 +60,14 @@ export function isSameFile({ path, seen }: ServedConfig, file: string): boolean 
   return there === here;
 }
 
-const CONFIG_VARIABLE = 'BOT_CONFIG=';
+/** What the process was started with; undefined of another user's, which cannot be read: no process is without any. */
+export function environmentOf(pid: number): Environment | undefined {
+  const lines = read(pid, 'environ').split('\0').slice(0, -1);
+  if (lines.length === 0) return undefined;
+  return Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
+}
 
 /** As the command reads it: the last one counts. */
 function configFlag(words: readonly string[]): string | undefined {
