@@ -152,7 +152,7 @@ describe('doctor on a configuration with a variable that is not set here', () =>
         verdict: 'fail',
         text: `${config()}: \`security.api_key\` takes its value from the environment variable GENERATED_KEY, which is not set`,
         remedy:
-          `set GENERATED_KEY in ${folder()}/etc/bot/environment, then: sudo systemctl restart bot; ` +
+          `set GENERATED_KEY in ${folder()}/etc/bot/environment, then: sudo systemctl reload-or-restart bot; ` +
           'if the service has it from elsewhere: run doctor while it runs, as its user or with sudo',
       },
     });
