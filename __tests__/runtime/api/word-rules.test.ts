@@ -265,6 +265,33 @@ describe('word rules', () => {
     expect((await read(await call(CHAT, body('hi')))).choices[0]?.message.content).toContain('\\u006cace');
   });
 
+  test('leave JSON as JSON where a number is masked', async () => {
+    const engine = new ScriptedEngine(async function* ({ tools }) {
+      yield { type: 'start', promptTokens: 7, cachedTokens: 0 };
+      const usage = { promptTokens: 7, cachedTokens: 0, completionTokens: 3 };
+      if (tools !== undefined) yield { type: 'tool-call', index: 0, name: 'look' };
+      for (const text of ['{"a":55', '51', '234}']) {
+        yield tools === undefined
+          ? { type: 'text', text, tokens: 1 }
+          : { type: 'tool-arguments', index: 0, text, tokens: 1 };
+      }
+      yield { type: 'end', finishReason: tools === undefined ? 'stop' : 'tool_calls', usage };
+    });
+    const { call } = await start({ words: [{ ...MASK, words: ['5551234'] }] }, engine);
+    const json = await read(await call(CHAT, body('hi', { response_format: { type: 'json_object' } })));
+    expect(json.choices[0]?.message.content).toBe('{"a":"***"}');
+    const tools = [{ type: 'function', function: { name: 'look' } }];
+    expect(await read(await call(CHAT, body('hi', { tools })))).toMatchObject({
+      choices: [{ message: { tool_calls: [{ function: { arguments: '{"a":"***"}' } }] } }],
+    });
+    await call(CHAT, body('', called('{"a": 5551234}')));
+    expect(engine.requests.at(-1)?.input).toMatchObject({
+      messages: [{}, { toolCalls: [{ arguments: '{"a": "***"}' }] }, {}],
+    });
+    // Elsewhere a number is a word as any.
+    expect((await read(await call(CHAT, body('hi')))).choices[0]?.message.content).toBe('{"a":***}');
+  });
+
   test('change without a restart', async () => {
     const { call } = await start({});
     writePolicy({ words: [BLOCK] });

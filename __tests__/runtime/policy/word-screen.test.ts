@@ -70,6 +70,34 @@ describe('of JSON, words are found', () => {
     // The other half of a mathematical bold b.
     ['behind half of a pair', '{"a":"\ud835\\udc1bomb"}', ['bomb'], '{"a":"***"}'],
     ['up to a cut', String.raw`{"a":"secret \ud842\u`, ['secret'], String.raw`{"a":"*** \ud842\u`],
+    ['as a number, which becomes a string', '{"a":5551234,"b":1}', ['5551234'], '{"a":"***","b":1}'],
+    ['as a part of a number', '[15, 5.5, 0]', ['5'], '["***", "***", 0]', { match: 'part' }],
+    ['beside the point or sign of a number', '[1.5e3,-7]', ['7', '1'], '["***","***"]'],
+    ['as the whole of it', '5551234', ['5551234'], '"***"'],
+    [
+      'as true, false or null',
+      '{"a":true,"b":[null,false]}',
+      ['true', 'null'],
+      '{"a":"***","b":["***",false]}',
+    ],
+    ['over several numbers', '{"a":[10, 20,3]}', ['10, 20'], '{"a":["***", "***",3]}'],
+    ['over the end of a number', '[111, 2]', ['1, 2', '1'], '["***", "***"]', { match: 'part' }],
+    ['over a key and its value', '{"a": "b", "c": 1}', ['a": "b', 'c": 1'], '{"***": "***", "***": "***"}'],
+    ['and punctuation stays', '{"a":[1,{"b,":[]}]}', ['"', ',', '{', ']', ':'], '{"a":[1,{"b***":[]}]}'],
+    [
+      'with an escaped quote before',
+      String.raw`{"a\"":"\"7\\", "b":7}`,
+      ['7'],
+      String.raw`{"a\"":"\"***\\", "b":"***"}`,
+    ],
+    [
+      'in what is none',
+      'Call 5551234-x or "Ada" now, Ada',
+      ['5551234', 'ada'],
+      'Call ***-x or "***" now, ***',
+    ],
+    ['in a fence', '```json\n[7, true]\n```', ['json', '7'], '```***\n["***", true]\n```'],
+    ['over words of what is none', 'a "big bomb, 7 here"', ['bomb, 7', 'a "big'], '*** *** here"'],
   ];
   test.each(cases)('%s', async (_what, text, words, expected, extra: Partial<WordRule> = {}) => {
     const screen = await WordScreen.compile([rule(words, extra)]);
@@ -79,6 +107,51 @@ describe('of JSON, words are found', () => {
       let released = '';
       for (let at = 0; at < text.length; at += size) released += stream.push(text.slice(at, at + size));
       expect(released + stream.end()).toBe(expected);
+    }
+  });
+
+  test('and what is masked is JSON still, wherever it is cut, with rules and JSON at random', async () => {
+    let seed = 7;
+    const random = (below: number) => (seed = (seed * 48271) % 2147483647) % below;
+    const of = (from: string, length: number) =>
+      Array.from({ length }, () => from.charAt(random(from.length))).join('');
+    const value = (depth: number): unknown => {
+      const kind = random(depth > 2 ? 4 : 6);
+      if (kind === 0) return of('12', 1 + random(4)) + of('ab1 ",:\\\n\u0301敏', random(5));
+      if (kind === 1) return [true, false, null][random(3)];
+      if (kind === 2) return (random(2000) - 1000) / [1, 8, 1e30, 1e-30][random(4)]!;
+      if (kind === 3) return of('ab \u0301"{', random(6));
+      const values = Array.from({ length: random(4) }, () => value(depth + 1));
+      return kind === 4 ? values : Object.fromEntries(values.map((one) => [of('ab12', 1 + random(3)), one]));
+    };
+    const shape = (given: unknown): unknown => {
+      if (Array.isArray(given)) return given.map(shape);
+      if (typeof given !== 'object' || given === null) return 'value';
+      return Object.values(given).map(shape);
+    };
+    for (let round = 0; round < 1000; round++) {
+      const words = Array.from({ length: 1 + random(4) }, () => of('ab12, ":e.-rul\u0301敏', 1 + random(3)));
+      const rules = [
+        rule(
+          words.filter((word) => /^\s*[^\s\u0301]/.test(word)),
+          { match: random(2) ? 'word' : 'part' },
+        ),
+      ];
+      const screen = await WordScreen.compile(rules);
+      const given = value(0);
+      const text = JSON.stringify(given, undefined, random(2));
+      const stream = new WordStream(screen, 'json');
+      let out = '';
+      for (let at = 0; at < text.length;) {
+        const width = 1 + random(5);
+        out += stream.push(text.slice(at, at + width));
+        at += width;
+      }
+      out += stream.end();
+      expect(out).toBe((await screen.screen(text, new Turn(), 'json')).text);
+      const masked = JSON.parse(out) as unknown;
+      // Keys that are masked may become one.
+      if (!/\*[^"]*":/.test(out)) expect(shape(masked)).toEqual(shape(given));
     }
   });
 

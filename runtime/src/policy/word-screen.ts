@@ -1,6 +1,7 @@
 /** Looks for sensitive words in a text, whole or in pieces, and masks them or says that it must be blocked. */
 import { Automaton } from './automaton.js';
 import { createFolder, JsonFolder, Kind, type TakeUnit } from './fold.js';
+import { JsonParts, type Replacement, type Span } from './json-parts.js';
 import { inSlices, slicesOf, Turn } from './slices.js';
 
 /** What a masked word is replaced by: of one length, so that it does not tell the word's. */
@@ -34,9 +35,7 @@ interface Pattern {
   readonly closedAfter: boolean;
 }
 
-interface Match {
-  readonly from: number;
-  readonly to: number;
+interface Match extends Span {
   readonly pattern: Pattern;
 }
 
@@ -100,6 +99,7 @@ export class WordStream {
   readonly #screen: WordScreen;
   readonly #fold: (text: string) => void;
   readonly #json: JsonFolder | undefined;
+  readonly #parts: JsonParts | undefined;
   #state = 0;
   /** Of the original text, what has not been released; begins at `#heldFrom`. */
   #held = '';
@@ -111,7 +111,7 @@ export class WordStream {
   #kindBefore = Kind.Other;
   /** Matches that stand or fall with the next unit. */
   #undecided: Match[] = [];
-  #accepted: { from: number; to: number }[] = [];
+  #accepted: Span[] = [];
   #blocked: { readonly rule: string; readonly from: number } | undefined;
 
   constructor(screen: WordScreen, writing: Writing = 'plain') {
@@ -119,6 +119,7 @@ export class WordStream {
     const take: TakeUnit = (code, kind, from, to) => this.#take(code, kind, from, to);
     const json = writing === 'json' ? new JsonFolder(take) : undefined;
     this.#json = json;
+    this.#parts = json && new JsonParts();
     this.#fold = json === undefined ? createFolder(take) : (text) => json.fold(text);
   }
 
@@ -132,12 +133,14 @@ export class WordStream {
     if (this.#blocked !== undefined) return '';
     this.#held += text;
     this.#fold(text);
+    this.#parts?.read(text);
     return this.#release(this.#safeEnd());
   }
 
   /** The text has ended: returns what was still held back. */
   end(): string {
     this.#json?.end();
+    this.#parts?.end();
     if (this.#blocked !== undefined) return '';
     for (const match of this.#undecided.splice(0)) this.#accept(match);
     this.#state = 0;
@@ -195,17 +198,16 @@ export class WordStream {
     return Math.min(this.#heldFrom + this.#held.length - (this.#json?.undecided ?? 0), ...candidates);
   }
 
-  #release(end: number): string {
-    // Never through the middle of a masked word.
-    for (const { from, to } of this.#accepted) if (from < end && end < to) end = from;
+  #release(safeEnd: number): string {
+    const end = this.#cut(safeEnd);
     if (end <= this.#heldFrom) return '';
 
     let text = '';
     let at = this.#heldFrom;
     const inside = this.#accepted.filter(({ from }) => from < end).sort((a, b) => a.from - b.from);
-    for (const { from, to } of inside) {
+    for (const { from, to, by } of this.#replacements(inside)) {
       // Words that overlap are one mask.
-      if (from >= at) text += this.#held.slice(at - this.#heldFrom, from - this.#heldFrom) + MASK;
+      if (from >= at) text += this.#held.slice(at - this.#heldFrom, from - this.#heldFrom) + by;
       at = Math.max(at, to);
     }
     text += this.#held.slice(at - this.#heldFrom, end - this.#heldFrom);
@@ -218,7 +220,23 @@ export class WordStream {
     this.#kindBefore = this.#kinds[dropped - 1] ?? this.#kindBefore;
     this.#starts.splice(0, dropped);
     this.#kinds.splice(0, dropped);
+    this.#parts?.forget(end);
     return text;
+  }
+
+  #replacements(words: readonly Span[]): readonly Replacement[] {
+    return this.#parts?.mask(words, MASK) ?? words.map((word) => ({ ...word, by: MASK }));
+  }
+
+  /** Never through the middle of a masked word: of several that overlap, before the first. */
+  #cut(end: number): number {
+    while (end > this.#heldFrom) {
+      const whole = this.#parts?.whole(end) ?? end;
+      const around = this.#accepted.find(({ from, to }) => from < whole && whole < to);
+      if (around === undefined) return whole;
+      end = around.from;
+    }
+    return end;
   }
 }
 

@@ -1,0 +1,129 @@
+/**
+ * What stands where in JSON, as it comes: so that it is still JSON when words in it are masked. Of a text that should
+ * have been JSON and is not, the parts that are none are masked as any text is.
+ */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A place, and what takes it. */
+export interface Replacement extends Span {
+  readonly by: string;
+}
+
+type Kind =
+  /** The inside of a string. */
+  | 'text'
+  /** A number, `true`, `false` or `null`; until it has ended, what may become one. */
+  | 'scalar'
+  /** Outside of strings, what is no JSON. */
+  | 'foreign';
+
+interface Part extends Span {
+  to: number;
+  kind: Kind;
+}
+
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const IN_NUMBERS = '0123456789.eE+-';
+const NAMES = ['true', 'false', 'null'];
+const BETWEEN = ' \t\n\r{}[],:';
+
+export class JsonParts {
+  /** In their order, and nothing of what is between them: punctuation, which stays as it is. */
+  readonly #parts: Part[] = [];
+  /** The last of them, as long as it goes on. */
+  #open: Part | undefined;
+  /** Of an open scalar. */
+  #written = '';
+  #afterBackslash = false;
+  #at = 0;
+
+  read(text: string): void {
+    for (let index = 0; index < text.length; index++) this.#take(text.charAt(index), this.#at + index);
+    this.#at += text.length;
+    if (this.#open !== undefined) this.#open.to = this.#at;
+  }
+
+  end(): void {
+    this.#close(this.#at);
+  }
+
+  /** The last place up to `end` that is not within what a mask may replace as a whole. */
+  whole(end: number): number {
+    const isAround = (part: Part) => part.from < end && (end < part.to || part === this.#open);
+    return this.#parts.find((part) => part.kind === 'scalar' && isAround(part))?.from ?? end;
+  }
+
+  /** What is before `end` is not asked for any more. */
+  forget(end: number): void {
+    const kept = this.#parts.findIndex((part) => part === this.#open || part.to > end);
+    this.#parts.splice(0, kept === -1 ? this.#parts.length : kept);
+  }
+
+  /** `words`: in the order of their beginnings. Where one is nothing but punctuation, nothing takes its place. */
+  mask(words: readonly Span[], by: string): Replacement[] {
+    const replacements: Replacement[] = [];
+    let first = 0;
+    for (const word of words) {
+      while ((this.#parts[first]?.to ?? Infinity) <= word.from) first++;
+      const hit: Part[] = [];
+      for (let at = first; ; at++) {
+        const part = this.#parts[at];
+        if (part === undefined || part.from >= word.to) break;
+        if (part.to > part.from) hit.push(part);
+      }
+      if (hit.some(({ kind }) => kind === 'foreign')) replacements.push({ ...word, by });
+      else for (const part of hit) replacements.push(replacementIn(part, word, by));
+    }
+    return replacements.sort((a, b) => a.from - b.from);
+  }
+
+  #take(unit: string, at: number): void {
+    if (this.#open?.kind === 'text') {
+      if (this.#afterBackslash) this.#afterBackslash = false;
+      else if (unit === '\\') this.#afterBackslash = true;
+      else if (unit === '"') this.#close(at);
+      return;
+    }
+    if (unit === '"') {
+      this.#close(at);
+      this.#begin('text', at + 1);
+    } else if (BETWEEN.includes(unit)) {
+      this.#close(at);
+    } else {
+      if (this.#open === undefined) this.#begin('scalar', at);
+      this.#goOn(unit);
+    }
+  }
+
+  #begin(kind: Kind, from: number): void {
+    this.#open = { kind, from, to: from };
+    this.#parts.push(this.#open);
+    this.#written = '';
+  }
+
+  #goOn(unit: string): void {
+    const open = this.#open;
+    if (open?.kind !== 'scalar') return;
+    this.#written += unit;
+    const isNumber = /^[\d-]/.test(this.#written) && IN_NUMBERS.includes(unit);
+    if (!isNumber && !NAMES.some((name) => name.startsWith(this.#written))) open.kind = 'foreign';
+  }
+
+  #close(to: number): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    open.to = to;
+    if (open.kind === 'scalar' && !NUMBER.test(this.#written) && !NAMES.includes(this.#written))
+      open.kind = 'foreign';
+    this.#open = undefined;
+  }
+}
+
+/** A number has no characters to spare: a text takes its place, which no program takes for a number. */
+function replacementIn({ kind, from, to }: Part, word: Span, by: string): Replacement {
+  if (kind === 'scalar') return { from, to, by: JSON.stringify(by) };
+  return { from: Math.max(from, word.from), to: Math.min(to, word.to), by };
+}
