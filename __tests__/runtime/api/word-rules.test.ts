@@ -292,6 +292,36 @@ describe('word rules', () => {
     expect((await read(await call(CHAT, body('hi')))).choices[0]?.message.content).toBe('{"a":***}');
   });
 
+  test.each([BLOCK, { ...BLOCK, action: 'mask' }])(
+    'end an answer before a call of a tool with such a name: %j',
+    async (rule) => {
+      const engine = new ScriptedEngine(async function* (request, signal) {
+        yield { type: 'start', promptTokens: 7, cachedTokens: 0 };
+        for (const [index, name] of ['look', 'make-bomb'].entries()) {
+          yield { type: 'tool-call', index, name };
+          yield { type: 'tool-arguments', index, text: '{}', tokens: 2 };
+        }
+        yield* neverEnds()(request, signal);
+      });
+      const { call, logged } = await start({ words: [{ ...rule, on: ['output'] }] }, engine);
+      const tools = ['look', 'make-bomb'].map((name) => ({ type: 'function', function: { name } }));
+      expect(await (await call(CHAT, body('hi', { tools }))).json()).toMatchObject({
+        choices: [
+          {
+            message: { tool_calls: [{ function: { name: 'look', arguments: '{}' } }] },
+            finish_reason: 'content_filter',
+          },
+        ],
+        usage: { completion_tokens: 2 },
+      });
+      const streamed = await (await call(CHAT, body('hi', { tools, stream: true }))).text();
+      expect(streamed).toContain('"content_filter"');
+      expect(streamed).not.toContain('bomb');
+      await until(() => engine.cancelled.length === 2);
+      expect(logged()[0]).toMatch(/\[SEC\] .* in the output, blocked by "bad things": "bad things" x1$/);
+    },
+  );
+
   test('change without a restart', async () => {
     const { call } = await start({});
     writePolicy({ words: [BLOCK] });

@@ -245,11 +245,11 @@ class ScreenedOutput {
           ...this.#endIfBlocked(),
         ];
       }
-      case 'tool-call':
-        return [
-          ...this.#begin(event.index),
-          ...(this.blockedBy === undefined ? [event] : this.#endIfBlocked()),
-        ];
+      case 'tool-call': {
+        const before = this.#begin(event.index);
+        if (this.blockedBy === undefined) this.#require(event.name);
+        return [...before, ...(this.blockedBy === undefined ? [event] : this.#endIfBlocked())];
+      }
       case 'end':
         return [
           ...this.#begin(undefined),
@@ -267,17 +267,27 @@ class ScreenedOutput {
   }
 
   #release(text: string, tokens: number): GenerateEvent[] {
-    this.#gather();
+    this.#gather(this.#stream);
+    this.#stream.hits.clear();
     if (text === '') return [];
     return this.#call === undefined
       ? [{ type: 'text', text, tokens }]
       : [{ type: 'tool-arguments', index: this.#call, text, tokens }];
   }
 
-  #gather(): void {
-    this.blockedBy ??= this.#stream.blockedBy;
-    for (const [rule, count] of this.#stream.hits) this.hits.set(rule, (this.hits.get(rule) ?? 0) + count);
-    this.#stream.hits.clear();
+  /** The client has no tool of a masked name: whatever finds something in it ends the answer. */
+  #require(name: string): void {
+    const stream = new WordStream(this.#screen);
+    stream.push(name);
+    stream.end();
+    this.#gather(stream);
+    const [first] = stream.hits.keys();
+    this.blockedBy ??= first;
+  }
+
+  #gather(stream: WordStream): void {
+    this.blockedBy ??= stream.blockedBy;
+    for (const [rule, count] of stream.hits) this.hits.set(rule, (this.hits.get(rule) ?? 0) + count);
   }
 
   #endIfBlocked(): GenerateEvent[] {
