@@ -322,6 +322,48 @@ describe('word rules', () => {
     },
   );
 
+  test('look at each of several calls by itself, also where a remote service sends them mixed', async () => {
+    const engine = new ScriptedEngine(async function* () {
+      yield { type: 'start', promptTokens: 7, cachedTokens: 0 };
+      for (const index of [0, 1]) yield { type: 'tool-call', index, name: 'look' };
+      for (const [index, text] of [
+        [0, '{"a":"bo'],
+        [1, '{"b":"bo'],
+        [0, 'mb"}'],
+        [1, 'at"}'],
+      ] as const) {
+        yield { type: 'tool-arguments', index, text, tokens: 1 };
+      }
+      const usage = { promptTokens: 7, cachedTokens: 0, completionTokens: 4 };
+      yield { type: 'end', finishReason: 'tool_calls', usage };
+    });
+    const { call } = await start({ words: [{ ...BLOCK, action: 'mask' }] }, engine);
+    const tool = { name: 'look' };
+    const [first, second] = [{ arguments: '{"a":"***"}' }, { arguments: '{"b":"boat"}' }];
+    expect(
+      await (await call(CHAT, body('hi', { tools: [{ type: 'function', function: tool }] }))).json(),
+    ).toMatchObject({
+      choices: [{ message: { tool_calls: [{ function: first }, { function: second }] } }],
+    });
+    const request = { model: 'test-model', input: 'hi', tools: [{ type: 'function', ...tool }] };
+    const output = [
+      { type: 'function_call', status: 'completed', ...first },
+      { type: 'function_call', status: 'completed', ...second },
+    ];
+    expect(await (await call('/v1/responses', request)).json()).toMatchObject({ output });
+    const streamed = await (await call('/v1/responses', { ...request, stream: true })).text();
+    const said = eventsOf(streamed.replaceAll(/^event: .*\n/gm, '')).map(
+      (event) => JSON.parse(event) as { type: string; output_index: number; delta?: string },
+    );
+    for (const index of [0, 1]) {
+      const pieces = said
+        .filter(({ output_index }) => output_index === index)
+        .map(({ delta }) => delta ?? '');
+      expect(pieces.join('')).toBe(output[index]?.arguments);
+    }
+    expect(said.at(-1)).toMatchObject({ type: 'response.completed', response: { output } });
+  });
+
   test('change without a restart', async () => {
     const { call } = await start({});
     writePolicy({ words: [BLOCK] });

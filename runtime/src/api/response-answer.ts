@@ -32,6 +32,8 @@ export class ResponseAnswer implements AnswerWriter {
   readonly #id = newId('resp_');
   readonly #created = unixTime();
   readonly #items: Item[] = [];
+  /** Those of the items that are calls. */
+  readonly #calls: CallItem[] = [];
   #finished: { readonly reason: FinishReason; readonly usage: Usage } | undefined;
   #sent = 0;
 
@@ -49,7 +51,7 @@ export class ResponseAnswer implements AnswerWriter {
       case 'text':
         return this.#addText(event.text);
       case 'tool-call': {
-        const ended = this.#close('completed');
+        const ended = this.#close(this.#last, 'completed');
         const call: CallItem = {
           type: 'function_call',
           id: newId('fc_'),
@@ -58,10 +60,11 @@ export class ResponseAnswer implements AnswerWriter {
           arguments: '',
           status: 'in_progress',
         };
+        this.#calls.push(call);
         return [...ended, ...this.#open(call)];
       }
       case 'tool-arguments':
-        return this.#addArguments(event.text);
+        return this.#addArguments(event.index, event.text);
       case 'end':
         return this.#end(event.finishReason, event.usage);
     }
@@ -88,25 +91,26 @@ export class ResponseAnswer implements AnswerWriter {
 
   #addText(text: string): StreamPiece[] {
     const before =
-      this.#last?.type === 'message' ? [] : [...this.#close('completed'), ...this.#openMessage()];
+      this.#last?.type === 'message' ? [] : [...this.#close(this.#last, 'completed'), ...this.#openMessage()];
     const item = this.#last as MessageItem;
     item.text += text;
     const delta = { ...this.#place(item), content_index: 0, delta: text, logprobs: [] };
     return [...before, this.#piece('response.output_text.delta', delta)];
   }
 
-  #addArguments(text: string): StreamPiece[] {
-    const item = this.#last;
-    if (item?.type !== 'function_call')
-      throw new RangeError('the engine sent arguments of a call that has not begun');
+  #addArguments(index: number, text: string): StreamPiece[] {
+    const item = this.#calls[index];
+    if (item === undefined) throw new RangeError('the engine sent arguments of a call that has not begun');
     item.arguments += text;
+    // Of a remote service that goes on with a call after the next one began: it is completed again.
+    item.status = 'in_progress';
     return [this.#piece('response.function_call_arguments.delta', { ...this.#place(item), delta: text })];
   }
 
   #end(reason: FinishReason, usage: Usage): StreamPiece[] {
     const empty = this.#items.length === 0 ? this.#openMessage() : [];
     const isCut = CUT[reason] !== undefined;
-    const closed = this.#close(isCut ? 'incomplete' : 'completed');
+    const closed = this.#items.flatMap((item) => this.#close(item, isCut ? 'incomplete' : 'completed'));
     this.#finished = { reason, usage };
     const name = isCut ? 'response.incomplete' : 'response.completed';
     return [...empty, ...closed, this.#piece(name, { response: this.whole() })];
@@ -130,8 +134,7 @@ export class ResponseAnswer implements AnswerWriter {
     return [this.#piece('response.output_item.added', { output_index: this.#items.length - 1, item: body })];
   }
 
-  #close(status: 'completed' | 'incomplete'): StreamPiece[] {
-    const item = this.#last;
+  #close(item: Item | undefined, status: 'completed' | 'incomplete'): StreamPiece[] {
     if (item === undefined || item.status !== 'in_progress') return [];
     item.status = status;
     const place = this.#place(item);

@@ -209,21 +209,19 @@ function* piecesOf(event: GenerateEvent): Generator<GenerateEvent, void> {
   }
 }
 
-/** The answer's text, and each call's arguments, are texts of their own. */
+/** The answer's text, and each call's arguments, are texts of their own: remote services may send those in turns. */
 class ScreenedOutput {
   readonly hits = new Map<string, number>();
   blockedBy: string | undefined;
   readonly #screen: WordScreen;
   readonly #writing: Writing;
-  #stream: WordStream;
-  /** The call that the present text is arguments of. */
-  #call: number | undefined;
+  /** By the index of the call; of the text, undefined. */
+  readonly #streams = new Map<number | undefined, WordStream>();
   #usage: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
 
   constructor(screen: WordScreen, writing: Writing) {
     this.#screen = screen;
     this.#writing = writing;
-    this.#stream = new WordStream(screen, writing);
   }
 
   take(event: GenerateEvent): GenerateEvent[] {
@@ -238,41 +236,47 @@ class ScreenedOutput {
         const { completionTokens } = this.#usage;
         this.#usage = { ...this.#usage, completionTokens: completionTokens + event.tokens };
         const call = event.type === 'text' ? undefined : event.index;
-        const before = call === this.#call ? [] : this.#begin(call);
+        const stream = this.#streamOf(call);
         return [
-          ...before,
-          ...this.#release(this.#stream.push(event.text), event.tokens),
+          ...this.#release(call, stream, stream.push(event.text), event.tokens),
           ...this.#endIfBlocked(),
         ];
       }
       case 'tool-call': {
-        const before = this.#begin(event.index);
+        // Before the call, where it stands.
+        const rest = this.#end(undefined);
         if (this.blockedBy === undefined) this.#require(event.name);
-        return [...before, ...(this.blockedBy === undefined ? [event] : this.#endIfBlocked())];
+        return [...rest, ...(this.blockedBy === undefined ? [event] : this.#endIfBlocked())];
       }
-      case 'end':
-        return [
-          ...this.#begin(undefined),
-          ...(this.blockedBy === undefined ? [event] : this.#endIfBlocked()),
-        ];
+      case 'end': {
+        const rest = [...this.#streams.keys()].flatMap((call) => this.#end(call));
+        return [...rest, ...(this.blockedBy === undefined ? [event] : this.#endIfBlocked())];
+      }
     }
   }
 
-  /** What was held back of the text that ends, before another begins. */
-  #begin(call: number | undefined): GenerateEvent[] {
-    const rest = this.#release(this.#stream.end(), 0);
-    this.#stream = new WordStream(this.#screen, call === undefined ? this.#writing : 'json');
-    this.#call = call;
-    return rest;
+  #streamOf(call: number | undefined): WordStream {
+    const known = this.#streams.get(call);
+    if (known !== undefined) return known;
+    const stream = new WordStream(this.#screen, call === undefined ? this.#writing : 'json');
+    this.#streams.set(call, stream);
+    return stream;
   }
 
-  #release(text: string, tokens: number): GenerateEvent[] {
-    this.#gather(this.#stream);
-    this.#stream.hits.clear();
+  /** What was held back of a text that ends. */
+  #end(call: number | undefined): GenerateEvent[] {
+    const stream = this.#streams.get(call);
+    if (stream === undefined || this.blockedBy !== undefined) return [];
+    this.#streams.delete(call);
+    return this.#release(call, stream, stream.end(), 0);
+  }
+
+  #release(call: number | undefined, stream: WordStream, text: string, tokens: number): GenerateEvent[] {
+    this.#gather(stream);
     if (text === '') return [];
-    return this.#call === undefined
+    return call === undefined
       ? [{ type: 'text', text, tokens }]
-      : [{ type: 'tool-arguments', index: this.#call, text, tokens }];
+      : [{ type: 'tool-arguments', index: call, text, tokens }];
   }
 
   /** The client has no tool of a masked name: whatever finds something in it ends the answer. */
@@ -280,14 +284,15 @@ class ScreenedOutput {
     const stream = new WordStream(this.#screen);
     stream.push(name);
     stream.end();
-    this.#gather(stream);
     const [first] = stream.hits.keys();
+    this.#gather(stream);
     this.blockedBy ??= first;
   }
 
   #gather(stream: WordStream): void {
     this.blockedBy ??= stream.blockedBy;
     for (const [rule, count] of stream.hits) this.hits.set(rule, (this.hits.get(rule) ?? 0) + count);
+    stream.hits.clear();
   }
 
   #endIfBlocked(): GenerateEvent[] {
