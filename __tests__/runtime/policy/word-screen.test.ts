@@ -32,6 +32,16 @@ describe('words are found', () => {
     ['as parts, where that is asked for', 'unsecretly', ['secret'], 'un***ly', { match: 'part' }],
     ['outside the basic plane', 'x𠮷y', ['𠮷'], 'x***y'],
     ['with digits', 'call 5551234 now', ['5551234'], 'call *** now'],
+    // Of が NFKD makes か and a mark; Thai writes vowels and tones as marks.
+    ['after a Japanese or Thai mark', 'がsecret ที่secret', ['secret'], 'が*** ที่***'],
+    ['that end in such a mark', 'りんご5 ที่AB', ['りんご', 'ที่'], '***5 ***AB'],
+    [
+      'beside the long vowel of Japanese',
+      'サーバーsecret サーバーV2',
+      ['secret', 'サーバー'],
+      '****** ***V2',
+    ],
+    ['after an emoji in colour', '❤\uFE0Fsecret', ['secret'], '❤\uFE0F***'],
   ])('%s', async (_what, text, words, expected, extra: Partial<WordRule> = {}) => {
     expect(await masked(text, words, extra)).toBe(expected);
   });
@@ -43,6 +53,9 @@ describe('words are not found', () => {
     ['with more digits beside them', 'call 15551234', ['5551234']],
     ['where an accent makes another letter', 'un café', ['cafe']],
     ['after an accented letter', 'éass', ['ass']],
+    ['before a letter, with an accent at their end', 'cafés', ['café']],
+    ['where a mark makes another letter, in Japanese', 'がか゚', ['か']],
+    ['after a letter with a mark, in Hindi', 'किताबsecret', ['secret']],
   ])('%s', async (_what, text, words) => {
     expect(await masked(text, words)).toBe(text);
   });

@@ -28,8 +28,9 @@ const VISIBLE = /[^\p{Default_Ignorable_Code_Point}\s]/u;
 const MARK = /^\p{M}$/u;
 const SPACE = /^\s$/u;
 const LETTER = /^[\p{L}\p{N}_]$/u;
+/** With what several of them use, such as the long vowel of both kana: for the others that is too much. */
 const WITHOUT_SPACES =
-  /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]$/u;
+  /^[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]$/u;
 
 /** No character below is an accent. */
 const FIRST_MARK = 0x300;

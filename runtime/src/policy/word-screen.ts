@@ -65,7 +65,7 @@ export class WordScreen {
           rule,
           length: codes.length,
           closedBefore: rule.match === 'word' && kinds[0] === Kind.Letter,
-          closedAfter: rule.match === 'word' && kinds.at(-1) !== Kind.Other,
+          closedAfter: rule.match === 'word' && kinds.findLast(isNoMark) === Kind.Letter,
         });
         yield;
       }
@@ -151,7 +151,8 @@ export class WordStream {
     if (this.#blocked !== undefined) return;
     if (this.#undecided.length > 0) this.#decide(kind);
     this.#starts.push(from);
-    this.#kinds.push(kind);
+    // Whether a letter has an accent or, in Thai or Japanese, a mark: it is what it is.
+    this.#kinds.push(isNoMark(kind) ? kind : (this.#kinds.at(-1) ?? this.#kindBefore));
     const { automaton, patterns } = this.#screen;
     this.#state = automaton.step(this.#state, code);
     if (!automaton.hasEnds(this.#state)) return;
@@ -178,7 +179,7 @@ export class WordStream {
    */
   readonly #isInsideWord = (units: number): boolean =>
     units > this.#kinds.length ||
-    (this.#kinds[this.#kinds.length - units - 1] ?? this.#kindBefore) !== Kind.Other;
+    (this.#kinds[this.#kinds.length - units - 1] ?? this.#kindBefore) === Kind.Letter;
 
   #accept({ from, to, pattern }: Match): void {
     const { name, action } = pattern.rule;
@@ -238,6 +239,10 @@ export class WordStream {
     }
     return end;
   }
+}
+
+function isNoMark(kind: Kind): boolean {
+  return kind !== Kind.Mark;
 }
 
 /** A word in the form in which it is compared. */
