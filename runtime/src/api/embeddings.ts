@@ -6,13 +6,14 @@ import { integer, oneOf, text } from '../config/fields.js';
 import type { Embeddings, EmbedRequest } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import { toApiError } from '../errors/from-engine.js';
+import { Turn } from '../policy/slices.js';
 import type { ServedModel, ServedModels } from '../serving/served-models.js';
 import { bodySchema } from './body-schema.js';
 import { ClientLeft, stopError } from './generation.js';
 import { readBody, requireModel, unsupported } from './read-body.js';
 import { contextOf, type RequestContext } from './request-context.js';
 import { modelField, type BodyRules } from './sampling-fields.js';
-import { enter, hitReport, untilClientLeaves, type StartOptions } from './start-generation.js';
+import { enter, hitReport, requireClient, untilClientLeaves, type StartOptions } from './start-generation.js';
 import { screenTexts } from './word-filter.js';
 
 /** OpenAI's. */
@@ -48,9 +49,11 @@ export function embeddingsHandler(options: EmbeddingsOptions): RequestHandler {
     const body = readBody(embeddingsBody({ models: models.names, modelRequired: true }), req.body, {});
     requireModel(body.model, models.names);
     const served = models.chosenBy(body);
-    const request = { id: contextOf(res).id, ...(await readRequest(body, served, res, options)) };
+    const controller = untilClientLeaves(res);
     try {
-      const result = await embed(request, served, res, options);
+      const read = await readRequest(body, served, controller, res, options);
+      const request = { id: contextOf(res).id, ...read };
+      const result = await embed(request, served, controller, res, options);
       res.json(answer(result, served.engine.model.id, body.encoding_format ?? 'float'));
     } catch (error) {
       if (!(error instanceof ClientLeft)) throw error;
@@ -62,6 +65,7 @@ export function embeddingsHandler(options: EmbeddingsOptions): RequestHandler {
 async function readRequest(
   body: EmbeddingsBody,
   { engine }: ServedModel,
+  controller: AbortController,
   res: Response,
   { policy, log }: EmbeddingsOptions,
 ): Promise<Omit<EmbedRequest, 'id'>> {
@@ -82,9 +86,10 @@ async function readRequest(
       'tokens are not accepted while its access policy filters what is sent; send texts',
     );
   }
+  const report = hitReport(contextOf(res), log);
+  const turn = new Turn(() => requireClient(controller));
   return {
-    inputs:
-      texts.length === 0 ? inputs : await screenTexts(texts, policy.input, hitReport(contextOf(res), log)),
+    inputs: texts.length === 0 ? inputs : await screenTexts(texts, policy.input, report, turn),
     ...(dimensions === undefined ? {} : { dimensions }),
   };
 }
@@ -99,11 +104,12 @@ function toInputs(input: EmbeddingsBody['input']): EmbedRequest['inputs'] {
 async function embed(
   request: EmbedRequest,
   served: ServedModel,
+  controller: AbortController,
   res: Response,
   { metrics, policy }: EmbeddingsOptions,
 ): Promise<Embeddings> {
   const context = contextOf(res);
-  const { ticket, seconds } = enter(untilClientLeaves(res), context, { served, policy });
+  const { ticket, seconds } = enter(controller, context, { served, policy });
   const timer = setTimeout(() => ticket.stop('deadline'), seconds * 1000);
   let isMade = false;
   try {

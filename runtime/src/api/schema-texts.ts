@@ -5,10 +5,10 @@ import { ANNOTATIONS, isRecord, OF_TYPE, TYPES } from '../grammar/schema-reading
 export interface SchemaTexts {
   /** Says what something is for. Returns what takes its place. */
   free(text: string): Promise<string>;
-  /** A name or a value: the caller's program knows it by these letters. */
-  fixed(text: string): Promise<void>;
-  /** Before each part: others may have a turn, and the stack is left, which a schema may be deeper than. */
-  pause(): Promise<void>;
+  /** A name or a value: the caller's program knows it by these letters. Of many, most are nothing to wait for. */
+  fixed(text: string): Promise<void> | undefined;
+  /** Before each object and list: others may have a turn. Awaited, as it leaves the stack, which a schema may be deeper than. */
+  pause(): Promise<void> | undefined;
 }
 
 const FREE = new Set(['title', 'description', '$comment']);
@@ -58,26 +58,40 @@ export async function mapSchemaTexts<Schema>(schema: Schema, texts: SchemaTexts)
   return (await map(schema, 'schema', undefined, texts)) as Schema;
 }
 
-async function map(
-  given: unknown,
-  part: Part,
-  keyword: string | undefined,
-  texts: SchemaTexts,
-): Promise<unknown> {
-  await texts.pause();
-  if (Array.isArray(given)) {
-    const items: unknown[] = [];
-    for (const item of given) items.push(await map(item, part, keyword, texts));
-    return items;
-  }
+/** A promise only where there is something to wait for: a list may have hundreds of thousands of values. */
+function map(given: unknown, part: Part, keyword: string | undefined, texts: SchemaTexts): unknown {
+  if (Array.isArray(given)) return mapItems(given, part, keyword, texts);
   if (isRecord(given)) return mapMembers(given, part, texts);
   if (typeof given === 'string') {
     if (part === 'schema' && keyword !== undefined && FREE.has(keyword)) return texts.free(given);
     const isCommon = part === 'schema' && VOCABULARY[keyword ?? '']?.has(given) === true;
-    if (!isCommon) await texts.fixed(given);
+    return isCommon ? given : fixed(given, given, texts);
   }
-  if (typeof given === 'number' && part === 'value') await texts.fixed(String(given));
+  if (typeof given === 'number' && part === 'value') return fixed(given, String(given), texts);
   return given;
+}
+
+function fixed(given: unknown, text: string, texts: SchemaTexts): unknown {
+  const looked = texts.fixed(text);
+  return looked === undefined ? given : looked.then(() => given);
+}
+
+async function mapItems(
+  given: readonly unknown[],
+  part: Part,
+  keyword: string | undefined,
+  texts: SchemaTexts,
+): Promise<readonly unknown[]> {
+  await texts.pause();
+  let copy: unknown[] | undefined;
+  for (const [index, item] of given.entries()) {
+    const found = map(item, part, keyword, texts);
+    const clean = found instanceof Promise ? ((await found) as unknown) : found;
+    if (clean === item) continue;
+    copy ??= [...given];
+    copy[index] = clean;
+  }
+  return copy ?? given;
 }
 
 async function mapMembers(
@@ -85,12 +99,17 @@ async function mapMembers(
   part: Part,
   texts: SchemaTexts,
 ): Promise<object> {
-  const members: [string, unknown][] = [];
-  for (const [key, value] of Object.entries(given)) {
+  await texts.pause();
+  let copy: Record<string, unknown> | undefined;
+  for (const key of Object.keys(given)) {
     if (part !== 'schema' || !KEYWORDS.has(key)) await texts.fixed(key);
-    members.push([key, await map(value, partBelow(part, key), part === 'schema' ? key : undefined, texts)]);
+    const found = map(given[key], partBelow(part, key), part === 'schema' ? key : undefined, texts);
+    const clean = found instanceof Promise ? ((await found) as unknown) : found;
+    if (clean === given[key]) continue;
+    copy ??= { ...given };
+    copy[key] = clean;
   }
-  return Object.fromEntries(members);
+  return copy ?? given;
 }
 
 function partBelow(part: Part, key: string): Part {

@@ -10,6 +10,7 @@ import type { GenerateEvent, GenerateRequest } from '../engine/engine.js';
 import { lazily } from '../engine/lazily.js';
 import type { Logger } from '../log/logger.js';
 import type { Metrics } from '../metrics/metrics.js';
+import { Turn } from '../policy/slices.js';
 import type { PolicyStore } from '../policy/store.js';
 import type { ServedModel } from '../serving/served-models.js';
 import type { Ticket } from './admission.js';
@@ -57,7 +58,8 @@ async function screened(
   if (request.topLogprobs !== undefined && !policy.output.isEmpty) {
     throw unsupported('logprobs', 'its access policy filters what the model writes');
   }
-  const clean = await screenInput(request, policy.input, report, fields);
+  const turn = new Turn(() => requireClient(controller));
+  const clean = await screenInput(request, policy.input, report, fields, turn);
   const events = await cached({ ...request, ...clean }, controller, res, options);
   if (policy.output.isEmpty) return events;
   return screenOutput(events, policy.output, report, request.format === undefined ? 'plain' : 'json');
@@ -136,10 +138,15 @@ export function enter(
   { identity }: RequestContext,
   { served, policy }: Pick<OfModel, 'served' | 'policy'>,
 ): { readonly ticket: Ticket; readonly seconds: number } {
-  if (controller.signal.reason === 'client_left') throw new ClientLeft();
+  requireClient(controller);
   const { overall, perToken, seconds } = policy.limitsFor(identity?.user);
   const holder = { key: holderKey(identity), overall, perToken };
   return { ticket: served.admission.enter(holder, controller), seconds };
+}
+
+/** @throws ClientLeft */
+export function requireClient({ signal }: AbortController): void {
+  if (signal.reason === 'client_left') throw new ClientLeft();
 }
 
 /** Aborted when the client closes the connection before it has its answer. */

@@ -11,7 +11,7 @@ import type {
 } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
 import { SLICE, slicesOf, Turn } from '../policy/slices.js';
-import { WordStream, type Screened, type WordScreen, type Writing } from '../policy/word-screen.js';
+import { WordStream, type WordScreen, type Writing } from '../policy/word-screen.js';
 import { mapSchemaTexts } from './schema-texts.js';
 
 export interface HitReport {
@@ -36,9 +36,10 @@ export async function screenInput(
   screen: WordScreen,
   report: HitReport,
   fields: InputFields,
+  turn = new Turn(),
 ): Promise<Read> {
   if (screen.isEmpty) return { input };
-  const cleaner = new Cleaner(screen, fields.input, report);
+  const cleaner = new Cleaner(screen, fields.input, report, turn);
   const clean = {
     input: await cleaner.cleanInput(input),
     ...(tools === undefined ? {} : { tools: await cleaner.at('tools').cleanTools(tools) }),
@@ -53,9 +54,10 @@ export async function screenTexts(
   texts: readonly string[],
   screen: WordScreen,
   report: HitReport,
+  turn = new Turn(),
 ): Promise<readonly string[]> {
   if (screen.isEmpty) return texts;
-  const cleaner = new Cleaner(screen, 'input', report);
+  const cleaner = new Cleaner(screen, 'input', report, turn);
   const clean: string[] = [];
   for (const text of texts) clean.push(await cleaner.clean(text));
   cleaner.tell();
@@ -68,12 +70,16 @@ class Cleaner {
   #param: string;
   readonly #report: HitReport;
   readonly #hits = new Map<string, number>();
-  readonly #turn = new Turn();
+  readonly #turn: Turn;
+  /** Those texts that cannot be masked, one after the other: there may be hundreds of thousands. */
+  readonly #fixed: WordStream;
 
-  constructor(screen: WordScreen, param: string, report: HitReport) {
+  constructor(screen: WordScreen, param: string, report: HitReport, turn: Turn) {
     this.#screen = screen;
     this.#param = param;
     this.#report = report;
+    this.#turn = turn;
+    this.#fixed = new WordStream(screen);
   }
 
   /** What comes now stands in this field. */
@@ -83,17 +89,35 @@ class Cleaner {
   }
 
   async clean(text: string, writing: Writing = 'plain'): Promise<string> {
-    const found = await this.#look(text, writing);
+    const found = await this.#screen.screen(text, this.#turn, writing);
+    this.#count(found.hits);
     if (found.blockedBy !== undefined) this.#refuse(found.blockedBy);
     return found.text;
   }
 
   /** For a name or a value that cannot be masked: whatever finds something in it refuses the request. */
-  async require(text: string): Promise<void> {
-    const { hits, blockedBy } = await this.#look(text);
-    const [first] = hits.keys();
-    const rule = blockedBy ?? first;
-    if (rule !== undefined) this.#refuse(rule);
+  require(text: string): Promise<void> | undefined {
+    if (text.length > SLICE) return this.#requireLong(text);
+    this.#fixed.push(text);
+    this.#endFixed();
+    return this.#turn.tookText(text.length);
+  }
+
+  async #requireLong(text: string): Promise<void> {
+    for (const slice of slicesOf(text)) {
+      this.#fixed.push(slice);
+      await this.#turn.took(slice.length);
+    }
+    this.#endFixed();
+  }
+
+  #endFixed(): void {
+    this.#fixed.end();
+    const { hits, blockedBy } = this.#fixed;
+    if (hits.size === 0) return;
+    this.#count(hits);
+    const [first = ''] = hits.keys();
+    this.#refuse(blockedBy ?? first);
   }
 
   async cleanInput(input: GenerateRequest['input']): Promise<GenerateRequest['input']> {
@@ -148,10 +172,8 @@ class Cleaner {
     });
   }
 
-  async #look(text: string, writing: Writing = 'plain'): Promise<Screened> {
-    const found = await this.#screen.screen(text, this.#turn, writing);
-    for (const [rule, count] of found.hits) this.#hits.set(rule, (this.#hits.get(rule) ?? 0) + count);
-    return found;
+  #count(hits: ReadonlyMap<string, number>): void {
+    for (const [rule, count] of hits) this.#hits.set(rule, (this.#hits.get(rule) ?? 0) + count);
   }
 
   #refuse(rule: string): never {

@@ -21,16 +21,34 @@ export function* slicesOf(text: string): Generator<string, void> {
   }
 }
 
+/** What a text costs beside its characters, in such: a request may hold hundreds of thousands of texts. */
+const PER_TEXT = 16;
+
 /** Counts what is done without a break, over one text or many. */
 export class Turn {
+  readonly #goOn: () => void;
   #left = SLICE;
 
-  /** Lets others have a turn once a slice's worth of characters was screened. */
-  async took(characters: number): Promise<void> {
+  /** `goOn` is called after each break; it throws where nobody waits for the work any more. */
+  constructor(goOn = () => {}) {
+    this.#goOn = goOn;
+  }
+
+  /** Lets others have a turn once a slice's worth of characters was screened; else there is nothing to wait for. */
+  took(characters: number): Promise<void> | undefined {
     this.#left -= characters;
-    if (this.#left > 0) return;
+    return this.#left > 0 ? undefined : this.#break();
+  }
+
+  /** The same for one text more. */
+  tookText(characters: number): Promise<void> | undefined {
+    return this.took(characters + PER_TEXT);
+  }
+
+  async #break(): Promise<void> {
     this.#left = SLICE;
     await setImmediate();
+    this.#goOn();
   }
 }
 

@@ -88,6 +88,7 @@ export class WordScreen {
       if (stream.blockedBy !== undefined) break;
       await turn.took(slice.length);
     }
+    await turn.tookText(0);
     released += stream.end();
     return { text: released, hits: stream.hits, blockedBy: stream.blockedBy };
   }
@@ -137,14 +138,16 @@ export class WordStream {
     return this.#release(this.#safeEnd());
   }
 
-  /** The text has ended: returns what was still held back. */
+  /** The text has ended: returns what was still held back. Another may come. */
   end(): string {
     this.#json?.end();
     this.#parts?.end();
     if (this.#blocked !== undefined) return '';
     for (const match of this.#undecided.splice(0)) this.#accept(match);
     this.#state = 0;
-    return this.#release(this.#safeEnd());
+    const rest = this.#release(this.#safeEnd());
+    this.#kindBefore = Kind.Other;
+    return rest;
   }
 
   #take(code: number, kind: Kind, from: number, to: number): void {
