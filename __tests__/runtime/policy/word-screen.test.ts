@@ -168,6 +168,13 @@ describe('of JSON, words are found', () => {
     }
   });
 
+  // Within the test's time: work that grew with the square of the length took a minute.
+  test('and a number may be long', async () => {
+    const screen = await WordScreen.compile([rule(['5551234'], { match: 'part' })]);
+    const text = `[${'5551234'.repeat(60_000)}]`;
+    expect((await screen.screen(text, new Turn(), 'json')).text).toBe('["***"]');
+  });
+
   test('and nothing of a blocked one is let through', async () => {
     const screen = await WordScreen.compile([rule(['secret'], { action: 'block' })]);
     const stream = new WordStream(screen, 'json');

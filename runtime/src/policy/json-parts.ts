@@ -37,6 +37,7 @@ export class JsonParts {
   #open: Part | undefined;
   /** Of an open scalar. */
   #written = '';
+  #isNumber = false;
   #afterBackslash = false;
   #at = 0;
 
@@ -107,9 +108,13 @@ export class JsonParts {
   #goOn(unit: string): void {
     const open = this.#open;
     if (open?.kind !== 'scalar') return;
+    if (this.#written === '') this.#isNumber = /[\d-]/.test(unit);
+    // To be read at its end: a number may be long.
     this.#written += unit;
-    const isNumber = /^[\d-]/.test(this.#written) && IN_NUMBERS.includes(unit);
-    if (!isNumber && !NAMES.some((name) => name.startsWith(this.#written))) open.kind = 'foreign';
+    const goesOn = this.#isNumber
+      ? IN_NUMBERS.includes(unit)
+      : NAMES.some((name) => name.startsWith(this.#written));
+    if (!goesOn) open.kind = 'foreign';
   }
 
   #close(to: number): void {

@@ -236,6 +236,7 @@ export class WordStream {
   #cut(end: number): number {
     while (end > this.#heldFrom) {
       const whole = this.#parts?.whole(end) ?? end;
+      if (whole <= this.#heldFrom) return whole;
       const around = this.#accepted.find(({ from, to }) => from < whole && whole < to);
       if (around === undefined) return whole;
       end = around.from;
