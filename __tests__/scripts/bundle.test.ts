@@ -11,10 +11,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 import * as tar from 'tar';
 
+import { filesUnder } from '../../scripts/lib/bundle/inputs';
 import { takeEngineTurn } from '../support/engine-turn';
 import { retried } from '../support/retried';
 import { REPOSITORY, testModel } from '../support/test-model';
@@ -114,6 +115,15 @@ describe('the bundle for x64', () => {
     }
     expect(entries.has('app/console/index.html')).toBe(true);
     const names = [...entries.keys()];
+    // All that is compiled, and nothing that an earlier set-up left.
+    const sources = filesUnder(join(REPOSITORY, 'runtime', 'src')).filter((file) => file.endsWith('.ts'));
+    expect(names.filter((name) => /^app\/dist\/.*\.js$/.test(name)).sort()).toEqual(
+      sources
+        .map(
+          (file) => `app/dist/${relative(join(REPOSITORY, 'runtime', 'src'), file).replace(/\.ts$/, '.js')}`,
+        )
+        .sort(),
+    );
     expect(
       names.filter((name) => /\.map$|\.d\.[cm]?ts$|gitRelease\.bundle|\/typescript\/|^app\/src/.test(name)),
     ).toEqual([]);

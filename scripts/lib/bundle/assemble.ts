@@ -1,6 +1,6 @@
 /** Puts a bundle's files together in a folder. Every step takes pinned inputs and leaves the same files. */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 import { writeJson } from './archive';
 import { withoutDebugSections } from './elf';
@@ -37,7 +37,7 @@ export async function assemble({ root, folder, platform, step }: Assembly): Prom
   // First, and alone: without a compiler nothing else needs to be fetched.
   await addKernels({ root, folder: join(app, 'dist', 'kernels'), platform, step });
   await Promise.all([
-    step('compiled runtime', () => compile(runtime, join(app, 'dist'))),
+    step('compiled runtime', () => addCompiled(root, join(app, 'dist'))),
     step('production packages', () => installPackages(runtime, app)).then(() =>
       step(`engine ${engine.version}`, () =>
         Promise.all(compiled.map((each) => unpackPackage(each, join(modules, each.name)))),
@@ -70,25 +70,23 @@ async function addKernels({ root, folder, platform, step }: Assembly): Promise<v
   await step('kernels', () => compileKernels(root, folder));
 }
 
-/** Afresh, not from runtime/dist: what is left there of files that were since removed stays out. */
-async function compile(runtime: string, dist: string): Promise<void> {
-  const { run } = await import('../run.mjs');
-  const tsc = join(runtime, 'node_modules', 'typescript', 'bin', 'tsc');
-  const args = [
-    tsc,
-    '-p',
-    'tsconfig.json',
-    '--outDir',
-    dist,
-    '--sourceMap',
-    'false',
-    '--incremental',
-    'false',
-  ];
-  const { code, output } = await run(process.execPath, [...args, '--tsBuildInfoFile', 'null'], {
-    cwd: runtime,
-  });
-  if (code !== 0) throw new Error(`the runtime does not compile:\n${output.trim()}`);
+/**
+ * As set-up compiles it, without what only debuggers read. File by file after the sources: what is left in runtime/dist
+ * of those that were since removed stays out.
+ */
+async function addCompiled(root: string, dist: string): Promise<void> {
+  const { build, isBuilt } = await import('../build.mjs');
+  if (!isBuilt(root)) await build(root);
+  const sources = join(root, 'runtime', 'src');
+  for (const source of filesUnder(sources).filter(
+    (file) => file.endsWith('.ts') && !file.endsWith('.d.ts'),
+  )) {
+    const name = relative(sources, source).replace(/\.ts$/, '.js');
+    const compiled = readFileSync(join(root, 'runtime', 'dist', name), 'utf8');
+    const file = join(dist, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, compiled.replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n'));
+  }
 }
 
 async function installPackages(runtime: string, app: string): Promise<void> {

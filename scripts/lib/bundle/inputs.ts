@@ -19,6 +19,7 @@ const INPUTS = [
   'scripts/bundle.lock.json',
   'scripts/bundle.ts',
   'scripts/compiler.lock.json',
+  'scripts/lib/build.mjs',
   'scripts/lib/bundle',
   'scripts/lib/kernels',
   'scripts/lib/zig',
