@@ -1,11 +1,12 @@
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { Inherited } from '../../../runtime/src/server/handover/inherited';
 import { listen } from '../../../runtime/src/server/listen';
 import { portOwner } from '../../../runtime/src/server/port-owner';
 import { neverEnds, says, ScriptedEngine } from '../support/scripted-engine';
-import { eventsOf, startTestService, stopTestServices, until } from '../support/test-service';
+import { API_KEY, eventsOf, startTestService, stopTestServices, until } from '../support/test-service';
 
 stopTestServices();
 
@@ -99,5 +100,100 @@ describe('close', () => {
     await server.close(100);
     leaving.abort();
     await until(() => engine.status().running === 0);
+  });
+});
+
+describe('a server in whose place another one answers', () => {
+  /** A request that stops in the middle of its body; `rest` sends what is missing. */
+  async function halfARequest(url: string): Promise<{ rest: () => Promise<string> }> {
+    const body = JSON.stringify({ model: 'test-model', messages: [{ role: 'user', content: 'Hi' }] });
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    let text = '';
+    socket.on('data', (chunk) => (text += chunk.toString()));
+    socket.write(
+      `POST ${CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${API_KEY}\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
+    );
+    await sleep(100);
+    return {
+      rest: async () => {
+        socket.write(body.slice(10));
+        await new Promise((resolve) => socket.once('close', resolve));
+        return text;
+      },
+    };
+  }
+
+  test('answers what is on its way, and takes nothing new', async () => {
+    const { server, url } = await startTestService();
+    const request = await halfARequest(url);
+    let isOver = false;
+    const retired = server.retire(new AbortController().signal).then(() => (isOver = true));
+    await sleep(300);
+    expect(isOver).toBe(false);
+    await expect(fetch(`${url}/health`, { headers: { connection: 'close' } })).rejects.toThrow();
+    const answer = await request.rest();
+    expect(answer).toMatch(/^HTTP\/1\.1 200 [^]*\r\nConnection: close\r\n/);
+    await retired;
+  });
+
+  test('gives up at its limit', async () => {
+    const { server, url } = await startTestService({ engine: new ScriptedEngine(neverEnds()) });
+    const answer = fetch(url + CHAT, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ ...STREAM, stream: false }),
+    });
+    await sleep(100);
+    await server.retire(AbortSignal.timeout(100));
+    expect((await answer).status).toBe(503);
+  });
+});
+
+describe('a listening socket that came from another process', () => {
+  test('loses nobody who connects before it is listened on, or is kept aside', async () => {
+    const before = createServer();
+    await new Promise<void>((resolve) => before.listen(0, '127.0.0.1', resolve));
+    const { port } = before.address() as AddressInfo;
+    const inherited = new Inherited();
+    inherited.add(port, before);
+    const ask = () => {
+      const socket = connect(port, '127.0.0.1');
+      socket.end('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+      return new Promise<string>((resolve) => {
+        let text = '';
+        socket.on('data', (chunk) => (text += chunk.toString())).once('close', () => resolve(text));
+      });
+    };
+    const early = [ask(), ask()];
+    await sleep(100);
+    const listener = await listen(
+      (_request, response) => response.end('here'),
+      port,
+      'x',
+      inherited.take(port),
+    );
+    inherited.close();
+    for (const answer of [...early, ask()]) expect(await answer).toMatch(/^HTTP\/1\.1 200 [^]*here/);
+
+    listener.hold();
+    let isAnswered = false;
+    const held = [ask(), ask()];
+    void held[0]?.then(() => (isAnswered = true));
+    await sleep(100);
+    expect(isAnswered).toBe(false);
+    listener.release();
+    for (const answer of [...held, ask()]) expect(await answer).toMatch(/^HTTP\/1\.1 200 [^]*here/);
+    await listener.close();
+  });
+
+  test('is closed where nobody wants it', async () => {
+    const before = createServer();
+    await new Promise<void>((resolve) => before.listen(0, '127.0.0.1', resolve));
+    const { port } = before.address() as AddressInfo;
+    const inherited = new Inherited();
+    inherited.add(port, before);
+    inherited.close();
+    await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
   });
 });

@@ -46,9 +46,10 @@ describe('connectServiceManager', () => {
     installNotify();
     const manager = connect();
     await manager.takeOver('one model');
-    expect(told()).toEqual([`READY=1 MAINPID=${process.pid} STATUS=one model`]);
+    expect(told()).toEqual([`READY=1 MAINPID=${process.pid} WATCHDOG=1 STATUS=one model`]);
     await manager.resign();
     await manager.status('restarting');
+    await manager.stopping();
     expect(told()).toHaveLength(1);
   });
 

@@ -70,7 +70,7 @@ export class Admission {
   readonly #departures: Departures;
   readonly #now: () => number;
   #closed = false;
-  #onEmpty: (() => void) | undefined;
+  readonly #onEmpty = new Set<() => void>();
 
   /** `sessions`: shared by the doors of all models. `now`: a clock, in seconds. */
   constructor(
@@ -116,7 +116,7 @@ export class Admission {
         if (hadSequence) this.#departures.end();
         this.#inside.delete(ticket);
         if (holder !== undefined) this.#sessions.count(holder.key, -1);
-        if (this.#inside.size === 0) this.#onEmpty?.();
+        if (this.#inside.size === 0) for (const tell of this.#onEmpty) tell();
       },
     };
     this.#departures.count(this.inside);
@@ -134,13 +134,14 @@ export class Admission {
   /** Resolves when nobody is inside; all who are stopped after `limitMs`. */
   async quiet(limitMs: number): Promise<void> {
     if (this.#inside.size === 0) return;
-    const empty = new Promise<void>((resolve) => {
-      this.#onEmpty = resolve;
-    });
+    let tell = (): void => undefined;
+    const empty = new Promise<void>((resolve) => (tell = resolve));
+    this.#onEmpty.add(tell);
     const timer = setTimeout(() => {
       for (const ticket of this.#inside) ticket.stop('shutdown');
     }, limitMs);
     await empty;
+    this.#onEmpty.delete(tell);
     clearTimeout(timer);
   }
 

@@ -16,13 +16,13 @@ export async function fitMemory(
   llama: Llama,
   file: GgufFileInfo,
   wanted: ModelSettings,
-  { reservedBytes }: MemoryPlan,
+  { reservedBytes, soonBytes = 0 }: MemoryPlan,
   notes: string[],
 ): Promise<{ readonly settings: ModelSettings; readonly kind: ModelKind }> {
   const kind = modelKind(wanted.modelPath, file);
   const available = await availableMemory();
   const reserved = reservedBytes + REQUESTS_BYTES;
-  const freeBytes = available === undefined ? Infinity : Math.max(0, available.bytes - reserved);
+  const freeBytes = available === undefined ? Infinity : Math.max(0, available.bytes + soonBytes - reserved);
   const others = reservedBytes === 0 ? '' : ` and ${mebibytes(reservedBytes)} for others`;
   const without = `without ${mebibytes(REQUESTS_BYTES)} for requests${others}`;
   const free = `only ${mebibytes(freeBytes)} are free (${available?.source ?? 'unknown'}, ${without})`;

@@ -9,6 +9,8 @@ export interface MemoryPlan {
    * load: a model that comes back after a crash brings settings for which there was room. @default 0
    */
   readonly promisedBytes?: number;
+  /** Taken now, but free before conversations fill a context: it counts for the load, too. @default 0 */
+  readonly soonBytes?: number;
 }
 
 export const ALL_FREE: MemoryPlan = { reservedBytes: 0, returningBytes: 0 };

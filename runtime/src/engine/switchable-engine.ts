@@ -158,8 +158,9 @@ export class SwitchableEngine implements LocalEngine {
     await this.#current.stop();
   }
 
-  /** Takes an engine in the place of the one that `suspend` ended; `start` starts it. */
+  /** Takes an engine in the place of the one that `suspend` ended; `start` starts it. @throws EngineError once stopped */
   replaceSuspended(next: LocalEngine): void {
+    if (this.#stopped) throw new EngineError('engine_unavailable', 'the service is shutting down');
     this.#use(next);
   }
 

@@ -23,6 +23,8 @@ export interface ServiceManager {
 }
 
 const UNIT = 'bot.service';
+/** The unit calls it, too. */
+const BOT = '/opt/bot/bin/bot';
 /** Of a service that can give its place to a new process: see `bot reload`. */
 const RELOAD_SOCKET = '/run/bot/reload.sock';
 
@@ -49,25 +51,28 @@ export const systemd: ServiceManager = {
     throw new Error(`${UNIT} does not start: ${(await lastError(from)) ?? lastLine(output)}`);
   },
   async renew() {
-    // Not where it is stopped, or failed, or of a release before there was a reload.
-    if (!existsSync(RELOAD_SOCKET)) {
+    // Stopped, or failed, or one of the two is of a release before there was a reload.
+    if (!existsSync(RELOAD_SOCKET) || (await runCommand([BOT, 'reload', '--help'])).status !== 0) {
       await systemd.restart();
       return 'the service was restarted';
     }
-    const from = Math.floor(Date.now() / 1000);
-    const { status, output } = await runCommand(['systemctl', 'reload', UNIT]);
-    if (status === 0) return 'the new process took over from the old one without a pause';
-    const cause = (await lastError(from))?.replace(
-      /^(reload: this process goes on|the service cannot run): /,
-      '',
-    );
-    throw new WentOn(cause ?? lastLine(output));
+    await reloadUnit();
+    return 'the new process took over from the old one without a pause';
   },
   async settingsChanged() {
     const { status, output } = await runCommand(['systemctl', 'try-reload-or-restart', 'nginx.service']);
     if (status !== 0) throw new Error(`nginx does not take the settings: ${lastLine(output)}`);
   },
 };
+
+/** @throws WentOn with the service's own last words where known */
+export async function reloadUnit(): Promise<void> {
+  const from = Math.floor(Date.now() / 1000);
+  const { status, output } = await runCommand(['systemctl', 'reload', UNIT]);
+  if (status === 0) return;
+  const cause = (await lastError(from))?.replace(/^reload: this process goes on: /, '');
+  throw new WentOn(cause ?? lastLine(output));
+}
 
 /**
  * A shell command that gets `stop` or `restart` as its argument: for containers and images without systemd.

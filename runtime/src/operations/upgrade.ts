@@ -18,7 +18,7 @@ import {
 } from './release.js';
 import { runCommand } from './run-command.js';
 import { proveAnswer } from './service-client.js';
-import { WentOn } from './service-manager.js';
+import { WentOn, type ServiceManager } from './service-manager.js';
 
 export interface UpgradeOptions {
   readonly version: string;
@@ -26,6 +26,8 @@ export interface UpgradeOptions {
   readonly from?: string | undefined;
   /** The bundle's SHA-256. Default: the digits in its name. */
   readonly sha256?: string | undefined;
+  /** Restarts the service, in the place of a reload. @default false */
+  readonly restart?: boolean | undefined;
 }
 
 /** @throws Error with the cause; the old release runs and answers then, or the message says that it does not */
@@ -42,7 +44,7 @@ export function upgrade(installation: Installation, options: UpgradeOptions): Pr
     await checkConfiguration(installation, next);
     const backup = await backUp({ layout, version: old.version });
     say(`backup: ${backup.path} (SHA-256 ${backup.sha256})`);
-    await switchAndProve(installation, old, next);
+    await switchAndProve(installation, { old, next, isRestart: options.restart === true });
     await removeOldReleases(layout, [next, old]);
     say(`to go back: bot upgrade --version ${old.version}`);
   });
@@ -79,24 +81,39 @@ async function checkConfiguration(installation: Installation, release: Release):
   );
 }
 
-async function switchAndProve(installation: Installation, old: Release, next: Release): Promise<void> {
+async function switchAndProve(
+  installation: Installation,
+  { old, next, isRestart }: { old: Release; next: Release; isRestart: boolean },
+): Promise<void> {
   const { layout, manager, say } = installation;
   await switchTo(layout, next);
   say(`switched from version ${old.version} to ${next.version}; it is loaded`);
   try {
-    say(await manager.renew());
+    say(await (isRestart ? restarted(manager) : manager.renew()));
     say(await proveAnswer(installation, { version: next.version }));
   } catch (error) {
     const cause = messageOf(error);
     say(`version ${next.version} does not work: ${cause}`);
     await switchTo(layout, old);
-    if (error instanceof WentOn) {
-      const answered = await proveAnswer(installation, { version: old.version });
-      say(`version ${old.version} ran all the time: ${answered}`);
+    if (error instanceof WentOn && (await goesOn(installation, old)))
       throw new Error(`not upgraded, version ${old.version} goes on and answers: ${cause}`, { cause: error });
-    }
     await comeBack(installation, old);
     throw new Error(`not upgraded, version ${old.version} is back and answers: ${cause}`, { cause: error });
+  }
+}
+
+async function restarted(manager: ServiceManager): Promise<string> {
+  await manager.restart();
+  return 'the service was restarted, as asked for';
+}
+
+async function goesOn({ say, ...rest }: Installation, old: Release): Promise<boolean> {
+  try {
+    say(`version ${old.version} ran all the time: ${await proveAnswer(rest, { version: old.version })}`);
+    return true;
+  } catch (error) {
+    say(`version ${old.version} does not: ${messageOf(error)}`);
+    return false;
   }
 }
 

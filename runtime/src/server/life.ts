@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { BotConfig } from '../config/schema.js';
 import type { Environment } from '../config/environment.js';
 import type { EngineStatus } from '../engine/engine.js';
+import { ALL_FREE } from '../engine/memory-plan.js';
 import { counted } from '../errors/counted.js';
 import type { Logger } from '../log/logger.js';
 import { planBeside } from '../serving/beside.js';
@@ -13,7 +14,7 @@ import type { ServedModels } from '../serving/served-models.js';
 import { startModels } from '../serving/start-models.js';
 import { Handover } from './handover/handover.js';
 import type { Predecessor } from './handover/predecessor.js';
-import type { Inherited } from './handover/protocol.js';
+import type { Inherited } from './handover/inherited.js';
 import type { RunningServer } from './server.js';
 import type { EndOrder } from './signals.js';
 import type { ServiceManager } from './systemd.js';
@@ -23,6 +24,8 @@ const DRAIN_MS = 25_000;
 /** The watchdog's question to the own port must be answered in this time. */
 const SELF_CHECK_MS = 5000;
 
+/** For the last words of the process before. */
+const LAST_WORDS_MS = 3000;
 /** For the process before to end its answers, each with its last words, and its engines. */
 const ROOM_MS = DRAIN_MS + 15_000;
 
@@ -61,9 +64,9 @@ class Life {
   #handover: Handover | undefined;
   /** Whether it is this process that systemd hears of the service. */
   #isInCharge: boolean;
-  #onLeft: () => void = () => undefined;
-  /** Resolves when another process has taken over. */
-  readonly #left = new Promise<void>((resolve) => (this.#onLeft = resolve));
+  /** Of the handover, once there is one. */
+  #onLeft: (left: Handover['left']) => void = () => undefined;
+  readonly #left: Handover['left'] = new Promise((resolve) => (this.#onLeft = resolve));
 
   constructor(options: LifeOptions) {
     this.#options = options;
@@ -79,25 +82,28 @@ class Life {
     started.catch(() => undefined);
     try {
       // A signal during the load ends the wait.
-      const order = await Promise.race([
+      const outcome = await Promise.race([
         ended,
         failed,
         ...(predecessor === undefined ? [] : [predecessor.lost]),
         started.then(() => ended),
         this.#left,
       ]);
-      if (order === undefined) {
-        log.log(
-          'INF',
-          `another process has taken over; finishing running answers, for at most ${limitMs / 1000} s`,
-        );
-        await this.#handover?.retired;
+      if ('retirement' in outcome) {
+        this.#isInCharge = false;
+        const limit = `for at most ${limitMs / 1000} s`;
+        log.log('INF', `another process has taken over; finishing running answers, ${limit}`);
+        await outcome.retirement.ended;
         return 0;
       }
-      log.log('INF', `${order.signal}: finishing running answers, for at most ${DRAIN_MS / 1000} s`);
+      this.#handover?.giveUp();
+      log.log('INF', `${outcome.signal}: finishing running answers, for at most ${DRAIN_MS / 1000} s`);
       if (this.#isInCharge) await manager.stopping();
+      // Where a reload has made room, what is inside waits for an engine that is gone.
+      const drainMs = this.#handover?.hasMadeRoom === true ? 0 : DRAIN_MS;
       // What the process before still answers is part of the service, too.
-      await Promise.all([this.#server?.close(DRAIN_MS), predecessor?.end(DRAIN_MS)]);
+      const before = this.#isInCharge ? predecessor?.end(DRAIN_MS + LAST_WORDS_MS) : undefined;
+      await Promise.all([this.#server?.close(drainMs), before]);
       return 0;
     } catch (error) {
       if (this.#isInCharge) await manager.stopping();
@@ -146,27 +152,29 @@ class Life {
   async #succeed(predecessor: Predecessor): Promise<void> {
     const { open, models, factory, manager, log, config } = this.#options;
     const { memory, text } = await planBeside(models, factory, await predecessor.residentBytes());
-    if (memory === undefined) {
+    let plan = memory;
+    if (plan === undefined) {
       predecessor.say(
         `the memory does not hold the models twice (${text}): requests wait while running answers end and the processes change places`,
       );
-      await predecessor.makeRoom(ROOM_MS);
+      plan = { ...ALL_FREE, soonBytes: await predecessor.makeRoom(ROOM_MS) };
     } else {
       predecessor.say(`the memory holds the models twice (${text}): they are loaded beside those that run`);
     }
-    await startModels(models, { factory, log, signal: this.#stopping.signal, memory });
+    await startModels(models, { factory, log, signal: this.#stopping.signal, memory: plan });
     const { internal_port, console_port } = config.network;
     const server = (this.#server = await open(await predecessor.listeners([internal_port, console_port])));
     this.#isInCharge = true;
+    predecessor.takeOver();
     await manager.takeOver(this.#announce(server));
-    await predecessor.opened((port, connection) => accept(server, port, connection));
     manager.startWatchdog(() => this.#isWell(server));
+    await predecessor.leave((port, connection) => accept(server, port, connection));
     await this.#openHandover(server);
   }
 
   /** Worth a watchdog ping. While a reload has requests wait, the own port does not answer. */
   async #isWell(server: RunningServer): Promise<boolean> {
-    return this.#handover?.hasMadeRoom === true || isWell(server, this.#options.models);
+    return this.#handover?.excusesSilence === true || isWell(server, this.#options.models);
   }
 
   #announce(server: RunningServer): string {
@@ -181,7 +189,7 @@ class Life {
   async #openHandover(server: RunningServer): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#handover = new Handover({ ...this.#options, server, hurriedMs: DRAIN_MS });
-    void this.#handover.left.then(this.#onLeft);
+    this.#onLeft(this.#handover.left);
     await this.#handover.open();
   }
 }

@@ -1,7 +1,8 @@
 /** Opens and closes the HTTP listeners. */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, type Socket, Server as NetServer } from 'node:net';
 
+import type { InheritedSocket } from './handover/inherited.js';
 import { portOwner } from './port-owner.js';
 
 /** Only this machine: nginx and tunnels stand in front. */
@@ -36,8 +37,10 @@ export interface Listener {
   release(): void;
   /** What is kept aside, for another process. It is no more this one's then. */
   giveHeld(): readonly Socket[];
-  /** A connection that another process has kept aside. */
+  /** A connection that another process has accepted, and has not read from. */
   accept(connection: Socket): void;
+  /** Whether a request may be on its way here, or has come and is not being answered yet. */
+  isExpecting(): boolean;
 }
 
 /**
@@ -48,28 +51,47 @@ export async function listen(
   handler: RequestListener,
   port: number,
   key: string,
-  inherited?: NetServer,
+  inherited?: InheritedSocket,
 ): Promise<Listener> {
   let closed: Promise<void> | undefined;
+  /** Connections that no request has come on yet, and requests whose answers have not begun. */
+  const expected = new Set<Socket | ServerResponse>();
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
     (request, response) => {
       if (closed !== undefined) response.setHeader('Connection', 'close');
+      expected.delete(request.socket);
+      expected.add(response);
+      response.once('close', () => expected.delete(response));
       handler(request, response);
     },
   );
-  // Not http's own, which closes what is idle, too, maybe in the very moment in which a client sends on it.
-  const leave = () =>
-    (closed ??= new Promise((resolve) => NetServer.prototype.close.call(server, () => resolve())));
+  server.on('connection', (connection) => {
+    expected.add(connection);
+    connection.once('close', () => expected.delete(connection));
+  });
+  const accept = (connection: Socket) => {
+    // As http's servers make their own: a client that has said all that it wants still hears the answer.
+    connection.allowHalfOpen = true;
+    server.emit('connection', connection);
+    connection.resume();
+  };
+  const leave = () => {
+    for (const each of expected)
+      if ('headersSent' in each && !each.headersSent) each.setHeader('Connection', 'close');
+    // Not http's own, which closes what is idle, too, maybe in the very moment in which a client sends on it.
+    return (closed ??= new Promise((resolve) => NetServer.prototype.close.call(server, () => resolve())));
+  };
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       if (inherited === undefined) server.listen(port, HOST, resolve);
-      else server.listen(inherited, resolve);
+      else server.listen(inherited.server, resolve);
     });
   } catch (error) {
     throw explain(error as NodeJS.ErrnoException, port, key);
   }
+  for (const connection of inherited?.connections ?? []) accept(connection);
   return {
     port: (server.address() as AddressInfo).port,
     socket: server,
@@ -80,13 +102,17 @@ export async function listen(
       return left;
     },
     closeConnections: () => server.closeAllConnections(),
-    ...holding(server),
-    accept: (connection) => void server.emit('connection', connection),
+    ...holding(server, accept),
+    accept,
+    isExpecting: () => [...expected].some((each) => !('headersSent' in each && each.headersSent)),
   };
 }
 
 /** One that has been read from cannot go to another process, so its first byte stays unread. */
-function holding(server: Server): Pick<Listener, 'hold' | 'release' | 'giveHeld'> {
+function holding(
+  server: Server,
+  accept: (connection: Socket) => void,
+): Pick<Listener, 'hold' | 'release' | 'giveHeld'> {
   const handlers = server.listeners('connection') as ((connection: Socket) => void)[];
   const held = new Set<Socket>();
   // An option of net's servers that http's do not take, but know: it is looked at for each connection.
@@ -105,10 +131,7 @@ function holding(server: Server): Pick<Listener, 'hold' | 'release' | 'giveHeld'
       pause(false);
       server.removeAllListeners('connection');
       for (const handler of handlers) server.on('connection', handler);
-      for (const connection of held) {
-        server.emit('connection', connection);
-        connection.resume();
-      }
+      for (const connection of held) accept(connection);
       held.clear();
     },
     giveHeld() {

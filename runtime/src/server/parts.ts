@@ -5,6 +5,7 @@ import type { ApiKeys } from '../access/api-keys.js';
 import { REGISTER_FILE } from '../access/register-file.js';
 import { TokenRegister } from '../access/token-register.js';
 import { ConfigError, stateDirectory } from '../config/load.js';
+import type { Environment } from '../config/environment.js';
 import type { BotConfig } from '../config/schema.js';
 import type { Logger } from '../log/logger.js';
 import { openFileSink, type FileSink } from '../log/sinks.js';
@@ -15,9 +16,11 @@ import { POLICY_WORKER } from '../policy/worker-entry.js';
 import type { ServedModels } from '../serving/served-models.js';
 import { openCopy } from '../state-copy/open.js';
 import { CertificateWatch } from './certificate-watch.js';
-import type { RunOptions } from './run.js';
+
+type Configured = Readonly<{ config: BotConfig; env: Environment }>;
+
 export async function openRegister(
-  { config, env }: RunOptions,
+  { config, env }: Configured,
   keys: ApiKeys,
   log: Logger,
 ): Promise<TokenRegister | undefined> {
@@ -37,7 +40,7 @@ export async function openRegister(
   return register;
 }
 
-export async function openPolicy({ config, env }: RunOptions, log: Logger): Promise<PolicyStore> {
+export async function openPolicy({ config, env }: Configured, log: Logger): Promise<PolicyStore> {
   const directory = stateDirectory(config);
   try {
     const policy = await PolicyStore.open({

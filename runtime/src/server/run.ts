@@ -17,7 +17,7 @@ import { engineFactory } from '../serving/engine-factory.js';
 import { ModelSwitch } from '../serving/model-switch.js';
 import { ServedModels } from '../serving/served-models.js';
 import type { Predecessor } from './handover/predecessor.js';
-import type { Inherited } from './handover/protocol.js';
+import type { Inherited } from './handover/inherited.js';
 import { live } from './life.js';
 import { openLogFile, openMetrics, openPolicy, openRegister, watchCertificate } from './parts.js';
 import { startServer } from './server.js';

@@ -12,12 +12,12 @@ import type { Logger } from '../log/logger.js';
 import type { LogRing } from '../log/sinks.js';
 import { createMetrics, type Metrics } from '../metrics/metrics.js';
 import type { PolicyStore } from '../policy/store.js';
-import type { Inherited } from './handover/protocol.js';
+import type { Inherited } from './handover/inherited.js';
 import { listen, type Listener } from './listen.js';
 import type { ModelSwitch } from '../serving/model-switch.js';
 import type { ServedModels } from '../serving/served-models.js';
 
-/** How often a server that retires looks whether something is still inside. */
+/** How often a server looks whether something is still under way. */
 const POLL_MS = 50;
 const LAST_WORDS_MS = 1000;
 
@@ -49,6 +49,8 @@ export interface RunningServer {
   /** By their ports, for a process that takes over. */
   readonly listeners: ReadonlyMap<number, Listener>;
   isReady(): boolean;
+  /** Resolves when no request is under way, or on its way; or when `limit` is aborted. New ones are let in meanwhile. */
+  quiet(limit: AbortSignal): Promise<void>;
   /**
    * Takes no new connections, and ends as usual what comes on those that are open, until nothing is inside, or until
    * `limit`; then closes as `close` does. For a process in whose place another one answers already.
@@ -84,7 +86,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const { inherited } = options;
   const apiPort = options.ports?.api ?? config.network.internal_port;
-  const api = await listen(createApiApp(parts), apiPort, 'network.internal_port', inherited?.get(apiPort));
+  const api = await listen(createApiApp(parts), apiPort, 'network.internal_port', inherited?.take(apiPort));
   const listeners: Listener[] = [api];
 
   let console: Listener | undefined;
@@ -92,7 +94,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     try {
       const consolePort = options.ports?.console ?? config.network.console_port;
       const app = createConsoleApp(parts, consoleDirectory);
-      console = await listen(app, consolePort, 'network.console_port', inherited?.get(consolePort));
+      console = await listen(app, consolePort, 'network.console_port', inherited?.take(consolePort));
     } catch (error) {
       await api.close();
       throw error;
@@ -114,14 +116,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     clearTimeout(cut);
   };
 
+  const quiet = async (limit: AbortSignal) => {
+    const isBusy = () => models.inside > 0 || listeners.some((listener) => listener.isExpecting());
+    // Once more after a pause: what was accepted last is seen by then.
+    for (let quietLooks = 0; quietLooks < 2 && !limit.aborted; await sleep(POLL_MS))
+      quietLooks = isBusy() ? 0 : quietLooks + 1;
+  };
+
   return {
     apiPort: api.port,
     consolePort: console?.port,
     listeners: new Map(listeners.map((listener) => [listener.port, listener])),
     isReady,
+    quiet,
     async retire(limit) {
       for (const listener of listeners) void listener.leave();
-      while (models.inside > 0 && !limit.aborted) await sleep(POLL_MS);
+      await quiet(limit);
       closing = true;
       await models.drain(0);
       await closeListeners();

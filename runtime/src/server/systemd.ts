@@ -49,7 +49,8 @@ export function connectServiceManager(env: Environment, onProblem: (text: string
 
   return {
     ready: (status) => send('READY=1', `STATUS=${status}`),
-    takeOver: (status) => send('READY=1', `MAINPID=${process.pid}`, `STATUS=${status}`),
+    // The watchdog goes on counting from the last sign of life of the process before.
+    takeOver: (status) => send('READY=1', `MAINPID=${process.pid}`, 'WATCHDOG=1', `STATUS=${status}`),
     resign: () => {
       isSilent = true;
       clearInterval(timer);
@@ -57,6 +58,7 @@ export function connectServiceManager(env: Environment, onProblem: (text: string
     },
     status: (text) => (isSilent ? Promise.resolve() : send(`STATUS=${text}`)),
     stopping: () => {
+      if (isSilent) return lastSent;
       isSilent = true;
       clearInterval(timer);
       return send('STOPPING=1', 'STATUS=finishing running answers');

@@ -74,7 +74,7 @@ async function startEach(
 async function checkTogether(
   local: readonly ServedModel[],
   factory: StartOptions['factory'],
-  { reservedBytes }: MemoryPlan,
+  { reservedBytes, soonBytes = 0 }: MemoryPlan,
 ): Promise<Needs | undefined> {
   if (local.length < 2) return undefined;
   const estimates = await factory.estimate(local.map(({ config }) => config));
@@ -83,7 +83,7 @@ async function checkTogether(
     throw withKey(new EngineError('model_unusable', estimate.problem), local[index]?.config);
   });
   const available = await availableMemory();
-  const freeBytes = Math.max(0, (available?.bytes ?? Infinity) - reservedBytes);
+  const freeBytes = Math.max(0, (available?.bytes ?? Infinity) + soonBytes - reservedBytes);
   const least = needs.map(({ leastBytes }) => leastBytes);
   if (sum(least) > freeBytes) {
     const each = local.map(({ config }, index) => `${config.key}model_path ${mebibytes(least[index] ?? 0)}`);

@@ -8,9 +8,6 @@ import { configFile, loadConfig } from '../../config/load.js';
 import { PACKAGE_ROOT } from '../version.js';
 import { CONFIG_FLAG } from './operation-options.js';
 
-/** The unit's RuntimeDirectory. */
-const RUNTIME_DIRECTORY = '/run/bot';
-
 export function registerReload(program: Command): void {
   program
     .command('reload')
@@ -20,24 +17,33 @@ export function registerReload(program: Command): void {
     .addHelpText(
       'after',
       '\nThe running service starts a new process beside itself. Once that has loaded its models and answered, it takes' +
-        '\nthe ports over, and the old one ends when its running answers are done. Where the new one cannot run, or the' +
-        '\nmemory does not hold the models twice, nothing changes, and the exit code is 1.' +
-        '\n\nOn a machine with systemd, rather: sudo systemctl reload bot   (the values in /etc/bot/environment come with it)',
+        '\nthe ports over, and the old one ends when its running answers are done. Where the memory does not hold the' +
+        '\nmodels twice, requests wait while they change places. Where the new one cannot run, the old one goes on, and the' +
+        '\nexit code is 1.' +
+        '\n\nThis asks systemd for it (systemctl reload bot). With RUNTIME_DIRECTORY set, as systemd does for the service,' +
+        '\nit asks the service that runs with the same one.',
     )
     .action(reload);
 }
 
 async function reload(options: { config?: string; quiet?: true }): Promise<void> {
-  const file = resolve(configFile(options.config, process.env));
-  // All that is wrong with it is told here, and the service is not bothered.
-  loadConfig(file, process.env);
+  const { layoutAt } = await import('../../operations/layout.js');
+  const { serviceEnvironment } = await import('../../operations/installation.js');
   const { reloadSocketPath, requestReload } = await import('../../server/handover/reload-socket.js');
-  const path = reloadSocketPath({ RUNTIME_DIRECTORY, ...process.env }) ?? RUNTIME_DIRECTORY;
-  const env = Object.fromEntries(
-    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
+  const file = resolve(configFile(options.config, process.env));
   const say = (line: string) => options.quiet ?? process.stdout.write(`${line}\n`);
-  await requestReload(path, { program: botProgram(), configFile: file, env }, say);
+  const path = reloadSocketPath(process.env);
+  // All that is wrong with it is told here, and the service is not bothered.
+  loadConfig(file, path === undefined ? serviceEnvironment(layoutAt(), process.env) : process.env);
+  if (path === undefined) {
+    const { reloadUnit } = await import('../../operations/service-manager.js');
+    await reloadUnit();
+  } else {
+    const env = Object.fromEntries(
+      Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    );
+    await requestReload(path, { program: botProgram(), configFile: file, env }, say);
+  }
   say('reloaded: the new process answers');
 }
 

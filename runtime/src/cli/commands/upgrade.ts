@@ -12,6 +12,7 @@ interface UpgradeFlags extends OperationOptions {
   readonly version: string;
   readonly from?: string;
   readonly sha256?: string;
+  readonly restart?: true;
 }
 
 export function registerUpgrade(program: Command): void {
@@ -23,6 +24,10 @@ export function registerUpgrade(program: Command): void {
       '--sha256 <hex>',
       "the bundle's SHA-256 (default: the digits at the end of its name)",
       parseSha256,
+    )
+    .option(
+      '--restart',
+      'end the old version first: clients get 503 until the models are loaded (default: it answers until the new one can)',
     )
     .addHelpText(
       'after',

@@ -2,13 +2,12 @@
 import type { Server } from 'node:net';
 
 import type { Environment } from '../../config/environment.js';
-import { availableMemory, mebibytes } from '../../engine/memory.js';
 import { messageOf } from '../../errors/message-of.js';
-import type { Logger } from '../../log/logger.js';
 import { enginesBytes } from '../../serving/beside.js';
 import type { ModelSwitch } from '../../serving/model-switch.js';
 import type { ServiceManager } from '../systemd.js';
 import { openReloadSocket, reloadSocketPath, type ReloadOrder } from './reload-socket.js';
+import { Retirement, type RetirementOptions } from './retirement.js';
 import { Room, type RoomOptions } from './room.js';
 import { Successor } from './successor.js';
 
@@ -21,41 +20,48 @@ const OF_THE_UNIT = [
   'INVOCATION_ID',
 ];
 
-const MEMORY_INTERVAL_MS = 500;
-const LEAST_FREE_BYTES = 64 * 1024 * 1024;
+/** The unit gives a reload 220 s; then the engines of this process are started again. */
+const LONGEST_MS = 420_000;
 
-export interface HandoverOptions extends RoomOptions {
+export interface HandoverOptions extends RoomOptions, RetirementOptions {
   readonly env: Environment;
   readonly modelSwitch: ModelSwitch;
   readonly manager: ServiceManager;
-  readonly log: Logger;
   /** How long running answers may take to end. */
   readonly limitMs: number;
-  /** The same once the new process is told to end, too. */
-  readonly hurriedMs: number;
 }
 
 export class Handover {
   readonly #options: HandoverOptions;
   readonly #ending = new AbortController();
+  readonly #room: Room;
   #socket: Server | undefined;
   #successor: Successor | undefined;
   #isRunning = false;
-  readonly #limit = new AbortController();
-  readonly #room: Room;
-  #retired: Promise<void> = Promise.resolve();
-  #onLeft: () => void = () => undefined;
-  /** Resolves when another process has taken over. */
-  readonly left = new Promise<void>((resolve) => (this.#onLeft = resolve));
+  #startedAt = 0;
+  #onLeft: (retirement: Retirement) => void = () => undefined;
+  #onBroken: (error: unknown) => void = () => undefined;
+  /** Resolves when another process has taken over. Rejects where none has, and this one cannot answer any more. */
+  readonly left: Promise<{ readonly retirement: Retirement }>;
 
   constructor(options: HandoverOptions) {
     this.#options = options;
     this.#room = new Room(options);
+    this.left = new Promise((resolve, reject) => {
+      this.#onLeft = (retirement) => resolve({ retirement });
+      this.#onBroken = reject;
+    });
+    this.left.catch(() => undefined);
   }
 
   /** Connections wait, and so does whoever asks whether all is well. */
   get hasMadeRoom(): boolean {
     return this.#room.isMade;
+  }
+
+  /** The same, for so long as a reload may take: one that hangs is a fault. */
+  get excusesSilence(): boolean {
+    return this.#room.isMade && performance.now() - this.#startedAt < LONGEST_MS;
   }
 
   /** Takes orders from now on, where there is a place to take them at. */
@@ -69,26 +75,28 @@ export class Handover {
     }
   }
 
-  /** What runs has ended, or has had its time. */
-  get retired(): Promise<void> {
-    return this.#retired;
+  /** The service is told to end: no more orders, and what is under way is given up. */
+  giveUp(): void {
+    this.#ending.abort(new Error('the service is told to end'));
+    this.#socket?.close();
   }
 
   close(): void {
-    this.#ending.abort(new Error('the service is told to end'));
-    this.#socket?.close();
+    this.giveUp();
     this.#successor?.close();
   }
 
   async #reload(order: ReloadOrder, say: (text: string) => void, signal: AbortSignal): Promise<void> {
     if (this.#isRunning) throw new Error('another reload is under way');
-    const { modelSwitch, models, server, log } = this.#options;
+    const { modelSwitch, models, server, log, hurriedMs } = this.#options;
     const letGo = modelSwitch.hold();
     this.#isRunning = true;
+    this.#startedAt = performance.now();
     const tell = (text: string) => {
       log.log('INF', `reload: ${text}`);
       say(text);
     };
+    let retirement: Retirement | undefined;
     try {
       tell(`a new process starts beside this one: ${order.program}`);
       this.#successor = await Successor.start({
@@ -97,50 +105,42 @@ export class Handover {
         residentBytes: await enginesBytes(models),
         listeners: server.listeners,
         say: tell,
-        makeRoom: () => this.#room.make(this.#options.hurriedMs),
-        leave: () => this.#leave(),
+        makeRoom: () => this.#room.make(hurriedMs),
+        leave: async () => {
+          retirement = await this.#leave();
+        },
         signal: AbortSignal.any([signal, this.#ending.signal]),
       });
-      void this.#successor.hurried.then(() => this.#retireIn(this.#options.hurriedMs));
+      void this.#successor.hurried.then(() => retirement?.hurry());
     } catch (error) {
       log.log('ERR', `reload: this process goes on: ${messageOf(error)}`);
-      await this.#room.takeBack();
-      letGo();
-      this.#isRunning = false;
+      if (retirement === undefined && !this.#ending.signal.aborted) await this.#goOn(letGo);
       throw error;
     }
   }
 
+  async #goOn(letGo: () => void): Promise<void> {
+    try {
+      await this.#room.takeBack();
+    } catch (error) {
+      if (!this.#ending.signal.aborted)
+        this.#onBroken(new Error(`the engine did not come back: ${messageOf(error)}`, { cause: error }));
+      return;
+    }
+    letGo();
+    this.#isRunning = false;
+  }
+
   /** Returns when no connection comes here any more. */
-  async #leave(): Promise<void> {
-    const { manager, server, limitMs } = this.#options;
-    await manager.resign();
-    // The new process makes one of its own in the same place.
+  async #leave(): Promise<Retirement> {
+    const { manager, limitMs } = this.#options;
+    // First: the new process makes one of its own in the same place.
     this.#socket?.close();
-    this.#retired = server.retire(this.#limit.signal);
+    await manager.resign();
     // What still waits inside waits for an engine that is gone.
-    this.#retireIn(this.#room.isMade ? 0 : limitMs);
-    this.#watchMemory();
-    this.#onLeft();
-  }
-
-  #retireIn(ms: number): void {
-    setTimeout(() => this.#limit.abort(), ms).unref();
-  }
-
-  /** The new process's conversations grow: before the kernel takes an engine, the last answers here end with what they have. */
-  #watchMemory(): void {
-    const timer = setInterval(() => {
-      void availableMemory().then((free) => {
-        if (free === undefined || free.bytes >= LEAST_FREE_BYTES || this.#limit.signal.aborted) return;
-        this.#options.log.log(
-          'WRN',
-          `reload: only ${mebibytes(free.bytes)} are free: answers of the old process end`,
-        );
-        this.#limit.abort();
-      });
-    }, MEMORY_INTERVAL_MS).unref();
-    this.#limit.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+    const retirement = new Retirement(this.#options, this.#room.isMade ? 0 : limitMs);
+    this.#onLeft(retirement);
+    return retirement;
   }
 }
 

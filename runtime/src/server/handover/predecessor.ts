@@ -3,7 +3,8 @@ import type { Server, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { messageOf } from '../../errors/message-of.js';
-import { type FromNew, type FromOld, type Inherited, PROTOCOL, SUCCESSOR_VARIABLE } from './protocol.js';
+import { Inherited } from './inherited.js';
+import { type FromNew, type FromOld, PROTOCOL, SUCCESSOR_VARIABLE } from './protocol.js';
 
 /** It answers at once; one that hangs is as good as gone. */
 const ANSWER_MS = 10_000;
@@ -11,10 +12,11 @@ const ANSWER_MS = 10_000;
 type Message<T extends FromOld['type']> = Extract<FromOld, { type: T }>;
 
 export class Predecessor {
-  readonly #listeners = new Map<number, Server>();
+  readonly #inherited = new Inherited();
   readonly #came = new Map<FromOld['type'], (message: FromOld) => void>();
   readonly #hello: Promise<Message<'hello'>>;
-  #isOpen = false;
+  readonly #version: string;
+  #isOver = false;
   #onConnection: (port: number, connection: Socket) => void = (_port, connection) => connection.destroy();
   /** Rejects when the old process goes, or gives up, before this one has taken over. */
   readonly lost: Promise<never>;
@@ -25,31 +27,37 @@ export class Predecessor {
     const version = process.env[SUCCESSOR_VARIABLE];
     // An engine's process is no successor.
     Reflect.deleteProperty(process.env, SUCCESSOR_VARIABLE);
-    if (version === undefined || process.send === undefined) return undefined;
-    if (version !== PROTOCOL)
-      throw new Error(`the service that runs hands over by protocol ${version}, this one by ${PROTOCOL}`);
-    return new Predecessor();
+    return version === undefined || process.send === undefined ? undefined : new Predecessor(version);
   }
 
-  private constructor() {
+  private constructor(version: string) {
+    this.#version = version;
     this.#hello = this.#next('hello');
     this.#gone = new Promise((resolve) => process.once('disconnect', resolve));
     this.lost = this.#gone.then(() => {
-      if (this.#isOpen) return new Promise<never>(() => undefined);
+      if (this.#isOver) return new Promise<never>(() => undefined);
       throw new Error('the process that was to hand over has ended, or has given up');
     });
     this.lost.catch(() => undefined);
-    process.on('message', (message: FromOld, socket: unknown) => {
-      if (message.type === 'listener') this.#listeners.set(message.port, socket as Server);
-      else if (message.type === 'connection') this.#onConnection(message.port, socket as Socket);
-      else this.#came.get(message.type)?.(message);
+    process.on('message', (message: FromOld, socket: Server | Socket | undefined) => {
+      if (message.type === 'listener') {
+        if (socket !== undefined) this.#inherited.add(message.port, socket as Server);
+      } else if (message.type === 'connection') {
+        // Undefined where the client has gone on the way.
+        if (socket !== undefined) this.#onConnection(message.port, socket as Socket);
+      } else this.#came.get(message.type)?.(message);
     });
     // Alone it keeps no process alive.
     process.channel?.unref();
   }
 
-  /** What its engines take, in bytes. */
+  /** What its engines take, in bytes. @throws Error where it speaks another version of the protocol, or does not answer */
   async residentBytes(): Promise<number> {
+    if (this.#version !== PROTOCOL)
+      throw new Error(
+        `the service that runs hands over by protocol ${this.#version}, this release by ${PROTOCOL}: restart it instead ` +
+          '(bot upgrade --restart, or sudo systemctl restart bot)',
+      );
     return (await this.#within(this.#hello)).residentBytes;
   }
 
@@ -58,11 +66,14 @@ export class Predecessor {
     this.#send({ type: 'say', text });
   }
 
-  /** Has it end its answers and its engines. Resolves when their memory is free, within `limitMs`. */
-  async makeRoom(limitMs: number): Promise<void> {
+  /**
+   * Has it end its answers and its engines. Resolves, within `limitMs`, when their memory is free, to what the process
+   * itself still takes, in bytes.
+   */
+  async makeRoom(limitMs: number): Promise<number> {
     const room = this.#next('room');
     this.#send({ type: 'make-room' });
-    await this.#within(room, limitMs);
+    return (await this.#within(room, limitMs)).residentBytes;
   }
 
   /** The sockets of these ports, as far as it listens there. */
@@ -70,24 +81,25 @@ export class Predecessor {
     const all = this.#next('listeners');
     this.#send({ type: 'loaded', ports });
     await this.#within(all);
-    return this.#listeners;
+    return this.#inherited;
   }
 
-  /**
-   * This process answers in its place now. Resolves when it accepts connections no more; those that it has kept aside go
-   * to `accept`.
-   */
-  async opened(accept: (port: number, connection: Socket) => void): Promise<void> {
+  /** From now on this process answers, whatever becomes of the old one. */
+  takeOver(): void {
+    this.#isOver = true;
+  }
+
+  /** Resolves when it accepts connections no more; those that it has kept aside go to `accept`. */
+  async leave(accept: (port: number, connection: Socket) => void): Promise<void> {
     this.#onConnection = accept;
     const left = this.#next('left');
-    this.#isOpen = true;
     this.#send({ type: 'open' });
-    await Promise.race([left, this.#gone, sleep(ANSWER_MS, undefined, { ref: false })]);
+    await this.#orAfter(ANSWER_MS, [left, this.#gone]);
   }
 
   /** Tells it why this process cannot take over. Resolves to whether it is there to write that down. */
   async failed(error: unknown): Promise<boolean> {
-    if (this.#isOpen || !process.connected) return false;
+    if (this.#isOver || !process.connected) return false;
     const reason = messageOf(error);
     return new Promise((resolve) => {
       const message: FromNew = { type: 'failed', reason };
@@ -95,14 +107,20 @@ export class Predecessor {
     });
   }
 
-  /** Its answers are to end as this one's do; resolves when it has ended, or after `limitMs`. */
+  /** Resolves when it has ended by itself, or after `limitMs`. */
+  async awaitEnd(limitMs: number): Promise<void> {
+    await this.#orAfter(limitMs, [this.#gone]);
+  }
+
+  /** Its answers are to end soon. Resolves when it has ended, or after `limitMs`. */
   async end(limitMs: number): Promise<void> {
     if (!process.connected) return;
     this.#send({ type: 'hurry' });
-    await Promise.race([this.#gone, sleep(limitMs, undefined, { ref: false })]);
+    await this.awaitEnd(limitMs);
   }
 
   close(): void {
+    this.#inherited.close();
     if (process.connected) process.disconnect();
   }
 
@@ -111,20 +129,29 @@ export class Predecessor {
   }
 
   async #within<T>(answer: Promise<T>, limitMs = ANSWER_MS): Promise<T> {
-    const late = new AbortController();
-    const limit = sleep(limitMs, undefined, { signal: late.signal }).then((): never => {
-      throw new Error(`the process that hands over did not answer in ${limitMs / 1000} s`);
+    let isLate = true;
+    const inTime = Promise.race([answer, this.lost]).then((given) => {
+      isLate = false;
+      return given;
     });
+    await this.#orAfter(limitMs, [inTime]);
+    if (isLate) throw new Error(`the process that hands over did not answer in ${limitMs / 1000} s`);
+    return inTime;
+  }
+
+  /** It keeps the process alive: nothing else may do. */
+  async #orAfter(limitMs: number, first: readonly Promise<unknown>[]): Promise<void> {
+    const over = new AbortController();
+    const limit = sleep(limitMs, undefined, { signal: over.signal }).catch(() => undefined);
     try {
-      return await Promise.race([answer, this.lost, limit]);
+      await Promise.race([...first, limit]);
     } finally {
-      late.abort();
-      limit.catch(() => undefined);
+      over.abort();
     }
   }
 
   #send(message: FromNew): void {
-    // A channel that is closed shows in `lost`.
+    // A channel that is closed shows in `gone`.
     if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
   }
 }

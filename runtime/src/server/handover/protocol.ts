@@ -2,6 +2,7 @@
  * How a service that runs gives its place to a new one without a moment in which nobody answers. The old process starts
  * the new one, with a channel of Node's between the two:
  *
+ *     new -> old  here        its process id: by it one that hangs can be ended
  *     old -> new  hello       what the engines of the old one take
  *     new -> old  say         a line for whoever waits for the reload
  *     new -> old  make-room   the memory does not hold the models twice
@@ -17,15 +18,14 @@
  *
  * A channel that breaks off before `open` is a failure, too: each notices that the other is gone.
  */
-import type { Server } from 'node:net';
-
 /** Set for a process that is to take over. Its value is this protocol's version. */
 export const SUCCESSOR_VARIABLE = 'BOT_SUCCESSOR';
 export const PROTOCOL = '1';
 
 export type FromOld =
   | { readonly type: 'hello'; readonly residentBytes: number }
-  | { readonly type: 'room' }
+  /** `residentBytes`: what the old process itself still takes. */
+  | { readonly type: 'room'; readonly residentBytes: number }
   /** Both come with the socket. */
   | { readonly type: 'listener' | 'connection'; readonly port: number }
   | { readonly type: 'listeners' }
@@ -38,6 +38,3 @@ export type FromNew =
   | { readonly type: 'open' }
   | { readonly type: 'hurry' }
   | { readonly type: 'failed'; readonly reason: string };
-
-/** By their ports: listening sockets that came from the old process. */
-export type Inherited = ReadonlyMap<number, Server>;

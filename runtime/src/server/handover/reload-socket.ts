@@ -80,9 +80,10 @@ async function firstLine(socket: Socket): Promise<string> {
   let bytes = 0;
   return new Promise((resolve, reject) => {
     socket.on('data', (chunk: Buffer) => {
-      chunks.push(chunk);
       bytes += chunk.length;
+      // What comes after that is read, so that the answer can be, and not kept.
       if (bytes > MOST_BYTES) reject(new Error('the order is too long'));
+      else chunks.push(chunk);
       // JSON has no line break but between its parts.
       if (chunk.at(-1) === LINE_BREAK) resolve(Buffer.concat(chunks).toString());
     });

@@ -1,24 +1,34 @@
 /** Memory for the models of a process that takes over, where it does not hold them twice: this one's engines end first. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { residentBytes } from '../../engine/memory.js';
 import { SwitchableEngine } from '../../engine/switchable-engine.js';
+import { messageOf } from '../../errors/message-of.js';
+import type { Logger } from '../../log/logger.js';
 import type { EngineFactory } from '../../serving/engine-factory.js';
 import type { ServedModels } from '../../serving/served-models.js';
 import { startLocalModels } from '../../serving/start-models.js';
 import type { RunningServer } from '../server.js';
+import type { Predecessor } from './predecessor.js';
 
 /** For the last words of answers that have had their time. */
 const LAST_WORDS_MS = 2000;
+/** The memory of a process that was killed comes back in its own time. */
+const TRIES = 4;
+const PAUSE_MS = 3000;
 
 export interface RoomOptions {
   readonly server: RunningServer;
   readonly models: ServedModels;
   readonly factory: EngineFactory;
+  readonly log: Logger;
+  /** May still be ending its answers, with engines of its own. */
+  readonly predecessor?: Predecessor | undefined;
 }
 
 export class Room {
   readonly #options: RoomOptions;
-  #making: Promise<void> | undefined;
+  #making: Promise<number> | undefined;
 
   constructor(options: RoomOptions) {
     this.#options = options;
@@ -29,33 +39,61 @@ export class Room {
     return this.#making !== undefined;
   }
 
-  /** New connections wait; answers under way end, those that take longer than `limitMs` with what they have. */
-  make(limitMs: number): Promise<void> {
+  /**
+   * New connections wait; answers under way end, those that take longer than `limitMs` with an error. Resolves to what
+   * this process takes then, in bytes.
+   */
+  make(limitMs: number): Promise<number> {
     return (this.#making ??= this.#make(limitMs));
   }
 
-  /** The process that was to take over does not: the engines are started again, and everything goes on. */
+  /**
+   * The process that was to take over has ended: the engines are started again, and everything goes on.
+   *
+   * @throws Error where they cannot be: this process answers nothing any more
+   */
   async takeBack(): Promise<void> {
     if (this.#making === undefined) return;
     await this.#making.catch(() => undefined);
-    const { server, models, factory } = this.#options;
-    for (const { engine, config } of models.all)
-      if (engine instanceof SwitchableEngine) engine.replaceSuspended(await factory.local(config));
-    await startLocalModels(models, factory);
+    for (let left = TRIES - 1; ; left--) {
+      try {
+        await this.#startEngines();
+        break;
+      } catch (error) {
+        if (left === 0) throw error;
+        this.#options.log.log(
+          'WRN',
+          `reload: the engine does not come back, trying again: ${messageOf(error)}`,
+        );
+        await sleep(PAUSE_MS);
+      }
+    }
+    const { server, models } = this.#options;
     for (const { engine } of models.all) if (engine instanceof SwitchableEngine) engine.resume();
     for (const listener of server.listeners.values()) listener.release();
     this.#making = undefined;
   }
 
-  async #make(limitMs: number): Promise<void> {
-    const { server, models } = this.#options;
+  async #startEngines(): Promise<void> {
+    const { models, factory } = this.#options;
+    for (const { engine, config } of models.all)
+      if (engine instanceof SwitchableEngine) engine.replaceSuspended(await factory.local(config));
+    await startLocalModels(models, factory);
+  }
+
+  async #make(limitMs: number): Promise<number> {
+    const { server, models, predecessor } = this.#options;
     for (const listener of server.listeners.values()) listener.hold();
-    const late = sleep(limitMs + LAST_WORDS_MS, undefined, { ref: false });
-    await Promise.race([models.quiet(limitMs), late]);
+    await Promise.all([
+      server.quiet(AbortSignal.timeout(limitMs)),
+      predecessor?.end(limitMs + LAST_WORDS_MS),
+    ]);
+    await Promise.race([models.quiet(0), sleep(LAST_WORDS_MS)]);
     await Promise.all(
       models.all.map(async ({ engine }) => {
         if (engine instanceof SwitchableEngine) await engine.suspend();
       }),
     );
+    return residentBytes(process.pid);
   }
 }

@@ -1,6 +1,7 @@
 /** The new process, as the old one sees it: see protocol.ts. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Server, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Environment } from '../../config/environment.js';
 import type { Listener } from '../listen.js';
@@ -14,8 +15,8 @@ export interface SuccessorOptions {
   readonly residentBytes: number;
   /** Of this process, by their ports. */
   readonly listeners: ReadonlyMap<number, Listener>;
-  /** Ends this process's engines; new connections are kept aside from then on. */
-  readonly makeRoom: () => Promise<void>;
+  /** Ends this process's engines; new connections are kept aside from then on. Resolves to what it still takes, in bytes. */
+  readonly makeRoom: () => Promise<number>;
   /** Gets one line for each step. */
   readonly say: (text: string) => void;
   /** Accepts no connections any more: the new one does. */
@@ -27,15 +28,20 @@ export interface SuccessorOptions {
 /** Its last words, when its channel breaks off, come on standard error. */
 const ENDED = 'the new process ended before it answered; `bot logs` says why';
 
+const ENDING_MS = 10_000;
+const KILLED_MS = 2000;
+const POLL_MS = 50;
+
 /**
- * The shell ends at once, and the new process's parent is the first process of the machine, systemd. One that is not its
- * child systemd would not wait for when the service is stopped.
+ * The shell says which process it has started, and ends at once; that one's parent is then the first process of the
+ * machine, systemd. One that is not its child systemd would not wait for when the service is stopped.
  */
-const DETACHED = ['/bin/sh', '-c', '"$@" &', 'sh'] as const;
+const DETACHED = ['/bin/sh', '-c', '"$@" 4>&- & echo "$!" >&4', 'sh'] as const;
 
 export class Successor {
   readonly #child: ChildProcess;
   readonly #options: SuccessorOptions;
+  #pid: number | undefined;
   /** Resolves when the new one is to end, and this one with it; or when the new one has ended. */
   readonly hurried: Promise<void>;
 
@@ -43,7 +49,7 @@ export class Successor {
    * Starts a new service and gives it this one's place.
    *
    * @returns when this process has left
-   * @throws Error with the reason; nothing has changed then, but that there may be no engine
+   * @throws Error with the reason, once the new one has ended; nothing has changed then, but that there may be no engine
    */
   static async start(options: SuccessorOptions): Promise<Successor> {
     options.signal.throwIfAborted();
@@ -52,8 +58,7 @@ export class Successor {
       await successor.#takeOver();
       return successor;
     } catch (error) {
-      // It ends by itself when it is alone.
-      successor.close();
+      await successor.#end();
       throw error;
     }
   }
@@ -63,8 +68,9 @@ export class Successor {
     const [shell, ...words] = [...DETACHED, ...options.command];
     this.#child = spawn(shell, words, {
       env: { ...options.env, [SUCCESSOR_VARIABLE]: PROTOCOL },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
     });
+    this.#child.stdio[4]?.on('data', (line: Buffer) => (this.#pid = Number(line.toString())));
     this.hurried = new Promise((resolve) => {
       this.#child.once('disconnect', resolve);
       this.#child.on('message', ({ type }: FromNew) => {
@@ -75,6 +81,15 @@ export class Successor {
 
   close(): void {
     if (this.#child.connected) this.#child.disconnect();
+  }
+
+  /** Alone it ends by itself, and its engines with it, unless it hangs. Resolves when it has. */
+  async #end(): Promise<void> {
+    this.close();
+    const pid = this.#pid;
+    if (pid === undefined || (await hasEnded(pid, ENDING_MS))) return;
+    process.kill(pid, 'SIGKILL');
+    await hasEnded(pid, KILLED_MS);
   }
 
   async #takeOver(): Promise<void> {
@@ -112,8 +127,7 @@ export class Successor {
         say(message.text);
         return false;
       case 'make-room':
-        await makeRoom();
-        this.#send({ type: 'room' });
+        this.#send({ type: 'room', residentBytes: await makeRoom() });
         return false;
       case 'loaded':
         this.#giveListeners(message.ports);
@@ -147,5 +161,22 @@ export class Successor {
   #send(message: FromOld, socket?: Server | Socket): void {
     // A channel that is closed shows as `disconnect`.
     this.#child.send(message, socket, () => undefined);
+  }
+}
+
+async function hasEnded(pid: number, limitMs: number): Promise<boolean> {
+  const deadline = performance.now() + limitMs;
+  while (isAlive(pid)) {
+    if (performance.now() > deadline) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
