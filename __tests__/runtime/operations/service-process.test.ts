@@ -243,6 +243,20 @@ describe('doctor on the ports', () => {
     ]);
   });
 
+  it('knows the process before, whose place a new one takes', async () => {
+    const port = await freePort();
+    const before = await start(['serve', '--config', config()], { PORT: String(port) });
+    const next = await start(['serve', '--config', config()]);
+    expect(findService(config())?.pid).toBe(next);
+    expect(await portsOf(port)).toEqual([
+      {
+        check: `port ${port}`,
+        verdict: 'ok',
+        text: `held by bot (process ${before}), which is being replaced`,
+      },
+    ]);
+  });
+
   it('tells a bot with another file from a program that is none', async () => {
     const port = await freePort();
     const pid = await start(['serve', '--config', 'other.yaml'], { PORT: String(port) });

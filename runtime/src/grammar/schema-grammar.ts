@@ -269,9 +269,11 @@ export class SchemaGrammar {
     const item = this.rules.add(
       this.#schema(asSchema(schema['items'] ?? true, [...path, 'items']), [...path, 'items'], [], depth + 1),
     );
+    // A rule of its own: llama.cpp multiplies what is repeated by the parts that it is made of, and allows 2,000.
+    const further = this.rules.add(sequence(COMMA, item));
     const list = sequence(
       item,
-      repeat(sequence(COMMA, item), Math.max(0, min - 1), max === undefined ? undefined : max - 1),
+      repeat(further, Math.max(0, min - 1), max === undefined ? undefined : max - 1),
     );
     return sequence(literal('['), min === 0 ? optional(list) : list, literal(']'));
   }

@@ -70,6 +70,13 @@ function botsPort(port: number, key: string, { configFile }: Examined, pid: numb
   const holder = Number(processOf(portOwner(port)));
   const served = finding.verdict === 'fail' && holder > 0 ? servedConfig(holder) : undefined;
   if (served === undefined) return finding;
+  // While a reload loads the models, it is the process before the newest one.
+  if (isSameFile(served, configFile))
+    return {
+      check: finding.check,
+      verdict: 'ok',
+      text: `held by bot (process ${holder}), which is being replaced`,
+    };
   const { path } = served;
   const change = `set \`${key}\` to a free port, then restart bot`;
   if (!isSameFile(served, path)) {

@@ -13,8 +13,8 @@ export interface ServiceProcess {
 }
 
 /**
- * The process `bot serve` with this configuration file, by whatever path or variable it was told of it; undefined where
- * none runs or this user may not see it.
+ * The process `bot serve` with this configuration file, by whatever path or variable it was told of it, of several the
+ * newest; undefined where none runs or this user may not see it.
  */
 export function findService(file: string): ServiceProcess | undefined {
   const pids = processes();
@@ -22,8 +22,11 @@ export function findService(file: string): ServiceProcess | undefined {
     const served = servedConfig(candidate);
     return served !== undefined && isSameFile(served, file);
   });
-  // `sudo node …/cli/bot.js serve` has the same words as what it starts.
-  const pid = found.find((candidate) => !found.some((other) => parentOf(other) === candidate));
+  // `sudo node …/cli/bot.js serve` has the same words as what it starts. After a reload, the process before may still end
+  // its answers.
+  const [pid] = found
+    .filter((candidate) => !found.some((other) => parentOf(other) === candidate))
+    .sort((one, other) => startOf(other) - startOf(one));
   if (pid === undefined) return undefined;
   const children = pids.filter((candidate) => parentOf(candidate) === pid);
   const engineBytes = children.reduce((sum, child) => sum + resident(child), 0);
@@ -114,6 +117,13 @@ function processes(): readonly number[] {
 
 function parentOf(pid: number): number {
   return Number(/^PPid:\s+(\d+)$/m.exec(read(pid, 'status'))?.[1]);
+}
+
+/** In ticks since the machine's start. */
+function startOf(pid: number): number {
+  // Behind the program's name, which may hold anything: the 22nd field of proc(5)'s stat, of which two came before.
+  const fields = read(pid, 'stat').split(') ').at(-1)?.split(' ');
+  return Number(fields?.[19] ?? 0);
 }
 
 function resident(pid: number): number {

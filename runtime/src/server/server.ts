@@ -20,6 +20,8 @@ import type { ServedModels } from '../serving/served-models.js';
 /** How often a server looks whether something is still under way. */
 const POLL_MS = 50;
 const LAST_WORDS_MS = 1000;
+/** How long connections without a request are kept by a server that retires. */
+const KEPT_OPEN_MS = 3000;
 
 export interface ServerOptions {
   readonly config: BotConfig;
@@ -130,8 +132,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     isReady,
     quiet,
     async retire(limit) {
-      for (const listener of listeners) void listener.leave();
+      const allLeft = Promise.all(listeners.map((listener) => listener.leave()));
       await quiet(limit);
+      // Connections that are kept open: most of those in use bring a request, and end with its answer.
+      await Promise.race([allLeft, sleep(limit.aborted ? 0 : KEPT_OPEN_MS)]);
       closing = true;
       await models.drain(0);
       await closeListeners();
