@@ -43,7 +43,7 @@ async function start(availableMiB: number): Promise<void> {
   const config = {
     model_path: path('tiny.gguf'),
     model_name: 'before',
-    engine: { context_size: 4096, sequences: 2, prompt_cache_mib: 0 },
+    engine: { context_size: 8192, sequences: 2, prompt_cache_mib: 0 },
     limits: { max_request_seconds: 60 },
   };
   service = await spawnService(folder, config, environment(), wrapper);
@@ -135,6 +135,17 @@ async function exitCode(): Promise<number | null> {
   return service.process.exitCode;
 }
 
+/** Tokens a second of one answer. */
+async function speed(): Promise<number> {
+  const tokens = 400;
+  const from = performance.now();
+  await (await chat({ stream: true, max_tokens: tokens })).text();
+  return (tokens * 1000) / (performance.now() - from);
+}
+
+/** Tokens that take so long, as far as the context holds them. */
+const lasting = (seconds: number, perSecond: number) => Math.min(8000, Math.ceil(seconds * perSecond));
+
 /** Its header is whole, and a matrix is missing: only who loads it sees that. */
 function damagedModel(): string {
   const bytes = readFileSync(path('tiny.gguf'));
@@ -169,7 +180,7 @@ describe('where the memory holds the model twice', () => {
   beforeEach(() => start(PLENTY));
 
   test('the new process answers with what is on the disk, the old one ends what it has, systemd follows', async () => {
-    const long = await chat({ stream: true, max_tokens: 2000 });
+    const long = await chat({ stream: true, max_tokens: lasting(8, await speed()) });
     configure((config) => ({ ...config, model_name: 'after' }));
     // On connections that are kept open, too.
     const { result, bad, asked } = await whileAsked(() => reload(), {});
@@ -185,7 +196,7 @@ describe('where the memory holds the model twice', () => {
     const [left] = serving();
     expect(serving()).toHaveLength(1);
     expect(told().at(-1)).toBe(
-      `READY=1 MAINPID=${left?.pid} WATCHDOG=1 STATUS=ready: after, 2 sequences of 4096 tokens, port ${new URL(service.url).port}`,
+      `READY=1 MAINPID=${left?.pid} WATCHDOG=1 STATUS=ready: after, 2 sequences of 8192 tokens, port ${new URL(service.url).port}`,
     );
     // Its parent is not the old process: systemd waits only for its own children.
     expect(readFileSync(`/proc/${left?.pid}/status`, 'utf8')).not.toMatch(
@@ -210,7 +221,7 @@ describe('where the memory holds the model twice', () => {
     configure((config) => ({
       ...config,
       model_path: path('tiny.gguf'),
-      engine: { context_size: 4096 },
+      engine: { context_size: 8192 },
       network: { ...(config['network'] as object), internal_port: port },
     }));
     const taken = await reload();
@@ -244,9 +255,11 @@ describe('where the memory holds the model twice', () => {
   });
 
   test('a service that is told to end waits for what the processes before still answer', async () => {
-    const first = await chat({ stream: true, max_tokens: 3900 });
+    // Longer than the reloads take, and shorter than a service that is told to end gives its answers.
+    const perSecond = await speed();
+    const first = await chat({ stream: true, max_tokens: lasting(16, perSecond) });
     expect(await reload()).toMatchObject({ status: 0 });
-    const second = await chat({ stream: true, max_tokens: 3900 });
+    const second = await chat({ stream: true, max_tokens: lasting(10, perSecond) });
     expect(await reload()).toMatchObject({ status: 0 });
     expect(serving()).toHaveLength(3);
     const last = Math.max(...serving().map(({ pid }) => pid));
