@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killAllOf, processesOf } from '../../support/processes-of-folder';
 import { writeTinyModel } from '../../support/tiny-models';
 import { BOT, spawnService, type SpawnedService } from '../support/spawned-service';
-import { API_KEY, eventsOf } from '../support/test-service';
+import { API_KEY, eventsOf, until } from '../support/test-service';
 
 jest.setTimeout(180_000);
 
@@ -155,14 +155,6 @@ function damagedModel(): string {
 }
 
 const serving = () => processesOf(folder).filter(({ command }) => command.includes('bot.js serve'));
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`in vain for ${condition.toString()}: ${service.output()}`);
-    await sleep(20);
-  }
-}
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'handover-'));

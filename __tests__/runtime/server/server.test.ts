@@ -151,12 +151,17 @@ describe('a server in whose place another one answers', () => {
 });
 
 describe('a listening socket that came from another process', () => {
-  test('loses nobody who connects before it is listened on, or is kept aside', async () => {
+  async function oneThatCame(): Promise<{ inherited: Inherited; port: number }> {
     const before = createServer();
     await new Promise<void>((resolve) => before.listen(0, '127.0.0.1', resolve));
     const { port } = before.address() as AddressInfo;
     const inherited = new Inherited();
     inherited.add(port, before);
+    return { inherited, port };
+  }
+
+  test('loses nobody who connects before it is listened on, or is kept aside', async () => {
+    const { inherited, port } = await oneThatCame();
     const ask = () => {
       const socket = connect(port, '127.0.0.1');
       socket.end('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
@@ -188,11 +193,7 @@ describe('a listening socket that came from another process', () => {
   });
 
   test('is closed where nobody wants it', async () => {
-    const before = createServer();
-    await new Promise<void>((resolve) => before.listen(0, '127.0.0.1', resolve));
-    const { port } = before.address() as AddressInfo;
-    const inherited = new Inherited();
-    inherited.add(port, before);
+    const { inherited, port } = await oneThatCame();
     inherited.close();
     await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
   });

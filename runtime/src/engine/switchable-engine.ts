@@ -128,8 +128,7 @@ export class SwitchableEngine implements LocalEngine {
       limitMs: number;
     },
   ): Promise<void> {
-    this.#gate = new Promise((resolve) => (this.#openGate = resolve));
-    this.#tell();
+    this.#closeGate();
     try {
       const old = this.#current;
       await drained(old, limitMs);
@@ -152,8 +151,7 @@ export class SwitchableEngine implements LocalEngine {
 
   /** Ends the engine that is there, whatever runs on it. Requests wait, until `resume`. */
   async suspend(): Promise<void> {
-    this.#gate = new Promise((resolve) => (this.#openGate = resolve));
-    this.#tell();
+    this.#closeGate();
     this.#unsubscribe();
     await this.#current.stop();
   }
@@ -168,6 +166,11 @@ export class SwitchableEngine implements LocalEngine {
   resume(): void {
     this.#gate = undefined;
     this.#openGate();
+    this.#tell();
+  }
+
+  #closeGate(): void {
+    this.#gate = new Promise((resolve) => (this.#openGate = resolve));
     this.#tell();
   }
 

@@ -2,6 +2,7 @@
  * What stands where in JSON, as it comes: so that it is still JSON when words in it are masked. Of a text that should
  * have been JSON and is not, the parts that are none are masked as any text is.
  */
+
 export interface Span {
   readonly from: number;
   readonly to: number;

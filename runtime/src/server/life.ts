@@ -15,6 +15,7 @@ import { startModels } from '../serving/start-models.js';
 import { Handover } from './handover/handover.js';
 import type { Predecessor } from './handover/predecessor.js';
 import type { Inherited } from './handover/inherited.js';
+import { Retirement } from './handover/retirement.js';
 import type { RunningServer } from './server.js';
 import type { EndOrder } from './signals.js';
 import type { ServiceManager } from './systemd.js';
@@ -89,11 +90,11 @@ class Life {
         started.then(() => ended),
         this.#left,
       ]);
-      if ('retirement' in outcome) {
+      if (outcome instanceof Retirement) {
         this.#isInCharge = false;
         const limit = `for at most ${limitMs / 1000} s`;
         log.log('INF', `another process has taken over; finishing running answers, ${limit}`);
-        await outcome.retirement.ended;
+        await outcome.ended;
         return 0;
       }
       this.#handover?.giveUp();

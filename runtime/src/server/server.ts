@@ -14,6 +14,7 @@ import { createMetrics, type Metrics } from '../metrics/metrics.js';
 import type { PolicyStore } from '../policy/store.js';
 import type { Inherited } from './handover/inherited.js';
 import { listen, type Listener } from './listen.js';
+import { orAfter } from './or-after.js';
 import type { ModelSwitch } from '../serving/model-switch.js';
 import type { ServedModels } from '../serving/served-models.js';
 
@@ -109,12 +110,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     // The last answers are on their way out; whoever does not read them cannot hold up the shutdown.
     const cut = setTimeout(() => listeners.forEach((listener) => listener.closeConnections()), LAST_WORDS_MS);
     // A connection that was given to another process counts among this one's until it ends there.
-    const given = new AbortController();
-    await Promise.race([
-      closed,
-      sleep(2 * LAST_WORDS_MS, undefined, { signal: given.signal }).catch(() => undefined),
-    ]);
-    given.abort();
+    await orAfter(2 * LAST_WORDS_MS, closed);
     clearTimeout(cut);
   };
 
@@ -135,7 +131,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       const allLeft = Promise.all(listeners.map((listener) => listener.leave()));
       await quiet(limit);
       // Connections that are kept open: most of those in use bring a request, and end with its answer.
-      await Promise.race([allLeft, sleep(limit.aborted ? 0 : KEPT_OPEN_MS)]);
+      await orAfter(limit.aborted ? 0 : KEPT_OPEN_MS, allLeft);
       closing = true;
       await models.drain(0);
       await closeListeners();

@@ -2,16 +2,13 @@
 import { EngineError } from '../engine/engine.js';
 import { availableMemory, mebibytes, residentBytes } from '../engine/memory.js';
 import { ALL_FREE, type MemoryPlan } from '../engine/memory-plan.js';
-import { SwitchableEngine } from '../engine/switchable-engine.js';
 import type { EngineFactory } from './engine-factory.js';
 import { HEADROOM_BYTES } from './model-switch.js';
 import type { ServedModels } from './served-models.js';
 
 /** What local engines take now, in bytes. */
 export async function enginesBytes(models: ServedModels): Promise<number> {
-  const each = models.all.map(async ({ engine }) =>
-    engine instanceof SwitchableEngine ? residentBytes(engine.pid) : 0,
-  );
+  const each = models.local.map(({ engine }) => residentBytes(engine.pid));
   return (await Promise.all(each)).reduce((sum, bytes) => sum + bytes, 0);
 }
 
@@ -33,7 +30,7 @@ export async function planBeside(
   othersBytes: number,
   available: typeof availableMemory = availableMemory,
 ): Promise<{ readonly memory: MemoryPlan | undefined; readonly text: string }> {
-  const local = models.all.flatMap(({ config }) => (config.path === undefined ? [] : [config]));
+  const local = models.local.map(({ config }) => config);
   if (local.length === 0) return { memory: ALL_FREE, text: 'no local model' };
   let needed = 0;
   for (const [index, estimate] of (await factory.estimate(local)).entries()) {

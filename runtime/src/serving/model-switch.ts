@@ -141,7 +141,7 @@ export class ModelSwitch {
   /** @throws SwitchRefused where the new model does not even fit without the old one */
   async #plan({ served, engine, next }: Places): Promise<SwitchPlan> {
     const { models, factory } = this.#options;
-    const local = models.all.filter(({ config }) => config.path !== undefined);
+    const { local } = models;
     const estimates = await factory.estimate([...local.map(({ config }) => config), next]);
     const newest = estimates.at(-1);
     if (newest === undefined || 'problem' in newest)
@@ -156,7 +156,7 @@ export class ModelSwitch {
     const reserved = HEADROOM_BYTES + claimed;
     const returning = await residentBytes(engine.pid);
     const free = (await this.#options.available())?.bytes ?? Infinity;
-    const ownUntouched = untouched[local.indexOf(served)] ?? 0;
+    const ownUntouched = untouched[local.findIndex((model) => model === served)] ?? 0;
     const ofOthers = claimed - ownUntouched;
     const without = free + returning - ofOthers;
     if (newest.leastBytes > without) {

@@ -18,6 +18,13 @@ export interface ServedModel {
   cache: ResponseCache | undefined;
 }
 
+/** Its engine is a process of this service's. */
+export type LocalModel = ServedModel & { readonly engine: SwitchableEngine };
+
+function isLocal(model: ServedModel): model is LocalModel {
+  return model.engine instanceof SwitchableEngine;
+}
+
 /** With the settings that are wanted, and with fewer sequences. */
 export type NeedInAll = Pick<ModelNeed, 'bytes' | 'fewer'>;
 
@@ -30,8 +37,9 @@ export function atMost({ bytes, fewer }: NeedInAll, most: number): NeedInAll {
  * Of what a local model that runs needs in all, what it does not have yet and will take as conversations grow: free, as
  * the system sees it, and not for others.
  */
-export async function untouchedBytes({ engine }: ServedModel, { bytes, fewer }: NeedInAll): Promise<number> {
-  if (!(engine instanceof SwitchableEngine)) return 0;
+export async function untouchedBytes(model: ServedModel, { bytes, fewer }: NeedInAll): Promise<number> {
+  if (!isLocal(model)) return 0;
+  const { engine } = model;
   const whole = engine.model.sequences <= fewer.sequences ? fewer.bytes : bytes;
   return Math.max(0, whole - (await residentBytes(engine.pid)));
 }
@@ -56,6 +64,10 @@ export class ServedModels {
     const [first] = this.all;
     if (first === undefined) throw new RangeError('a service needs at least one model');
     this.default = first;
+  }
+
+  get local(): readonly LocalModel[] {
+    return this.all.filter(isLocal);
   }
 
   /** What clients may name. A name can change: a model that is switched may bring its own. */

@@ -32,7 +32,7 @@ export async function startModels(
   models: ServedModels,
   { factory, log, signal, memory = ALL_FREE }: StartOptions,
 ): Promise<void> {
-  const local = localOf(models);
+  const { local } = models;
   const needs = await checkTogether(local, factory, memory);
   for (const model of models.all) {
     if (model.config.remote !== undefined && model !== models.default)
@@ -47,12 +47,8 @@ export async function startLocalModels(
   models: ServedModels,
   factory: StartOptions['factory'],
 ): Promise<void> {
-  const local = localOf(models);
+  const { local } = models;
   await startEach(local, await checkTogether(local, factory, ALL_FREE), ALL_FREE);
-}
-
-function localOf(models: ServedModels): readonly ServedModel[] {
-  return models.all.filter(({ config }) => config.path !== undefined);
 }
 
 async function startEach(

@@ -39,10 +39,7 @@ async function reload(options: { config?: string; quiet?: true }): Promise<void>
     const { reloadUnit } = await import('../../operations/service-manager.js');
     await reloadUnit();
   } else {
-    const env = Object.fromEntries(
-      Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-    );
-    await requestReload(path, { program: botProgram(), configFile: file, env }, say);
+    await requestReload(path, { program: botProgram(), configFile: file, env: process.env }, say);
   }
   say('reloaded: the new process answers');
 }

@@ -42,13 +42,13 @@ export class Handover {
   #onLeft: (retirement: Retirement) => void = () => undefined;
   #onBroken: (error: unknown) => void = () => undefined;
   /** Resolves when another process has taken over. Rejects where none has, and this one cannot answer any more. */
-  readonly left: Promise<{ readonly retirement: Retirement }>;
+  readonly left: Promise<Retirement>;
 
   constructor(options: HandoverOptions) {
     this.#options = options;
     this.#room = new Room(options);
     this.left = new Promise((resolve, reject) => {
-      this.#onLeft = (retirement) => resolve({ retirement });
+      this.#onLeft = resolve;
       this.#onBroken = reject;
     });
     this.left.catch(() => undefined);

@@ -1,8 +1,8 @@
 /** The old process, as the new one sees it: see protocol.ts. */
 import type { Server, Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { messageOf } from '../../errors/message-of.js';
+import { orAfter } from '../or-after.js';
 import { Inherited } from './inherited.js';
 import { type FromNew, type FromOld, PROTOCOL, SUCCESSOR_VARIABLE } from './protocol.js';
 
@@ -94,7 +94,7 @@ export class Predecessor {
     this.#onConnection = accept;
     const left = this.#next('left');
     this.#send({ type: 'open' });
-    await this.#orAfter(ANSWER_MS, [left, this.#gone]);
+    await orAfter(ANSWER_MS, left, this.#gone);
   }
 
   /** Tells it why this process cannot take over. Resolves to whether it is there to write that down. */
@@ -109,7 +109,7 @@ export class Predecessor {
 
   /** Resolves when it has ended by itself, or after `limitMs`. */
   async awaitEnd(limitMs: number): Promise<void> {
-    await this.#orAfter(limitMs, [this.#gone]);
+    await orAfter(limitMs, this.#gone);
   }
 
   /** Its answers are to end soon. Resolves when it has ended, or after `limitMs`. */
@@ -134,20 +134,9 @@ export class Predecessor {
       isLate = false;
       return given;
     });
-    await this.#orAfter(limitMs, [inTime]);
+    await orAfter(limitMs, inTime);
     if (isLate) throw new Error(`the process that hands over did not answer in ${limitMs / 1000} s`);
     return inTime;
-  }
-
-  /** It keeps the process alive: nothing else may do. */
-  async #orAfter(limitMs: number, first: readonly Promise<unknown>[]): Promise<void> {
-    const over = new AbortController();
-    const limit = sleep(limitMs, undefined, { signal: over.signal }).catch(() => undefined);
-    try {
-      await Promise.race([...first, limit]);
-    } finally {
-      over.abort();
-    }
   }
 
   #send(message: FromNew): void {

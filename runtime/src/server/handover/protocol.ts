@@ -2,7 +2,6 @@
  * How a service that runs gives its place to a new one without a moment in which nobody answers. The old process starts
  * the new one, with a channel of Node's between the two:
  *
- *     new -> old  here        its process id: by it one that hangs can be ended
  *     old -> new  hello       what the engines of the old one take
  *     new -> old  say         a line for whoever waits for the reload
  *     new -> old  make-room   the memory does not hold the models twice
@@ -18,6 +17,7 @@
  *
  * A channel that breaks off before `open` is a failure, too: each notices that the other is gone.
  */
+
 /** Set for a process that is to take over. Its value is this protocol's version. */
 export const SUCCESSOR_VARIABLE = 'BOT_SUCCESSOR';
 export const PROTOCOL = '1';

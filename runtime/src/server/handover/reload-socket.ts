@@ -27,7 +27,9 @@ const orderSchema = z.strictObject({
 });
 
 /** What is to run from now on. */
-export type ReloadOrder = z.infer<typeof orderSchema>;
+export interface ReloadOrder extends Omit<z.infer<typeof orderSchema>, 'env'> {
+  readonly env: Environment;
+}
 
 type Reply =
   | { readonly type: 'say'; readonly text: string }

@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { residentBytes } from '../../engine/memory.js';
-import { SwitchableEngine } from '../../engine/switchable-engine.js';
 import { messageOf } from '../../errors/message-of.js';
 import type { Logger } from '../../log/logger.js';
 import type { EngineFactory } from '../../serving/engine-factory.js';
 import type { ServedModels } from '../../serving/served-models.js';
 import { startLocalModels } from '../../serving/start-models.js';
+import { orAfter } from '../or-after.js';
 import type { RunningServer } from '../server.js';
 import type { Predecessor } from './predecessor.js';
 
@@ -69,15 +69,14 @@ export class Room {
       }
     }
     const { server, models } = this.#options;
-    for (const { engine } of models.all) if (engine instanceof SwitchableEngine) engine.resume();
+    for (const { engine } of models.local) engine.resume();
     for (const listener of server.listeners.values()) listener.release();
     this.#making = undefined;
   }
 
   async #startEngines(): Promise<void> {
     const { models, factory } = this.#options;
-    for (const { engine, config } of models.all)
-      if (engine instanceof SwitchableEngine) engine.replaceSuspended(await factory.local(config));
+    for (const { engine, config } of models.local) engine.replaceSuspended(await factory.local(config));
     await startLocalModels(models, factory);
   }
 
@@ -88,12 +87,8 @@ export class Room {
       server.quiet(AbortSignal.timeout(limitMs)),
       predecessor?.end(limitMs + LAST_WORDS_MS),
     ]);
-    await Promise.race([models.quiet(0), sleep(LAST_WORDS_MS)]);
-    await Promise.all(
-      models.all.map(async ({ engine }) => {
-        if (engine instanceof SwitchableEngine) await engine.suspend();
-      }),
-    );
+    await orAfter(LAST_WORDS_MS, models.quiet(0));
+    await Promise.all(models.local.map(({ engine }) => engine.suspend()));
     return residentBytes(process.pid);
   }
 }
