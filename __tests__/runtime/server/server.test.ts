@@ -129,7 +129,8 @@ describe('a server in whose place another one answers', () => {
     const request = await halfARequest(url);
     let isOver = false;
     const retired = server.retire(new AbortController().signal).then(() => (isOver = true));
-    await sleep(300);
+    // Longer than connections are kept on which nothing comes.
+    await sleep(3500);
     expect(isOver).toBe(false);
     await expect(fetch(`${url}/health`, { headers: { connection: 'close' } })).rejects.toThrow();
     const answer = await request.rest();
