@@ -19,6 +19,8 @@ export interface ChatRequest {
 /** Our service is told to go by it; llama-server takes any. */
 export const MODEL_NAME = 'bench';
 
+export const CHAT_PATH = '/v1/chat/completions';
+
 const TEMPERATURE = 0.7;
 
 export interface ExchangeOptions {
@@ -43,12 +45,12 @@ export class ChatExchange {
       this.#late = new Error(`no end of the answer after ${timeoutMs / 1000} s: is the machine busy?`);
       this.#controller.abort();
     }, timeoutMs);
-    const body = bodyOf(chat, isStreamed);
+    const body = chatBody(chat, isStreamed);
     const request = httpRequest({
       agent,
       host: '127.0.0.1',
       port: endpoint.port,
-      path: '/v1/chat/completions',
+      path: CHAT_PATH,
       method: 'POST',
       headers: {
         ...endpoint.headers,
@@ -82,7 +84,10 @@ export class ChatExchange {
   }
 }
 
-function bodyOf({ messages, maxTokens, seed, temperature = TEMPERATURE }: ChatRequest, isStreamed: boolean) {
+export function chatBody(
+  { messages, maxTokens, seed, temperature = TEMPERATURE }: ChatRequest,
+  isStreamed: boolean,
+): string {
   return JSON.stringify({
     model: MODEL_NAME,
     messages,

@@ -1,8 +1,7 @@
 /** What only our service has, so that no ratio but a limit says whether it is fast enough. */
-import { Agent } from 'node:http';
-
+import { BareConnection, post, type BareAnswer } from './bare-connection.js';
 import { startBotService } from './bot-service.js';
-import { ChatExchange, type ChatRequest, type Endpoint } from './chat-request.js';
+import { CHAT_PATH, chatBody, type ChatRequest, type Endpoint } from './chat-request.js';
 import type { Settings } from './llama-server.js';
 import { words } from './prompts.js';
 import { percentile } from './statistics.js';
@@ -46,32 +45,36 @@ export const OWN_SCENARIOS: readonly OwnScenario[] = [
     name: 'cache-hit',
     title: 'answer of 64 tokens from the response cache',
     target: { share: 0.99, ms: 5 },
-    measure: (endpoint) =>
-      oneAfterAnother(WARM_UP + HITS + 2, (agent, number) => {
-        // The first two compute what all others find. Streamed or not, it is kept once.
-        const isStreamed = number % 2 === 1;
-        const chat: ChatRequest = { messages: conversation(1), maxTokens: 64, temperature: 0 };
-        return timed(endpoint, chat, { agent, isStreamed }, (headers, ms) => {
-          if (headers['x-cache'] !== 'hit' && number > 1)
-            throw new Error('the cache did not have the answer');
-          return ms;
-        });
-      }).then((all) => all.slice(WARM_UP + 2)),
+    measure: async (endpoint) => {
+      const chat: ChatRequest = { messages: conversation(1), maxTokens: 64, temperature: 0 };
+      const whole = requestOf(endpoint, chat, false);
+      const streamed = requestOf(endpoint, chat, true);
+      // Streamed or not, it is kept once. The first two compute what all others find.
+      const all = await oneAfterAnother(endpoint, 2 + WARM_UP + HITS, (number) =>
+        number % 2 === 1 ? streamed : whole,
+      );
+      return all.slice(2 + WARM_UP).map(({ headers, ms }) => {
+        if (headers['x-cache'] !== 'hit') throw new Error('the cache did not have the answer');
+        return ms;
+      });
+    },
   },
   {
     name: 'http-overhead',
     title: 'whole answer of one token, less the time that the engine had it',
     target: { share: 0.5, ms: 2 },
-    measure: (endpoint) =>
-      oneAfterAnother(WARM_UP + OVERHEADS, (agent, number) => {
-        // The prompt is read once: what the engine takes for it is not asked for here.
-        const chat: ChatRequest = { messages: conversation(1), maxTokens: 1, seed: number };
-        return timed(endpoint, chat, { agent, isStreamed: false }, (headers, ms) => {
-          const engine = /\bengine;dur=([\d.]+)/.exec(String(headers['server-timing']))?.[1];
-          if (engine === undefined) throw new Error('the answer does not tell the engine’s time');
-          return ms - Number(engine);
-        });
-      }).then((all) => all.slice(WARM_UP)),
+    measure: async (endpoint) => {
+      // The prompt is read once: what the engine takes for it is not asked for here.
+      const chat: ChatRequest = { messages: conversation(1), maxTokens: 1 };
+      const all = await oneAfterAnother(endpoint, WARM_UP + OVERHEADS, (seed) =>
+        requestOf(endpoint, { ...chat, seed }, false),
+      );
+      return all.slice(WARM_UP).map(({ headers, ms }) => {
+        const engine = /\bengine;dur=([\d.]+)/.exec(headers['server-timing'] ?? '')?.[1];
+        if (engine === undefined) throw new Error('the answer does not tell the engine’s time');
+        return ms - Number(engine);
+      });
+    },
   },
 ];
 
@@ -104,36 +107,26 @@ export function rowOf({ name, title, target }: OwnScenario, values: readonly num
   return { name, title, requests: values.length, p50, p90, p99, target, reached };
 }
 
-/** One client that waits for each answer, on one connection. */
-async function oneAfterAnother(
-  count: number,
-  ask: (agent: Agent, number: number) => Promise<number>,
-): Promise<number[]> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const values: number[] = [];
-  for (let number = 0; number < count; number++) values.push(await ask(agent, number));
-  agent.destroy();
-  return values;
+function requestOf({ port, headers }: Endpoint, chat: ChatRequest, isStreamed: boolean): Buffer {
+  return post(CHAT_PATH, port, headers, chatBody(chat, isStreamed));
 }
 
-/** Milliseconds from sending to the end of the answer, as `judge` sees them. */
-async function timed(
+/** One client that waits for each answer, on one connection. */
+async function oneAfterAnother(
   endpoint: Endpoint,
-  chat: ChatRequest,
-  how: { readonly agent: Agent; readonly isStreamed: boolean },
-  judge: (headers: Readonly<Record<string, string | string[] | undefined>>, ms: number) => number,
-): Promise<number> {
-  const sentAt = performance.now();
-  const exchange = new ChatExchange(endpoint, chat, { ...how, timeoutMs: TIMEOUT_MS });
+  count: number,
+  request: (number: number) => Buffer,
+): Promise<BareAnswer[]> {
+  const connection = await BareConnection.open(endpoint.port, TIMEOUT_MS);
   try {
-    const response = await exchange.response;
-    const text = (await response.toArray()).join('');
-    const ms = performance.now() - sentAt;
-    if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}: ${text.slice(0, 300)}`);
-    return judge(response.headers, ms);
-  } catch (error) {
-    throw exchange.causeOf(error);
+    const answers: BareAnswer[] = [];
+    for (let number = 0; number < count; number++) {
+      const answer = await connection.ask(request(number));
+      if (answer.status !== 200) throw new Error(`status ${answer.status}: ${answer.body.slice(0, 300)}`);
+      answers.push(answer);
+    }
+    return answers;
   } finally {
-    exchange.end();
+    connection.close();
   }
 }
