@@ -8,6 +8,7 @@
  * experts' matrices it does not call it.)
  */
 #include "sgemm.h"
+#include "theirs.h"
 
 /** How llama.cpp's begins: which of its threads calls, and how many there are. Each does its part of a product. */
 typedef struct {
@@ -18,25 +19,9 @@ typedef bool multiplication(const caller_part *part, int64_t columns, int64_t ro
                             int64_t column_length, const void *values, int64_t row_length, void *to,
                             int64_t result_length, int weights_type, int values_type, int result_type);
 
-/** As dladdr(3) fills it, and modes of dlopen(3), for glibc. */
-typedef struct {
-  const char *file;
-  void *base;
-  const char *symbol;
-  void *address;
-} origin;
-enum { RTLD_NOW = 2, RTLD_NOLOAD = 4 };
-
-// Of the process that loads this library, and not there where it is linked statically.
-#define OF_PROCESS extern __attribute__((weak))
-OF_PROCESS int dladdr(const void *address, origin *of);
-OF_PROCESS void *dlopen(const char *file, int mode);
-OF_PROCESS void *dlsym(void *library, const char *symbol);
-OF_PROCESS int dlclose(void *library);
-
 EXPORT multiplication llamafile_sgemm;
 /** The one of this library, whatever others have its name. */
-extern __attribute__((alias("llamafile_sgemm"), visibility("hidden"))) multiplication own;
+extern __attribute__((alias("llamafile_sgemm"), visibility("hidden"))) multiplication own_sgemm;
 
 /** Where llama.cpp's is not found: it goes on with its general, slower path. */
 static bool none(const caller_part *part, int64_t columns, int64_t rows, int64_t length, const void *weights,
@@ -47,23 +32,15 @@ static bool none(const caller_part *part, int64_t columns, int64_t rows, int64_t
   return false;
 }
 
-/** llama.cpp's, which is in the library that called: it is loaded, and stays so without being held here. */
-static multiplication *find_theirs(const void *return_address) {
-  origin from;
-  if (!dladdr || !dlopen || !dlsym || !dlclose || !dladdr(return_address, &from) || !from.file) return none;
-  void *library = dlopen(from.file, RTLD_NOW | RTLD_NOLOAD);
-  if (!library) return none;
-  multiplication *found = (multiplication *)dlsym(library, "llamafile_sgemm");
-  dlclose(library);
-  return found && found != own ? found : none;
-}
-
 static multiplication *theirs;
 
 /** Threads that come at the same time find the same. */
 INLINE multiplication *find_theirs_once(const void *return_address) {
   multiplication *found = __atomic_load_n(&theirs, __ATOMIC_RELAXED);
-  if (!found) __atomic_store_n(&theirs, found = find_theirs(return_address), __ATOMIC_RELAXED);
+  if (found) return found;
+  found = (multiplication *)find_theirs(return_address, "llamafile_sgemm", (const void *)own_sgemm);
+  if (!found) found = none;
+  __atomic_store_n(&theirs, found, __ATOMIC_RELAXED);
   return found;
 }
 

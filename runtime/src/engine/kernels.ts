@@ -1,5 +1,6 @@
 /**
- * Faster kernels for llama.cpp: its products of matrices in Q4_0, Q4_K, Q6_K and Q8_0, from runtime/kernels.
+ * Faster kernels for llama.cpp: its products of matrices in Q4_0, Q4_K, Q6_K and Q8_0, from runtime/kernels; and a new
+ * context that is empty without being filled with zeroes.
  *
  * llama.cpp calls its kernels through the dynamic linker, by name. A library that is loaded before llama.cpp, and whose
  * names are seen by all that comes later (dlopen(3), RTLD_GLOBAL), takes their place. That is a property of how the pinned
@@ -20,7 +21,7 @@ const LIBRARIES = [
 const ALL_NEED = ['avx2', 'bmi1', 'bmi2', 'f16c', 'fma', 'movbe'];
 
 /** koffi closes a library when V8 collects it: until llama.cpp has begun to use it, nothing else would keep it. */
-const held: unknown[] = [];
+const held: { readonly library: unknown; readonly givenBackBytes: () => number }[] = [];
 
 /** As /proc/cpuinfo lists them; empty where there is no such file. */
 export function processorFeatures(): ReadonlySet<string> {
@@ -65,6 +66,14 @@ export async function useOwnKernels(folder: string): Promise<KernelsReport | und
   }
 }
 
+/**
+ * Bytes of contexts that the kernels' library has given back to the system, where llama.cpp would have filled them with
+ * zeroes. 0 without the library.
+ */
+export function givenBackBytes(): number {
+  return held.reduce((sum, { givenBackBytes }) => sum + givenBackBytes(), 0);
+}
+
 /** Before it is loaded: one that was cut short would end the process (SIGBUS). @throws Error that says what is wrong */
 function checkLibrary(folder: string, file: string): void {
   const checksums = join(folder, 'checksums.json');
@@ -81,7 +90,9 @@ function checkLibrary(folder: string, file: string): void {
 async function loadForAll(library: string): Promise<void> {
   const { default: koffi } = await import('koffi');
   try {
-    held.push(koffi.load(library, { global: true }));
+    const loaded = koffi.load(library, { global: true });
+    const givenBack = loaded.func('uint64_t botstack_given_back_bytes()') as () => number;
+    held.push({ library: loaded, givenBackBytes: givenBack });
   } catch (error) {
     throw new Error(`${library} cannot be loaded (${messageOf(error)})`, { cause: error });
   }

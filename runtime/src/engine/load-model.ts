@@ -8,7 +8,7 @@ import { ModelError } from '../models/errors.js';
 import { attentionWindow } from './attention-window.js';
 import { watchForZeroes } from './empty-memory.js';
 import { fitMemory } from './fit-memory.js';
-import { useOwnKernels } from './kernels.js';
+import { givenBackBytes, useOwnKernels } from './kernels.js';
 import { onSmallPages } from './large-pages.js';
 import { mebibytes } from './memory.js';
 import { ggmlType, startLlama } from './memory-estimate.js';
@@ -91,6 +91,7 @@ export async function loadModel(
       const shape = { contextSize, batchSize, threads, ignoreMemorySafetyChecks: true };
       return { kind, model, context: await model.createEmbeddingContext(shape), settings, notes };
     }
+    const givenBack = givenBackBytes();
     const returnZeroes = watchForZeroes();
     const context = await onSmallPages(() =>
       model.createContext({
@@ -107,7 +108,7 @@ export async function loadModel(
         failedCreationRemedy: false,
       }),
     );
-    const emptyBytes = await emptied(returnZeroes, notes);
+    const emptyBytes = await emptied(givenBackBytes() - givenBack, returnZeroes, notes);
     const native = nativeContext(context);
     const window = attentionWindow(model);
     const sequences = Array.from({ length: settings.sequences }, (_, id) => new Sequence(id, native, window));
@@ -126,10 +127,18 @@ export async function loadModel(
   }
 }
 
-/** The part of the context that is taken from memory as sequences grow. All of it is there where that cannot be had. */
-async function emptied(returnZeroes: () => Promise<number>, notes: string[]): Promise<number> {
+/**
+ * The part of the context that is taken from memory as sequences grow. All of it is there where that cannot be had.
+ *
+ * @param givenBack what was never filled; where that is nothing, the zeroes are looked for
+ */
+async function emptied(
+  givenBack: number,
+  returnZeroes: () => Promise<number>,
+  notes: string[],
+): Promise<number> {
   try {
-    const bytes = await returnZeroes();
+    const bytes = givenBack > 0 ? givenBack : await returnZeroes();
     if (bytes > 0) notes.push(`${mebibytes(bytes)} of the context are taken as conversations grow`);
     return bytes;
   } catch (error) {
