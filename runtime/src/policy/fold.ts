@@ -23,6 +23,12 @@ interface Folded {
   readonly kinds: readonly Kind[];
 }
 
+/** A character, folded, and its accents. */
+interface Parts {
+  readonly base: Folded | undefined;
+  readonly marks: string;
+}
+
 const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u;
 const VISIBLE = /[^\p{Default_Ignorable_Code_Point}\s]/u;
 const MARK = /^\p{M}$/u;
@@ -32,43 +38,105 @@ const LETTER = /^[\p{L}\p{N}_]$/u;
 const WITHOUT_SPACES =
   /^[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]$/u;
 
-/** No character below is an accent. */
-const FIRST_MARK = 0x300;
-/** Bounds the memory of the table; a text that uses more characters is folded without it. */
+/** The one accent that is a letter without case. */
+const IOTA_BELOW = '\u0345';
+const MARKS_AT_END = /\p{M}+$/u;
+/** No language needs as many on one character; to put very many in order takes the square of the time. */
+const MOST_MARKS = 30;
+/** Bounds the memory of the tables; a text that uses more characters is folded without them. */
 const TABLE_SIZE = 20_000;
 const table = new Map<string, Folded>();
+const partsTable = new Map<string, Parts>();
 
 /** Whether something is left of it that could be looked for. */
 export function isVisible(word: string): boolean {
   return VISIBLE.test(word);
 }
 
-/** Folds a piece of a text. One folder for each text, as a run of spaces may go on in the next piece. */
-export function createFolder(take: TakeUnit) {
-  let afterSpace = false;
-  let at = 0;
-  return function fold(text: string): void {
+/**
+ * Folds a text in pieces, the same wherever it is cut. The accents after a character wait for the next one: more of them
+ * may come, and together they have an order of their own, however they were typed.
+ */
+export class Folder {
+  readonly #take: TakeUnit;
+  #afterSpace = false;
+  #at = 0;
+  #marks = '';
+  /** Where those begin: after their character, also where they are a part of it. */
+  #marksFrom = 0;
+  #marksTo = 0;
+
+  constructor(take: TakeUnit) {
+    this.#take = take;
+  }
+
+  /** Up to where no word can begin any more but with the units that were taken. `marks`: words may begin with accents. */
+  foldedTo(marks: boolean): number {
+    const mayBegin = this.#marks !== '' && (marks || this.#marks.includes(IOTA_BELOW));
+    return mayBegin ? this.#marksFrom : this.#at;
+  }
+
+  /** Where accents wait; else how far it has read. */
+  get waitingFrom(): number {
+    return this.#marks === '' ? this.#at : this.#marksFrom;
+  }
+
+  fold(text: string): void {
     for (let from = 0; from < text.length;) {
       const short = shortFold(text.charCodeAt(from));
-      if (short >= 0 && !mayBeMark(text.charCodeAt(from + 1))) {
-        const code = short & 0xffff;
-        if (code !== 0x20 || !afterSpace) take(code, short >> 16, at + from, at + from + 1);
-        afterSpace = code === 0x20;
-        from++;
+      if (short < 0 || short >> 16 === (Kind.Mark as number)) {
+        from = this.#foldLong(text, from);
         continue;
       }
-      const to = clusterEnd(text, from);
-      const { codes, kinds } = foldCluster(text.slice(from, to));
-      for (let index = 0; index < codes.length; index++) {
-        const code = codes[index] ?? 0;
-        const isSpace = code === 0x20;
-        if (!isSpace || !afterSpace) take(code, kinds[index] ?? Kind.Other, at + from, at + to);
-        afterSpace = isSpace;
-      }
-      from = to;
+      if (this.#marks !== '') this.#endMarks();
+      const code = short & 0xffff;
+      if (code !== 0x20 || !this.#afterSpace)
+        this.#take(code, short >> 16, this.#at + from, this.#at + from + 1);
+      this.#afterSpace = code === 0x20;
+      from++;
     }
-    at += text.length;
-  };
+    this.#at += text.length;
+  }
+
+  /** The text has ended, so no accent follows. */
+  end(): void {
+    this.#endMarks();
+  }
+
+  /** A character that does not simply fold to one unit, or an accent. Returns where it ends. */
+  #foldLong(text: string, from: number): number {
+    const to = from + widthAt(text, from);
+    const { base, marks } = partsOf(text.slice(from, to));
+    if (base !== undefined) {
+      this.#endMarks();
+      this.#takeAll(base, this.#at + from, this.#at + to);
+    }
+    if (marks !== '') this.#addMarks(marks, this.#at + (base === undefined ? from : to), this.#at + to);
+    return to;
+  }
+
+  #addMarks(marks: string, from: number, to: number): void {
+    if (this.#marks === '') this.#marksFrom = from;
+    this.#marks += marks;
+    this.#marksTo = to;
+    if (this.#marks.length >= MOST_MARKS) this.#endMarks();
+  }
+
+  #endMarks(): void {
+    const marks = this.#marks;
+    if (marks === '') return;
+    this.#marks = '';
+    this.#takeAll(foldAll(marks), this.#marksFrom, this.#marksTo);
+  }
+
+  #takeAll({ codes, kinds }: Folded, from: number, to: number): void {
+    for (let index = 0; index < codes.length; index++) {
+      const code = codes[index] ?? 0;
+      const isSpace = code === 0x20;
+      if (!isSpace || !this.#afterSpace) this.#take(code, kinds[index] ?? Kind.Other, from, to);
+      this.#afterSpace = isSpace;
+    }
+  }
 }
 
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|([^u]))/y;
@@ -89,21 +157,22 @@ const ESCAPED: Readonly<Record<string, string>> = {
  * strings only, so nothing here has to know where those begin and end.
  */
 export class JsonFolder {
-  readonly #fold: (text: string) => void;
-  /** Of this piece's units, where each was written, and where the last one ends. */
-  #places: number[] = [];
+  readonly #folder: Folder;
+  /** Of this piece's units, and of accents that wait, where each was written, and where the last one ends. */
+  #places: number[] = [0];
   #firstUnit = 0;
   #at = 0;
   #pending = '';
 
   constructor(take: TakeUnit) {
-    const placeOf = (unit: number) => this.#places[unit - this.#firstUnit] ?? this.#at;
-    this.#fold = createFolder((code, kind, from, to) => take(code, kind, placeOf(from), placeOf(to)));
+    this.#folder = new Folder((code, kind, from, to) =>
+      take(code, kind, this.#placeOf(from), this.#placeOf(to)),
+    );
   }
 
-  /** Length of what was read last and may be the beginning of an escape, or half of a pair. */
-  get undecided(): number {
-    return this.#pending.length;
+  /** As of a Folder. What may be the beginning of an escape, or half of a pair, is not taken. */
+  foldedTo(marks: boolean): number {
+    return this.#placeOf(this.#folder.foldedTo(marks));
   }
 
   fold(text: string): void {
@@ -113,11 +182,16 @@ export class JsonFolder {
   /** The text has ended: what could have been the beginning of an escape is none. */
   end(): void {
     this.#read(this.#pending, true);
+    this.#folder.end();
+  }
+
+  #placeOf(unit: number): number {
+    return this.#places[unit - this.#firstUnit] ?? this.#at;
   }
 
   #read(text: string, isLast: boolean): void {
     let meant = '';
-    this.#places = [];
+    this.#places.pop();
     let from = 0;
     while (from < text.length) {
       let unit = text.charAt(from);
@@ -142,8 +216,10 @@ export class JsonFolder {
     this.#pending = text.slice(from);
     this.#at += from;
     this.#places.push(this.#at);
-    this.#fold(meant);
-    this.#firstUnit += meant.length;
+    this.#folder.fold(meant);
+    const past = this.#folder.waitingFrom - this.#firstUnit;
+    this.#places.splice(0, past);
+    this.#firstUnit += past;
   }
 }
 
@@ -158,7 +234,7 @@ function shortFold(code: number): number {
   const known = shortFolds[code] ?? LONG;
   if (known !== -1) return known;
   const isSurrogate = code >= 0xd800 && code <= 0xdfff;
-  const { codes, kinds } = isSurrogate ? NOTHING : foldCluster(String.fromCharCode(code));
+  const { codes, kinds } = isSurrogate ? NOTHING : foldAll(String.fromCharCode(code));
   const [only] = codes;
   const found = codes.length === 1 && only !== undefined ? only | ((kinds[0] ?? Kind.Other) << 16) : LONG;
   shortFolds[code] = found;
@@ -167,35 +243,30 @@ function shortFold(code: number): number {
 
 const NOTHING: Folded = { codes: [], kinds: [] };
 
-/** Whether the character with this code could be an accent; NaN is the end of the text. */
-function mayBeMark(code: number): boolean {
-  if (!(code >= FIRST_MARK)) return false;
-  const short = shortFold(code);
-  return short < 0 || short >> 16 === (Kind.Mark as number);
-}
-
-/** A character and the accents that follow it, so that they are in canonical order, however they were typed. */
-function clusterEnd(text: string, from: number): number {
-  let end = from + widthAt(text, from);
-  while (end < text.length && text.charCodeAt(end) >= FIRST_MARK) {
-    const width = widthAt(text, end);
-    if (!MARK.test(text.slice(end, end + width))) break;
-    end += width;
-  }
-  return end;
-}
-
 function widthAt(text: string, at: number): number {
   return (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
 }
 
-function foldCluster(cluster: string): Folded {
-  const known = table.get(cluster);
+/** Of an accent, the base is undefined. */
+function partsOf(character: string): Parts {
+  const known = partsTable.get(character);
+  if (known !== undefined) return known;
+  const decomposed = character.normalize('NFKD');
+  const [marks = ''] = MARKS_AT_END.exec(decomposed) ?? [];
+  const base = decomposed.slice(0, decomposed.length - marks.length);
+  const parts = { base: base === '' ? undefined : foldAll(base), marks };
+  if (partsTable.size < TABLE_SIZE) partsTable.set(character, parts);
+  return parts;
+}
+
+/** Of a character without accents, or of accents. */
+function foldAll(characters: string): Folded {
+  const known = table.get(characters);
   if (known !== undefined) return known;
   const codes: number[] = [];
   const kinds: Kind[] = [];
   // Upper case first: ß becomes SS, and both forms of the Greek sigma one.
-  const folded = cluster.normalize('NFKD').toUpperCase().toLowerCase().normalize('NFKD');
+  const folded = characters.normalize('NFKD').toUpperCase().toLowerCase().normalize('NFKD');
   for (const character of folded) {
     if (INVISIBLE.test(character)) continue;
     const kind = kindOf(character);
@@ -206,7 +277,7 @@ function foldCluster(cluster: string): Folded {
     }
   }
   const result = { codes, kinds };
-  if (table.size < TABLE_SIZE) table.set(cluster, result);
+  if (table.size < TABLE_SIZE) table.set(characters, result);
   return result;
 }
 

@@ -1,6 +1,6 @@
 /** Looks for sensitive words in a text, whole or in pieces, and masks them or says that it must be blocked. */
 import { Automaton } from './automaton.js';
-import { createFolder, JsonFolder, Kind, type TakeUnit } from './fold.js';
+import { Folder, JsonFolder, Kind, type TakeUnit } from './fold.js';
 import { JsonParts, type Replacement, type Span } from './json-parts.js';
 import { inSlices, slicesOf, Turn } from './slices.js';
 
@@ -47,6 +47,8 @@ export class WordScreen {
   private constructor(
     readonly patterns: readonly Pattern[],
     readonly automaton: Automaton,
+    /** Some word begins with an accent, whatever it stands on. */
+    readonly beginsWithMark = false,
   ) {}
 
   /** Thousands of words take tens of milliseconds, so others get their turn in between. */
@@ -57,10 +59,12 @@ export class WordScreen {
   static *#compile(rules: readonly WordRule[]): Generator<undefined, WordScreen> {
     const patterns: Pattern[] = [];
     const codesOf: (readonly number[])[] = [];
+    let beginsWithMark = false;
     for (const rule of rules) {
       for (const word of rule.words) {
         const { codes, kinds } = foldWord(word);
         codesOf.push(codes);
+        beginsWithMark ||= kinds[0] === Kind.Mark;
         patterns.push({
           rule,
           length: codes.length,
@@ -71,7 +75,7 @@ export class WordScreen {
       }
     }
     const closed = patterns.map(({ closedBefore }) => closedBefore);
-    return new WordScreen(patterns, yield* Automaton.build(codesOf, closed));
+    return new WordScreen(patterns, yield* Automaton.build(codesOf, closed), beginsWithMark);
   }
 
   get isEmpty(): boolean {
@@ -98,8 +102,7 @@ export class WordScreen {
 export class WordStream {
   readonly hits = new Map<string, number>();
   readonly #screen: WordScreen;
-  readonly #fold: (text: string) => void;
-  readonly #json: JsonFolder | undefined;
+  readonly #folder: Folder | JsonFolder;
   readonly #parts: JsonParts | undefined;
   #state = 0;
   /** Of the original text, what has not been released; begins at `#heldFrom`. */
@@ -118,10 +121,9 @@ export class WordStream {
   constructor(screen: WordScreen, writing: Writing = 'plain') {
     this.#screen = screen;
     const take: TakeUnit = (code, kind, from, to) => this.#take(code, kind, from, to);
-    const json = writing === 'json' ? new JsonFolder(take) : undefined;
-    this.#json = json;
-    this.#parts = json && new JsonParts();
-    this.#fold = json === undefined ? createFolder(take) : (text) => json.fold(text);
+    const isJson = writing === 'json';
+    this.#folder = isJson ? new JsonFolder(take) : new Folder(take);
+    this.#parts = isJson ? new JsonParts() : undefined;
   }
 
   /** The rule that ends this text. Nothing is released after that. */
@@ -133,17 +135,17 @@ export class WordStream {
   push(text: string): string {
     if (this.#blocked !== undefined) return '';
     this.#held += text;
-    this.#fold(text);
+    this.#folder.fold(text);
     this.#parts?.read(text);
     return this.#release(this.#safeEnd());
   }
 
   /** The text has ended: returns what was still held back. Another may come. */
   end(): string {
-    this.#json?.end();
+    this.#folder.end();
     this.#parts?.end();
     if (this.#blocked !== undefined) return '';
-    for (const match of this.#undecided.splice(0)) this.#accept(match);
+    for (const match of this.#undecided.splice(0)) this.#accept(match, this.#textEnd);
     this.#state = 0;
     const rest = this.#release(this.#safeEnd());
     this.#kindBefore = Kind.Other;
@@ -152,7 +154,7 @@ export class WordStream {
 
   #take(code: number, kind: Kind, from: number, to: number): void {
     if (this.#blocked !== undefined) return;
-    if (this.#undecided.length > 0) this.#decide(kind);
+    if (this.#undecided.length > 0) this.#decide(kind, from);
     this.#starts.push(from);
     // Whether a letter has an accent or, in Thai or Japanese, a mark: it is what it is.
     this.#kinds.push(isNoMark(kind) ? kind : (this.#kinds.at(-1) ?? this.#kindBefore));
@@ -168,11 +170,11 @@ export class WordStream {
     }
   }
 
-  #decide(next: Kind): void {
+  #decide(next: Kind, nextFrom: number): void {
     for (const match of this.#undecided.splice(0)) {
       // An accent makes another letter of the last one.
       const goesOn = next === Kind.Mark || (match.pattern.closedAfter && next === Kind.Letter);
-      if (!goesOn) this.#accept(match);
+      if (!goesOn) this.#accept(match, nextFrom);
     }
   }
 
@@ -184,7 +186,9 @@ export class WordStream {
     units > this.#kinds.length ||
     (this.#kinds[this.#kinds.length - units - 1] ?? this.#kindBefore) === Kind.Letter;
 
-  #accept({ from, to, pattern }: Match): void {
+  /** `next`: where the next visible character begins. What is invisible before it goes with the word. */
+  #accept({ from, to: end, pattern }: Match, next: number): void {
+    const to = Math.max(end, next);
     const { name, action } = pattern.rule;
     if (this.#blocked !== undefined) return;
     this.hits.set(name, (this.hits.get(name) ?? 0) + 1);
@@ -199,7 +203,11 @@ export class WordStream {
     const candidates = this.#undecided.map((match) => match.from);
     if (this.#blocked !== undefined) candidates.push(this.#blocked.from);
     if (pending > 0) candidates.push(this.#starts[this.#starts.length - pending] ?? this.#heldFrom);
-    return Math.min(this.#heldFrom + this.#held.length - (this.#json?.undecided ?? 0), ...candidates);
+    return Math.min(this.#folder.foldedTo(this.#screen.beginsWithMark), ...candidates);
+  }
+
+  get #textEnd(): number {
+    return this.#heldFrom + this.#held.length;
   }
 
   #release(safeEnd: number): string {
@@ -256,9 +264,11 @@ export function foldWord(word: string): {
 } {
   const codes: number[] = [];
   const kinds: Kind[] = [];
-  createFolder((code, kind) => {
+  const folder = new Folder((code, kind) => {
     codes.push(code);
     kinds.push(kind);
-  })(word.trim());
+  });
+  folder.fold(word.trim());
+  folder.end();
   return { codes, kinds };
 }
