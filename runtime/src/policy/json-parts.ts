@@ -28,6 +28,11 @@ interface Part extends Span {
 
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 const IN_NUMBERS = '0123456789.eE+-';
+/**
+ * So many characters, and a number is one whatever follows: it is masked as a whole, and one word in it is as good as all
+ * the hundreds of thousands that there may be.
+ */
+const LONG_NUMBER = 1024;
 const NAMES = ['true', 'false', 'null'];
 const BETWEEN = ' \t\n\r{}[],:';
 
@@ -56,6 +61,12 @@ export class JsonParts {
   whole(end: number): number {
     const isAround = (part: Part) => part.from < end && (end < part.to || part === this.#open);
     return this.#parts.find((part) => part.kind === 'scalar' && isAround(part))?.from ?? end;
+  }
+
+  /** Where an open number begins that is masked as a whole if a word is in it. */
+  get longNumberFrom(): number | undefined {
+    const open = this.#open;
+    return open?.kind === 'scalar' && this.#isLong(open, this.#at) ? open.from : undefined;
   }
 
   /** What is before `end` is not asked for any more. */
@@ -96,7 +107,7 @@ export class JsonParts {
       this.#close(at);
     } else {
       if (this.#open === undefined) this.#begin('scalar', at);
-      this.#goOn(unit);
+      this.#goOn(unit, at);
     }
   }
 
@@ -106,25 +117,34 @@ export class JsonParts {
     this.#written = '';
   }
 
-  #goOn(unit: string): void {
+  #goOn(unit: string, at: number): void {
     const open = this.#open;
     if (open?.kind !== 'scalar') return;
     if (this.#written === '') this.#isNumber = /[\d-]/.test(unit);
-    // To be read at its end: a number may be long.
-    this.#written += unit;
+    // To be read at its end.
+    if (!this.#isLong(open, at)) this.#written += unit;
     const goesOn = this.#isNumber
       ? IN_NUMBERS.includes(unit)
       : NAMES.some((name) => name.startsWith(this.#written));
-    if (!goesOn) open.kind = 'foreign';
+    if (goesOn) return;
+    if (this.#isLong(open, at)) {
+      this.#close(at);
+      this.#begin('foreign', at);
+    } else open.kind = 'foreign';
   }
 
   #close(to: number): void {
     const open = this.#open;
     if (open === undefined) return;
     open.to = to;
-    if (open.kind === 'scalar' && !NUMBER.test(this.#written) && !NAMES.includes(this.#written))
-      open.kind = 'foreign';
+    const isValue = this.#isLong(open, to) || NUMBER.test(this.#written) || NAMES.includes(this.#written);
+    if (open.kind === 'scalar' && !isValue) open.kind = 'foreign';
     this.#open = undefined;
+  }
+
+  /** Of a scalar that goes up to `at`. No name is as long. */
+  #isLong(scalar: Part, at: number): boolean {
+    return at - scalar.from > LONG_NUMBER;
   }
 }
 

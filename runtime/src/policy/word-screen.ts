@@ -137,6 +137,7 @@ export class WordStream {
     this.#held += text;
     this.#folder.fold(text);
     this.#parts?.read(text);
+    this.#forgetSpare();
     return this.#release(this.#safeEnd());
   }
 
@@ -234,6 +235,14 @@ export class WordStream {
     this.#kinds.splice(0, dropped);
     this.#parts?.forget(end);
     return text;
+  }
+
+  /** Of the words in a long number, one is enough. */
+  #forgetSpare(): void {
+    const number = this.#parts?.longNumberFrom;
+    if (number === undefined) return;
+    const one = this.#accepted.find(({ from }) => from >= number);
+    this.#accepted = this.#accepted.filter((word) => word.from < number || word === one);
   }
 
   #replacements(words: readonly Span[]): readonly Replacement[] {
