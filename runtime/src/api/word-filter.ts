@@ -231,19 +231,24 @@ function* piecesOf(event: GenerateEvent): Generator<GenerateEvent, void> {
   }
 }
 
-/** The answer's text, and each call's arguments, are texts of their own: remote services may send those in turns. */
+/**
+ * The answer's text, and each call's arguments, are texts of their own: remote services may send those in turns. The text
+ * is one before and after a call, as clients put it together.
+ */
 class ScreenedOutput {
   readonly hits = new Map<string, number>();
   blockedBy: string | undefined;
   readonly #screen: WordScreen;
-  readonly #writing: Writing;
-  /** By the index of the call; of the text, undefined. */
-  readonly #streams = new Map<number | undefined, WordStream>();
+  readonly #text: WordStream;
+  /** Of the arguments, by the index of the call. */
+  readonly #arguments = new Map<number, WordStream>();
+  /** Calls that wait for the text before them, each with what comes behind it. */
+  #waiting: GenerateEvent[][] = [];
   #usage: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
 
   constructor(screen: WordScreen, writing: Writing) {
     this.#screen = screen;
-    this.#writing = writing;
+    this.#text = new WordStream(screen, writing);
   }
 
   take(event: GenerateEvent): GenerateEvent[] {
@@ -254,51 +259,72 @@ class ScreenedOutput {
         return [event];
       }
       case 'text':
+        this.#count(event.tokens);
+        return [...this.#letTextOut(this.#text.push(event.text), event.tokens), ...this.#endIfBlocked()];
+      case 'tool-call':
+        this.#require(event.name);
+        if (this.blockedBy !== undefined) return this.#endIfBlocked();
+        if (!this.#text.mark()) return [event];
+        this.#waiting.push([event]);
+        return [];
       case 'tool-arguments': {
-        const { completionTokens } = this.#usage;
-        this.#usage = { ...this.#usage, completionTokens: completionTokens + event.tokens };
-        const call = event.type === 'text' ? undefined : event.index;
-        const stream = this.#streamOf(call);
-        return [
-          ...this.#release(call, stream, stream.push(event.text), event.tokens),
-          ...this.#endIfBlocked(),
-        ];
-      }
-      case 'tool-call': {
-        // Before the call, where it stands.
-        const rest = this.#end(undefined);
-        if (this.blockedBy === undefined) this.#require(event.name);
-        return [...rest, ...(this.blockedBy === undefined ? [event] : this.#endIfBlocked())];
+        this.#count(event.tokens);
+        const stream = this.#argumentsOf(event.index);
+        const text = stream.push(event.text);
+        return [...this.#letArgumentsOut(event.index, stream, text, event.tokens), ...this.#endIfBlocked()];
       }
       case 'end': {
-        const rest = [...this.#streams.keys()].flatMap((call) => this.#end(call));
+        const rest = [...this.#arguments].flatMap(([call, stream]) =>
+          this.blockedBy === undefined ? this.#letArgumentsOut(call, stream, stream.end(), 0) : [],
+        );
+        if (this.blockedBy === undefined) rest.push(...this.#endText());
         return [...rest, ...(this.blockedBy === undefined ? [event] : this.#endIfBlocked())];
       }
     }
   }
 
-  #streamOf(call: number | undefined): WordStream {
-    const known = this.#streams.get(call);
+  #count(tokens: number): void {
+    this.#usage = { ...this.#usage, completionTokens: this.#usage.completionTokens + tokens };
+  }
+
+  #argumentsOf(call: number): WordStream {
+    const known = this.#arguments.get(call);
     if (known !== undefined) return known;
-    const stream = new WordStream(this.#screen, call === undefined ? this.#writing : 'json');
-    this.#streams.set(call, stream);
+    const stream = new WordStream(this.#screen, 'json');
+    this.#arguments.set(call, stream);
     return stream;
   }
 
-  /** What was held back of a text that ends. */
-  #end(call: number | undefined): GenerateEvent[] {
-    const stream = this.#streams.get(call);
-    if (stream === undefined || this.blockedBy !== undefined) return [];
-    this.#streams.delete(call);
-    return this.#release(call, stream, stream.end(), 0);
+  /** With the calls that waited, each at its place. */
+  #letTextOut(text: string, tokens: number): GenerateEvent[] {
+    this.#gather(this.#text);
+    const events: GenerateEvent[] = [];
+    let from = 0;
+    const sayUpTo = (to: number) => {
+      if (to > from)
+        events.push({ type: 'text', text: text.slice(from, to), tokens: from === 0 ? tokens : 0 });
+      from = to;
+    };
+    for (const place of this.#text.passed) {
+      sayUpTo(place);
+      events.push(...(this.#waiting.shift() ?? []));
+    }
+    sayUpTo(text.length);
+    return events;
   }
 
-  #release(call: number | undefined, stream: WordStream, text: string, tokens: number): GenerateEvent[] {
+  #letArgumentsOut(index: number, stream: WordStream, text: string, tokens: number): GenerateEvent[] {
     this.#gather(stream);
     if (text === '') return [];
-    return call === undefined
-      ? [{ type: 'text', text, tokens }]
-      : [{ type: 'tool-arguments', index: call, text, tokens }];
+    const event: GenerateEvent = { type: 'tool-arguments', index, text, tokens };
+    const before = this.#waiting.at(-1);
+    if (before === undefined) return [event];
+    before.push(event);
+    return [];
+  }
+
+  #endText(): GenerateEvent[] {
+    return this.#letTextOut(this.#text.end(), 0);
   }
 
   /** The client has no tool of a masked name: whatever finds something in it ends the answer. */
@@ -319,6 +345,8 @@ class ScreenedOutput {
 
   #endIfBlocked(): GenerateEvent[] {
     if (this.blockedBy === undefined) return [];
-    return [{ type: 'end', finishReason: 'content_filter', usage: this.#usage }];
+    // What ended it may stand in a call: then the text was let through up to there.
+    const rest = this.#text.blockedBy === undefined ? this.#endText() : [];
+    return [...rest, { type: 'end', finishReason: 'content_filter', usage: this.#usage }];
   }
 }

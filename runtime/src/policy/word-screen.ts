@@ -117,6 +117,9 @@ export class WordStream {
   #undecided: Match[] = [];
   #accepted: Span[] = [];
   #blocked: { readonly rule: string; readonly from: number } | undefined;
+  /** Places in the text that were marked, and are held back. */
+  #marked: number[] = [];
+  #passed: number[] = [];
 
   constructor(screen: WordScreen, writing: Writing = 'plain') {
     this.#screen = screen;
@@ -139,6 +142,18 @@ export class WordStream {
     this.#parts?.read(text);
     this.#forgetSpare();
     return this.#release(this.#safeEnd());
+  }
+
+  /** Marks the place up to which the text has come. False where nothing before it is held back. */
+  mark(): boolean {
+    if (this.#held === '') return false;
+    this.#marked.push(this.#textEnd);
+    return true;
+  }
+
+  /** Where, in what was let through last, the marked places are that are no more held back. Of those in a mask, behind it. */
+  get passed(): readonly number[] {
+    return this.#passed;
   }
 
   /** The text has ended: returns what was still held back. Another may come. */
@@ -212,18 +227,29 @@ export class WordStream {
   }
 
   #release(safeEnd: number): string {
+    this.#passed = [];
     const end = this.#cut(safeEnd);
     if (end <= this.#heldFrom) return '';
 
     let text = '';
     let at = this.#heldFrom;
+    const copy = (to: number) => {
+      for (let [mark] = this.#marked; mark !== undefined && mark <= to; [mark] = this.#marked) {
+        this.#passed.push(text.length + Math.max(0, mark - at));
+        this.#marked.shift();
+      }
+      text += this.#held.slice(at - this.#heldFrom, to - this.#heldFrom);
+    };
     const inside = this.#accepted.filter(({ from }) => from < end).sort((a, b) => a.from - b.from);
     for (const { from, to, by } of this.#replacements(inside)) {
       // Words that overlap are one mask.
-      if (from >= at) text += this.#held.slice(at - this.#heldFrom, from - this.#heldFrom) + by;
+      if (from >= at) {
+        copy(from);
+        text += by;
+      }
       at = Math.max(at, to);
     }
-    text += this.#held.slice(at - this.#heldFrom, end - this.#heldFrom);
+    copy(end);
 
     this.#accepted = this.#accepted.filter(({ from }) => from >= end);
     this.#held = this.#held.slice(end - this.#heldFrom);
