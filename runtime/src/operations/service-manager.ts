@@ -23,10 +23,13 @@ export interface ServiceManager {
 }
 
 const UNIT = 'bot.service';
-/** The unit calls it, too. */
-const BOT = '/opt/bot/bin/bot';
-/** Of a service that can give its place to a new process: see `bot reload`. */
-const RELOAD_SOCKET = '/run/bot/reload.sock';
+
+export interface SystemdPaths {
+  /** Of whichever release is current. The unit calls it, too. */
+  readonly bot: string;
+  /** Of a service that can give its place to a new process: see `bot reload`. */
+  readonly reloadSocket: string;
+}
 
 /** The new process did not take over, and the one before runs as if nothing had been. */
 export class WentOn extends Error {
@@ -36,34 +39,45 @@ export class WentOn extends Error {
   }
 }
 
-export const systemd: ServiceManager = {
-  check: () => undefined,
-  async stop() {
-    const { status, output } = await runCommand(['systemctl', 'stop', UNIT]);
-    if (status !== 0) throw new Error(`${UNIT} does not stop: ${lastLine(output)}`);
-  },
-  async restart() {
-    const from = Math.floor(Date.now() / 1000);
-    // A release that failed may have used up the starts that the unit allows itself.
-    await runCommand(['systemctl', 'reset-failed', UNIT]);
-    const { status, output } = await runCommand(['systemctl', 'restart', UNIT]);
-    if (status === 0) return;
-    throw new Error(`${UNIT} does not start: ${(await lastError(from)) ?? lastLine(output)}`);
-  },
-  async renew() {
-    // Stopped, or failed, or one of the two is of a release before there was a reload.
-    if (!existsSync(RELOAD_SOCKET) || (await runCommand([BOT, 'reload', '--help'])).status !== 0) {
-      await systemd.restart();
+export function systemdWith({ bot, reloadSocket }: SystemdPaths): ServiceManager {
+  /** Not where the service is stopped, or failed, or where one of the two is of a release before there was a reload. */
+  async function canReload(): Promise<boolean> {
+    if (!existsSync(reloadSocket)) return false;
+    // Of a command that it does not know, too, `bot` gives help: its own, with status 0.
+    return /^Usage: bot reload\b/m.test((await runCommand([bot, 'reload', '--help'])).output);
+  }
+  return {
+    check: () => undefined,
+    async stop() {
+      const { status, output } = await runCommand(['systemctl', 'stop', UNIT]);
+      if (status !== 0) throw new Error(`${UNIT} does not stop: ${lastLine(output)}`);
+    },
+    restart: restartUnit,
+    async renew() {
+      if (await canReload()) {
+        await reloadUnit();
+        return 'the new process took over from the old one without a pause';
+      }
+      await restartUnit();
       return 'the service was restarted';
-    }
-    await reloadUnit();
-    return 'the new process took over from the old one without a pause';
-  },
-  async settingsChanged() {
-    const { status, output } = await runCommand(['systemctl', 'try-reload-or-restart', 'nginx.service']);
-    if (status !== 0) throw new Error(`nginx does not take the settings: ${lastLine(output)}`);
-  },
-};
+    },
+    async settingsChanged() {
+      const { status, output } = await runCommand(['systemctl', 'try-reload-or-restart', 'nginx.service']);
+      if (status !== 0) throw new Error(`nginx does not take the settings: ${lastLine(output)}`);
+    },
+  };
+}
+
+export const systemd = systemdWith({ bot: '/opt/bot/bin/bot', reloadSocket: '/run/bot/reload.sock' });
+
+async function restartUnit(): Promise<void> {
+  const from = Math.floor(Date.now() / 1000);
+  // A release that failed may have used up the starts that the unit allows itself.
+  await runCommand(['systemctl', 'reset-failed', UNIT]);
+  const { status, output } = await runCommand(['systemctl', 'restart', UNIT]);
+  if (status === 0) return;
+  throw new Error(`${UNIT} does not start: ${(await lastError(from)) ?? lastLine(output)}`);
+}
 
 /** @throws WentOn with the service's own last words where known */
 export async function reloadUnit(): Promise<void> {
