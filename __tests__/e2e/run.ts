@@ -19,8 +19,8 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 type ReportedDrill = Drill & { readonly report: Report };
 type ReportedMachineDrill = MachineDrill & { readonly report: Report };
 
-const isPatient = (drill: ReportedDrill): drill is ReportedMachineDrill =>
-  drill.kind === 'machine' && drill.isPatient === true;
+const hasMachine = (drill: ReportedDrill): drill is ReportedMachineDrill =>
+  drill.kind === 'machine' && drill.own === true;
 
 async function main(): Promise<void> {
   const options = parseOptions(
@@ -73,17 +73,17 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
   const before = await box.account.inventory();
 
   let subject: Subject | undefined;
-  let patient: Promise<void>[] = [];
+  let withMachine: Promise<void>[] = [];
   if (options.only !== 'drills' || drills.some(({ kind }) => kind === 'machine')) {
     report.heading('Deploy');
     await warmUp(report);
     subject = await deploy(box, report);
     if (!subject) return undefined;
-    patient = begin(report, subject, drills.filter(isPatient));
+    withMachine = begin(report, subject, drills.filter(hasMachine));
     if (options.only !== 'drills') await checkEverything(report, subject);
   }
-  const others = drills.filter((drill) => !isPatient(drill));
-  const [own] = await Promise.all([breakThings(report, box, subject, others), ...patient]);
+  const others = drills.filter((drill) => !hasMachine(drill));
+  const [own] = await Promise.all([breakThings(report, box, subject, others), ...withMachine]);
   if (options.keep && subject) {
     folder.keep();
     return subject;
@@ -104,17 +104,19 @@ async function everything(folder: RunFolder, report: Report, options: Options): 
   return undefined;
 }
 
-/** Begins drills on machines of their own. */
+/**
+ * Begins drills on machines of their own. They mostly wait, for a network that is away, or for a try that comes in half a
+ * minute.
+ */
 function begin(report: Report, subject: Subject, drills: readonly ReportedMachineDrill[]): Promise<void>[] {
   if (drills.length > 0) report.heading('Drills, beside what comes now');
   for (const { name, about } of drills) report.say(`${name}: ${about}`);
-  return drills.map((drill) => timed(drill, () => drill.run(drill.report, subject)));
+  return drills.map((drill) => timed(drill, () => drill.run(drill.report, subject, () => undefined)));
 }
 
 /**
- * Runs the drills, all at once: they mostly wait, for a network that is away, or for a try that comes in half a minute.
- * Those on the deployed machine go one after the other; the deploys that cannot begin come when nobody else changes the
- * account, for they look whether something was left in it. Returns deployments that they have made.
+ * Runs the other drills, those on the deployed machine one after the other. The deploys that cannot begin come when nobody
+ * else changes the account, for they look whether something was left in it. Returns deployments that they have made.
  */
 async function breakThings(
   report: Report,
@@ -131,9 +133,16 @@ async function breakThings(
   for (const { name, about } of all) report.say(`${name}: ${about}`);
   const made: OwnDeployment[] = [];
   const onDeployed = async (): Promise<void> => {
+    const besides: Promise<void>[] = [];
     for (const drill of machines) {
-      if (subject && !drill.own) await timed(drill, () => drill.run(drill.report, subject));
+      if (!subject) continue;
+      // What it goes on with needs another machine.
+      const leaves = new Promise<void>((leave) => {
+        besides.push(timed(drill, () => drill.run(drill.report, subject, leave)).finally(leave));
+      });
+      await leaves;
     }
+    await Promise.all(besides);
   };
   const onAccount = async (): Promise<void> => {
     await Promise.all(
@@ -143,13 +152,7 @@ async function breakThings(
     );
     await Promise.all(refused.map((drill) => timed(drill, () => drill.run(drill.report, box))));
   };
-  await Promise.all([
-    onDeployed(),
-    onAccount(),
-    ...machines.map((drill) =>
-      subject && drill.own ? timed(drill, () => drill.run(drill.report, subject)) : undefined,
-    ),
-  ]);
+  await Promise.all([onDeployed(), onAccount()]);
   return made;
 }
 

@@ -14,15 +14,10 @@ interface DrillBase {
 /** Uses a working deployment. */
 export interface MachineDrill extends DrillBase {
   kind: 'machine';
-  /** Boots a machine of its own, so that others can run beside it. @default false: on the one that was deployed */
+  /** Boots a machine of its own, and begins beside the checks of the deployment. @default false: on the one that was deployed */
   own?: boolean;
-  /**
-   * Waits nearly all of the time: begins beside the checks of the deployment, with a machine of its own.
-   *
-   * @default false: with the other drills
-   */
-  isPatient?: boolean;
-  run(report: Report, subject: Subject): Promise<void>;
+  /** @param leave called when what is left to do needs the deployed machine no more: the next drill may have it */
+  run(report: Report, subject: Subject, leave: () => void): Promise<void>;
 }
 
 /** Makes a deployment of its own, beside the one that others use. */

@@ -14,7 +14,6 @@ export const outageDrills: MachineDrill[] = [
     name: 's3-away',
     about: 'S3 cannot be reached at boot, and is slow when it comes back',
     own: true,
-    isPatient: true,
     run: async (report, subject) => {
       const { network } = subject.deployment.box;
       const machine = await DrillMachine.boot(subject, 's3-away', { cutOff: [network.addresses.uplinkHost] });
@@ -54,7 +53,6 @@ export const outageDrills: MachineDrill[] = [
     name: 'mirror-away',
     about: 'the package mirror cannot be reached at boot',
     own: true,
-    isPatient: true,
     run: async (report, subject) => {
       const { network } = subject.deployment.box;
       const mirror = network.mirror.hosts.map(({ address }) => address);

@@ -13,7 +13,7 @@ export const replacementDrill: MachineDrill = {
   kind: 'machine',
   name: 'replacement',
   about: 'another machine of the same deployment knows what was revoked, and which policy holds',
-  run: async (report, { deployment: { box }, instance, guest, bucket }: Subject) => {
+  run: async (report, { deployment: { box }, instance, guest, bucket }: Subject, leave) => {
     await report.check('a token that was revoked stays revoked on the machine after this one', async () => {
       const revoked = await issueToken(guest);
       const valid = await issueToken(guest);
@@ -26,6 +26,7 @@ export const replacementDrill: MachineDrill = {
         { timeoutMs: 60_000, intervalMs: 1_000 },
       );
       assert.equal(await statusFor(guest, valid), 200);
+      leave();
 
       const addresses = box.reserveAddresses();
       const next = await box.boot(
