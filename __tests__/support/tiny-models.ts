@@ -35,6 +35,15 @@ const KERNEL = 4;
 /** Words that an answer is made of: fewer stand further apart, and each is the same token when it is read again. */
 const WORDS = 256;
 
+/**
+ * Of the tokenizer's 49,152 tokens, which take most of the time of a start: each is read, in JavaScript and by llama.cpp,
+ * with the merges that make them. The first ones are the special ones, the bytes and what is merged first, in this order.
+ */
+const VOCABULARY = 2048;
+
+/** From so many random bytes comes a weight. */
+const BYTES_OF_RANDOM = 2;
+
 interface Tensor extends TensorShape {
   /** What its random weights deviate by, or what they all are. */
   readonly spread?: number;
@@ -46,8 +55,10 @@ interface Layout {
   readonly tensors: readonly Tensor[];
 }
 
-export function writeTinyModel(path: string, architecture: TinyArchitecture): void {
-  const tokenizer = readTokenizer(testModel().path);
+/** @param most tokens of the tokenizer: with more of them a start takes much longer, and an evaluation longer */
+export function writeTinyModel(path: string, architecture: TinyArchitecture, most = VOCABULARY): void {
+  const whole = readTokenizer(testModel().path);
+  const tokenizer = most < whole.tokenTypes.length ? beginningOf(whole, most) : whole;
   const vocabulary = tokenizer.tokenTypes.length;
   const { entries, tensors } = LAYOUTS[architecture]();
   const common = [
@@ -76,6 +87,9 @@ export function writeTinyModel(path: string, architecture: TinyArchitecture): vo
     (tensor: Tensor) => {
       if (tensor.value !== undefined) return filled(weights(tensor), tensor.value);
       const data = random(noise, weights(tensor), tensor.spread ?? 1);
+      // So that the tensors behind it are the same with fewer tokens: then the model answers the same.
+      if (tensor.name === 'token_embd.weight')
+        noise.bytes((whole.tokenTypes.length - vocabulary) * WIDTH * BYTES_OF_RANDOM);
       if (tensor.name === 'output.weight') silenceAllBut(words, data);
       return data;
     },
@@ -215,7 +229,7 @@ const norm = (name: string, length = WIDTH): Tensor => ({ ...vector(`${name}.wei
 
 /** Evenly distributed around 0. */
 function random(noise: Noise, count: number, spread: number): Buffer {
-  const bytes = noise.bytes(count * 2);
+  const bytes = noise.bytes(count * BYTES_OF_RANDOM);
   const scale = (Math.sqrt(3) * spread) / 2 ** 15;
   const values = Float32Array.from({ length: count }, (_, at) => bytes.readInt16LE(at * 2) * scale);
   return Buffer.from(values.buffer);
@@ -229,6 +243,37 @@ function silenceAllBut(words: ReadonlySet<number>, output: Buffer): void {
   }
 }
 
+/** The tokenizer with its first tokens alone: a merge makes the token of its number, behind those that are not made. */
+function beginningOf({ entries, tokenTypes }: Tokenizer, count: number): Tokenizer {
+  const merges = findEntry(entries, 'tokenizer.ggml.merges');
+  const unmade = tokenTypes.length - strings(merges).length;
+  const lengths: Record<string, number> = {
+    'tokenizer.ggml.tokens': count,
+    'tokenizer.ggml.token_type': count,
+    [merges.key]: count - unmade,
+  };
+  return {
+    entries: entries.map((entry) => {
+      const length = lengths[entry.key];
+      return length === undefined ? entry : { ...entry, bytes: shortened(entry, length) };
+    }),
+    tokenTypes: tokenTypes.slice(0, count),
+  };
+}
+
+/** An array of strings or of numbers of 32 bits, with its first elements alone. */
+function shortened({ key, bytes, values }: RawEntry, length: number): Buffer {
+  const start = arrayStart(key);
+  let end = start + 4 * length;
+  if (values.length === 0) {
+    end = start;
+    for (let string = 0; string < length; string++) end += 8 + Number(bytes.readBigUInt64LE(end));
+  }
+  const short = Buffer.from(bytes.subarray(0, end));
+  short.writeBigUInt64LE(BigInt(length), start - 8);
+  return short;
+}
+
 function wordsOf({ entries }: Tokenizer): ReadonlySet<number> {
   const words = new Set<number>();
   for (const [token, text] of strings(findEntry(entries, 'tokenizer.ggml.tokens')).entries()) {
@@ -238,11 +283,13 @@ function wordsOf({ entries }: Tokenizer): ReadonlySet<number> {
   return words;
 }
 
+/** Behind the key with its length, the type, the type of the elements and their number. */
+const arrayStart = (key: string): number => 8 + Buffer.byteLength(key) + 4 + 4 + 8;
+
 /** Of an array of strings. */
 function strings({ key, bytes }: RawEntry): string[] {
   const found: string[] = [];
-  // The key with its length, the type, the type of the elements and their number.
-  for (let at = 8 + Buffer.byteLength(key) + 4 + 4 + 8; at < bytes.length;) {
+  for (let at = arrayStart(key); at < bytes.length;) {
     const length = Number(bytes.readBigUInt64LE(at));
     found.push(bytes.toString('utf8', at + 8, at + 8 + length));
     at += 8 + length;
