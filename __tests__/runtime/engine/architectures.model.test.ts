@@ -1,21 +1,14 @@
 /**
- * Models that keep less than all that they have read, with random weights: what they answer has to be what a process
- * answers that never saw anything else.
+ * Models that keep less than all that they have read, with random weights: what they answer has to be what another process
+ * answers that reads all of it, and that saw something else before. What was left of that would show: not the same is left
+ * in both.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ChatMessage, GenerateRequest } from '../../../runtime/src/engine/engine';
 import { writeTinyModel, type TinyArchitecture } from '../../support/tiny-models';
-import {
-  answerOf,
-  longPrompt,
-  modelEngine,
-  never,
-  request,
-  until,
-  useModelEngine,
-} from './support/model-engine';
+import { longPrompt, never, request, until, useModelEngine } from './support/model-engine';
 
 const folder = mkdtempSync(join(tmpdir(), 'botstack-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -37,21 +30,18 @@ const chat = (...contents: readonly string[]): GenerateRequest =>
     maxTokens: 6,
   });
 
-/** The answers of a process that has seen nothing else; the prompts begin alike for a token or two. */
-async function freshAnswers(path: string, prompts: readonly GenerateRequest[]): Promise<readonly string[]> {
-  const engine = modelEngine(path);
-  await engine.start();
-  try {
+/** Answers of a process that has seen none of the prompts, which begin like others for a token or two at most. */
+function useOther(path: string) {
+  const { answer } = useModelEngine(path);
+  return async (...prompts: readonly GenerateRequest[]): Promise<readonly string[]> => {
     const texts: string[] = [];
     for (const prompt of prompts) {
-      const { text, usage } = await answerOf(engine, prompt);
+      const { text, usage } = await answer(prompt);
       expect(usage.cachedTokens).toBeLessThan(4);
       texts.push(text);
     }
     return texts;
-  } finally {
-    await engine.stop();
-  }
+  };
 }
 
 describe.each<[TinyArchitecture, { goesBackALittle: boolean }]>([
@@ -63,7 +53,7 @@ describe.each<[TinyArchitecture, { goesBackALittle: boolean }]>([
   beforeAll(() => writeTinyModel(path, architecture));
   const { engine, answer } = useModelEngine(path);
 
-  const fresh = (...prompts: readonly GenerateRequest[]) => freshAnswers(path, prompts);
+  const fresh = useOther(path);
 
   it('answers, and by all that it has read', async () => {
     const end = longPrompt(30);
@@ -210,6 +200,7 @@ describe('phi3, whose file names a window that llama.cpp leaves out of account',
   const path = join(folder, 'phi3.gguf');
   beforeAll(() => writeTinyModel(path, 'phi3'));
   const { engine, answer } = useModelEngine(path);
+  const fresh = useOther(path);
 
   it('goes back far in conversations, also in those that lost their sequence', async () => {
     const parted = 300;
@@ -221,6 +212,6 @@ describe('phi3, whose file names a window that llama.cpp leaves out of account',
     for (const turn of turns) answers.push(await answer(turn));
     for (const { usage } of answers) expect(usage.cachedTokens).toBeGreaterThan(LONG - parted - 20);
     expect((await engine.stats()).moves).toBeGreaterThan(moves);
-    expect(answers.map(({ text }) => text)).toEqual(await freshAnswers(path, turns));
+    expect(answers.map(({ text }) => text)).toEqual(await fresh(...turns));
   });
 });
