@@ -55,12 +55,15 @@ interface Layout {
   readonly tensors: readonly Tensor[];
 }
 
-/** @param most tokens of the tokenizer: with more of them a start takes much longer, and an evaluation longer */
-export function writeTinyModel(path: string, architecture: TinyArchitecture, most = VOCABULARY): void {
+/** @param feedForward of each layer, its inner width: with more of it an evaluation takes longer, and a start hardly */
+export function writeTinyModel(
+  path: string,
+  architecture: TinyArchitecture,
+  feedForward = FEED_FORWARD,
+): void {
   const whole = readTokenizer(testModel().path);
-  const tokenizer = most < whole.tokenTypes.length ? beginningOf(whole, most) : whole;
-  const vocabulary = tokenizer.tokenTypes.length;
-  const { entries, tensors } = LAYOUTS[architecture]();
+  const tokenizer = beginningOf(whole, VOCABULARY);
+  const { entries, tensors } = LAYOUTS[architecture](feedForward);
   const common = [
     kv.string('general.architecture', architecture),
     // No architecture's name: by some, llama.cpp changes what it takes from the tokenizer.
@@ -68,15 +71,15 @@ export function writeTinyModel(path: string, architecture: TinyArchitecture, mos
     kv.uint32(`${architecture}.block_count`, 2),
     kv.uint32(`${architecture}.context_length`, 8192),
     kv.uint32(`${architecture}.embedding_length`, WIDTH),
-    kv.uint32(`${architecture}.feed_forward_length`, FEED_FORWARD),
+    kv.uint32(`${architecture}.feed_forward_length`, feedForward),
     kv.float32(`${architecture}.attention.layer_norm_rms_epsilon`, 1e-5),
-    kv.uint32(`${architecture}.vocab_size`, vocabulary),
+    kv.uint32(`${architecture}.vocab_size`, VOCABULARY),
   ];
   const all = [
-    { ...matrix('token_embd', WIDTH, vocabulary), spread: 1 / Math.sqrt(WIDTH) },
+    { ...matrix('token_embd', WIDTH, VOCABULARY), spread: 1 / Math.sqrt(WIDTH) },
     ...tensors,
     // Not the embedding: that says again what it has just read.
-    { ...matrix('output', WIDTH, vocabulary), spread: 1 },
+    { ...matrix('output', WIDTH, VOCABULARY), spread: 1 },
   ];
   const words = wordsOf(tokenizer);
   const noise = new Noise();
@@ -89,16 +92,16 @@ export function writeTinyModel(path: string, architecture: TinyArchitecture, mos
       const data = random(noise, weights(tensor), tensor.spread ?? 1);
       // So that the tensors behind it are the same with fewer tokens: then the model answers the same.
       if (tensor.name === 'token_embd.weight')
-        noise.bytes((whole.tokenTypes.length - vocabulary) * WIDTH * BYTES_OF_RANDOM);
+        noise.bytes((whole.tokenTypes.length - VOCABULARY) * WIDTH * BYTES_OF_RANDOM);
       if (tensor.name === 'output.weight') silenceAllBut(words, data);
       return data;
     },
   );
 }
 
-const LAYOUTS: Record<TinyArchitecture, () => Layout> = {
+const LAYOUTS: Record<TinyArchitecture, (feedForward: number) => Layout> = {
   /** The first layer looks at a window, the second one at all. */
-  gemma3: () => ({
+  gemma3: (feedForward) => ({
     entries: [
       ...attentionEntries('gemma3'),
       kv.uint32('gemma3.attention.head_count_kv', 1),
@@ -108,7 +111,7 @@ const LAYOUTS: Record<TinyArchitecture, () => Layout> = {
     tensors: [
       ...[0, 1].flatMap((layer) => [
         ...attention(`blk.${layer}`),
-        ...feedForward(`blk.${layer}`),
+        ...gated(`blk.${layer}`, feedForward),
         norm(`blk.${layer}.post_attention_norm`),
         norm(`blk.${layer}.post_ffw_norm`),
       ]),
@@ -127,7 +130,7 @@ const LAYOUTS: Record<TinyArchitecture, () => Layout> = {
     tensors: [...[0, 1].flatMap((layer) => stateSpace(`blk.${layer}`)), norm('output_norm')],
   }),
   /** A state in the first layer, attention to all in the second. */
-  lfm2: () => ({
+  lfm2: (feedForward) => ({
     entries: [
       ...attentionEntries('lfm2'),
       int32Array('lfm2.attention.head_count_kv', [0, 1]),
@@ -138,14 +141,14 @@ const LAYOUTS: Record<TinyArchitecture, () => Layout> = {
       { ...matrix('blk.0.shortconv.conv', KERNEL, WIDTH), spread: 1 },
       matrix('blk.0.shortconv.in_proj', WIDTH, 3 * WIDTH),
       matrix('blk.0.shortconv.out_proj', WIDTH, WIDTH),
-      ...feedForward('blk.0'),
+      ...gated('blk.0', feedForward),
       ...attention('blk.1'),
-      ...feedForward('blk.1'),
+      ...gated('blk.1', feedForward),
       norm('token_embd_norm'),
     ],
   }),
   /** llama.cpp has it look at all tokens. */
-  phi3: () => ({
+  phi3: (feedForward) => ({
     entries: [
       ...attentionEntries('phi3'),
       kv.uint32('phi3.attention.head_count_kv', 1),
@@ -159,8 +162,8 @@ const LAYOUTS: Record<TinyArchitecture, () => Layout> = {
         matrix(`blk.${layer}.attn_qkv`, WIDTH, (HEADS + 2) * HEAD_WIDTH),
         matrix(`blk.${layer}.attn_output`, HEADS * HEAD_WIDTH, WIDTH),
         norm(`blk.${layer}.ffn_norm`),
-        matrix(`blk.${layer}.ffn_up`, WIDTH, 2 * FEED_FORWARD),
-        matrix(`blk.${layer}.ffn_down`, FEED_FORWARD, WIDTH),
+        matrix(`blk.${layer}.ffn_up`, WIDTH, 2 * feedForward),
+        matrix(`blk.${layer}.ffn_down`, feedForward, WIDTH),
       ]),
       norm('output_norm'),
     ],
@@ -190,12 +193,12 @@ function attention(layer: string): Tensor[] {
   ];
 }
 
-function feedForward(layer: string): Tensor[] {
+function gated(layer: string, feedForward: number): Tensor[] {
   return [
     norm(`${layer}.ffn_norm`),
-    matrix(`${layer}.ffn_gate`, WIDTH, FEED_FORWARD),
-    matrix(`${layer}.ffn_up`, WIDTH, FEED_FORWARD),
-    matrix(`${layer}.ffn_down`, FEED_FORWARD, WIDTH),
+    matrix(`${layer}.ffn_gate`, WIDTH, feedForward),
+    matrix(`${layer}.ffn_up`, WIDTH, feedForward),
+    matrix(`${layer}.ffn_down`, feedForward, WIDTH),
   ];
 }
 
