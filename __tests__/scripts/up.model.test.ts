@@ -1,14 +1,16 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { freePort } from '../support/free-port';
 import { type FoundProcess, killAllOf, processesOf } from '../support/processes-of-folder';
 import { REPOSITORY, testModel } from '../support/test-model';
 import { temporaryFolder } from '../support/temporary-folder';
+import { writeTinyModel } from '../support/tiny-models';
 
 jest.setTimeout(180_000);
 
@@ -20,6 +22,11 @@ onLinux('npm run up', () => {
   // Before the folder's own: who is not killed first writes into what is being removed.
   afterEach(() => Promise.all(runs.splice(0).map((run) => run.killAll())));
   const folder = temporaryFolder();
+  /** Loaded in half of the time, where it matters only that a model is. */
+  const tiny = join(mkdtempSync(join(tmpdir(), 'up-')), 'tiny.gguf');
+  beforeAll(() => writeTinyModel(tiny, 'phi3'));
+  afterAll(() => rmSync(dirname(tiny), { recursive: true }));
+  const withTiny = async () => ['--port', String(await freePort()), '--model', tiny];
 
   const up = async (
     args: readonly string[] = [],
@@ -63,9 +70,7 @@ onLinux('npm run up', () => {
   });
 
   it('runs twice at once: the consoles do not get into each other’s way', async () => {
-    const both = await Promise.all(
-      [freePort(), freePort()].map(async (port) => up(['--port', String(await port)])),
-    );
+    const both = await Promise.all([withTiny(), withTiny()].map(async (args) => up(await args)));
     await Promise.all(both.map((run) => run.prints('Ctrl-C stops it.')));
     const consoles = both.map((run) => /Console +(http:\S+)/.exec(run.output)?.[1] ?? '');
     expect(new Set(consoles).size).toBe(2);
@@ -91,8 +96,7 @@ onLinux('npm run up', () => {
   });
 
   it.each(['the command', 'npm'])('leaves nothing after a kill -9 of %s', async (victim) => {
-    const port = await freePort();
-    const run = await up(['--port', String(port)], victim === 'npm' ? ['npm', 'run', 'up', '--'] : undefined);
+    const run = await up(await withTiny(), victim === 'npm' ? ['npm', 'run', 'up', '--'] : undefined);
     await run.prints('Ctrl-C stops it.');
     expect(run.processes().length).toBeGreaterThanOrEqual(3);
     process.kill(run.pid, 'SIGKILL');
@@ -101,7 +105,7 @@ onLinux('npm run up', () => {
   });
 
   it('says why when the service dies', async () => {
-    const run = await up(['--port', String(await freePort())]);
+    const run = await up(await withTiny());
     await run.prints('Ctrl-C stops it.');
     const service = run.processes().find(({ command }) => command.includes(' serve '));
     process.kill(service!.pid, 'SIGKILL');

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -11,22 +12,31 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
+import { sha256 } from '../../support/model-server';
 import { splitModel } from '../../support/split-model';
-import { testModel } from '../../support/test-model';
+import { writeTinyModel } from '../../support/tiny-models';
 import { InstalledService } from '../support/installed-service';
 
 let service: InstalledService;
+/** A small one: it is loaded some twenty times, and what it answers is nobody's business here. */
+const folder = mkdtempSync(join(tmpdir(), 'operations-'));
+const MODEL = join(folder, 'first.gguf');
 
 beforeAll(async () => {
-  service = await InstalledService.create(testModel().path);
+  writeTinyModel(MODEL, 'phi3');
+  service = await InstalledService.create(MODEL);
   service.install(service.bundle('0.1.0'));
   service.tell('restart');
   // Whichever test comes first: a switch asks a service that answers.
   await service.ready();
 }, 120_000);
-afterAll(() => service.dispose());
+afterAll(() => {
+  service.dispose();
+  rmSync(folder, { recursive: true });
+});
 
 describe('upgrade.sh', () => {
   const upgrade = (...args: readonly string[]) => service.run('upgrade.sh', ...args, ...service.flags);
@@ -77,11 +87,11 @@ describe('model_loader', () => {
 
   test('switches to another file, which it puts among the models, and keeps the rest of the configuration', () => {
     const file = service.path('other.gguf');
-    cpSync(testModel().path, file);
+    cpSync(MODEL, file);
     const process = service.read('pid');
     const before = service.read('etc/bot/config.yaml');
     // The service runs, so nobody has to restart it.
-    const { status, output } = loadWithoutManager('--path', file, '--sha256', testModel().sha256);
+    const { status, output } = loadWithoutManager('--path', file, '--sha256', sha256(readFileSync(MODEL)));
     expect(output).toMatch(/the memory holds both.*\n.*new requests go to it/);
     expect(output).toMatch(/with model other answered with \d+ tokens/);
     expect(status).toBe(0);
@@ -94,15 +104,15 @@ describe('model_loader', () => {
   test('goes on with the old one where the new one cannot be loaded', () => {
     const before = service.read('etc/bot/config.yaml');
     const file = service.path('broken.gguf');
-    const bytes = readFileSync(testModel().path);
-    bytes.write('blk.3.attn_X.weight', bytes.indexOf('blk.3.attn_q.weight'));
+    const bytes = readFileSync(MODEL);
+    bytes.write('blk.1.attn_Xorm.weight', bytes.indexOf('blk.1.attn_norm.weight'));
     writeFileSync(file, bytes);
     const { status, output, errors } = load('--path', file);
     // Before the switch, which does not come about here.
     expect(errors).toMatch(
       /^warning: clients have to call it broken: those that ask for other get 404 .*; --name other keeps the name\n/,
     );
-    expect(output).toMatch(/error: not switched, other answers as before: .*attn_q\.weight/);
+    expect(output).toMatch(/error: not switched, other answers as before: .*attn_norm\.weight/);
     expect(status).toBe(1);
     expect(service.read('etc/bot/config.yaml')).toBe(before);
     // A good file of the same name may come after it.
@@ -112,7 +122,7 @@ describe('model_loader', () => {
 
   test('proposes a name that it takes, also where the old one is that of a file with any name', () => {
     const odd = service.path("it's (v2) $HOME.gguf");
-    cpSync(testModel().path, odd);
+    cpSync(MODEL, odd);
     expect(load('--path', odd)).toMatchObject({ status: 0 });
     const { errors } = load('--path', service.path('broken.gguf'));
     const [, proposed = ''] = /; --name (.*) keeps the name\n/.exec(errors) ?? [];
@@ -125,7 +135,7 @@ describe('model_loader', () => {
 
   test('takes a model in several files, and names with doctor the one that is cut short', () => {
     const models = service.path('opt/bot/models');
-    const [first = '', second = ''] = splitModel(testModel().path, service.root, 'parts', 2);
+    const [first = '', second = ''] = splitModel(MODEL, service.root, 'parts', 2);
     truncateSync(second, statSync(second).size - 64);
     const short = load('--path', first);
     expect(short.output).toMatch(
@@ -137,7 +147,7 @@ describe('model_loader', () => {
     expect(load('--path', first, '--sha256', 'a'.repeat(64)).output).toMatch(/--sha256 is of one file/);
     expect(existsSync(join(models, basename(first)))).toBe(false);
 
-    splitModel(testModel().path, service.root, 'parts', 2);
+    splitModel(MODEL, service.root, 'parts', 2);
     const { status, output, errors } = load('--path', first, '--name', 'other');
     expect(errors).toBe('');
     expect(output).toMatch(
@@ -156,8 +166,8 @@ describe('model_loader', () => {
   test('refuses what cannot be served before it touches anything', () => {
     const before = service.read('etc/bot/config.yaml');
     const file = service.path('short.gguf');
-    cpSync(testModel().path, file);
-    truncateSync(file, testModel().sizeBytes - 1);
+    cpSync(MODEL, file);
+    truncateSync(file, statSync(MODEL).size - 1);
     expect(load('--path', file).output).toMatch(/is cut short: 1 of its \d+ bytes are missing; download it/);
     writeFileSync(file, 'version https://git-lfs');
     expect(load('--path', file)).toMatchObject({ status: 1 });
