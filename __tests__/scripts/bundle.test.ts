@@ -1,9 +1,10 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -11,18 +12,18 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
 
 import * as tar from 'tar';
 
 import { filesUnder } from '../../scripts/lib/bundle/inputs';
-import { takeEngineTurn } from '../support/engine-turn';
-import { retried } from '../support/retried';
+import { retried } from '../e2e/box/commands';
 import { REPOSITORY, testModel } from '../support/test-model';
 import { temporaryFolder } from '../support/temporary-folder';
 
-// Others may have their turn with an engine first.
-jest.setTimeout(30 * 60_000);
+jest.setTimeout(15 * 60_000);
 
 interface Built {
   readonly path: string;
@@ -32,25 +33,40 @@ interface Built {
 
 const folder = temporaryFolder();
 
+/** A bare Debian, which takes as long as all the rest: begun first, beside it, and mostly waiting. */
+const missing = whatIsMissing();
+const debian = mkdtempSync(join(tmpdir(), 'botstack-debian-'));
+const debianIsThere = missing === undefined ? bootstrapped(debian) : Promise.resolve();
+// Its test awaits it, and fails with it.
+debianIsThere.catch(() => undefined);
+afterAll(async () => {
+  await debianIsThere.catch(() => undefined);
+  rmSync(debian, { recursive: true, force: true });
+});
+
 /** In a process of its own: the builder loads ES modules, which Jest's CommonJS cannot. */
-function build(platform: string, into: string, { env = {} }: { env?: NodeJS.ProcessEnv } = {}): Built {
+async function build(
+  platform: string,
+  into: string,
+  { env = {} }: { env?: NodeJS.ProcessEnv } = {},
+): Promise<Built> {
   const script = `
     require('./scripts/bundle').buildBundle({
       platform: ${JSON.stringify(platform)}, folder: ${JSON.stringify(into)},
     }).then((bundle) => console.log(JSON.stringify(bundle)));`;
   const tsx = join(REPOSITORY, 'node_modules', 'tsx', 'dist', 'cli.mjs');
-  const { stdout, stderr, status } = spawnSync(process.execPath, [tsx, '-e', script], {
+  const { stdout } = await promisify(execFile)(process.execPath, [tsx, '-e', script], {
     cwd: REPOSITORY,
-    encoding: 'utf8',
     env: { ...process.env, ...env },
   });
-  if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout) as Built;
 }
 
-it('gives the same bytes from the same inputs, in any folder, for a machine of another kind, too', () => {
-  const one = build('linux-arm64', join(folder(), 'one'));
-  const two = build('linux-arm64', join(folder(), 'another place'));
+it('gives the same bytes from the same inputs, in any folder, for a machine of another kind, too', async () => {
+  const [one, two] = await Promise.all([
+    build('linux-arm64', join(folder(), 'one')),
+    build('linux-arm64', join(folder(), 'another place')),
+  ]);
   expect(two.sha256).toBe(one.sha256);
   expect(createHash('sha256').update(readFileSync(one.path)).digest('hex')).toBe(one.sha256);
   expect(one.path).toMatch(new RegExp(`/bot-[\\d.]+-linux-arm64-${one.sha256.slice(0, 12)}\\.tar\\.gz$`));
@@ -74,10 +90,10 @@ it('gives the same bytes from the same inputs, in any folder, for a machine of a
   expect(existsSync(join(unpacked, 'app', 'dist', 'kernels'))).toBe(false);
 });
 
-it('is not built for x64 without the compiler of the kernels: it would be another, of a slower machine', () => {
+it('is not built for x64 without the compiler of the kernels: it would be another, of a slower machine', async () => {
   const into = join(folder(), 'none');
   const env = { XDG_CACHE_HOME: join(folder(), 'cache'), PATH: join(folder(), 'no programs') };
-  expect(() => build('linux-x64', into, { env })).toThrow(
+  await expect(build('linux-x64', into, { env })).rejects.toThrow(
     /the compiler of the kernels \(Zig [\d.]+\) comes as a Python package, and this machine has no python3\n {2}install Python/,
   );
   expect(readdirSync(into)).toEqual([]);
@@ -89,7 +105,7 @@ describe('the bundle for x64', () => {
 
   it('holds what the instance expects, owned by root, and nothing that only builds need', async () => {
     const entries = new Map<string, { mode: number | undefined; uid: number | undefined; type: string }>();
-    const { path } = bundle();
+    const { path } = await bundle();
     await tar.list({
       file: path,
       onReadEntry: (entry) => entries.set(entry.path, { mode: entry.mode, uid: entry.uid, type: entry.type }),
@@ -132,10 +148,10 @@ describe('the bundle for x64', () => {
   });
 
   const withKernels = process.platform === 'linux' && process.arch === 'x64' ? it : it.skip;
-  withKernels('holds the kernels, as this machine has them', () => {
+  withKernels('holds the kernels, as this machine has them', async () => {
     const unpacked = join(folder(), 'unpacked');
     mkdirSync(unpacked);
-    execFileSync('tar', ['xzf', bundle().path, '-C', unpacked, 'app/dist/kernels']);
+    execFileSync('tar', ['xzf', (await bundle()).path, '-C', unpacked, 'app/dist/kernels']);
     const [inside, here] = [
       join(unpacked, 'app', 'dist', 'kernels'),
       join(REPOSITORY, 'runtime', 'dist', 'kernels'),
@@ -150,52 +166,44 @@ describe('the bundle for x64', () => {
       ]);
   });
 
-  it('is not built again while nothing has changed', () => {
-    const first = bundle();
+  it('is not built again while nothing has changed', async () => {
+    const first = await bundle();
     const written = statSync(first.path).mtimeMs;
-    expect(bundle()).toEqual(first);
+    expect(await bundle()).toEqual(first);
     expect(statSync(first.path).mtimeMs).toBe(written);
   });
 
-  const missing = whatIsMissing();
   if (missing) console.warn(`skipped: the bundle on a bare Debian needs ${missing}`);
   (missing ? it.skip : it)(
     'answers on a Debian 12 with no package but the essential ones and libstdc++',
     async () => {
-      const root = join(folder(), 'debian');
-      // apt itself needs libstdc++, so every Debian that can install packages has it.
-      retried(() => {
-        rmSync(root, { recursive: true, force: true });
-        execFileSync('mmdebstrap', [
-          '--quiet',
-          '--variant=essential',
-          '--include=libstdc++6',
-          '--aptopt=Acquire::Retries "3"',
-          'bookworm',
-          root,
-        ]);
-      });
+      await debianIsThere;
+      const root = debian;
       const release = join(root, 'opt', 'bot', 'releases', 'one');
       mkdirSync(release, { recursive: true });
-      execFileSync('tar', ['xzf', bundle().path, '-C', release]);
+      execFileSync('tar', ['xzf', (await bundle()).path, '-C', release]);
       symlinkSync('releases/one', join(root, 'opt', 'bot', 'current'));
       symlinkSync('current/bin', join(root, 'opt', 'bot', 'bin'));
       copyFileSync(testModel().path, join(root, 'opt', 'bot', 'model.gguf'));
       writeFileSync(
         join(root, 'config.yaml'),
-        'security: { api_key: 0123456789abcdef0123456789abcdef }\nmodel_path: /opt/bot/model.gguf\n',
+        [
+          'security: { api_key: 0123456789abcdef0123456789abcdef }',
+          'model_path: /opt/bot/model.gguf',
+          // Two would be in the way of the engines of other tests, and one need not wait for its turn with them.
+          'engine: { threads: 1 }',
+          '',
+        ].join('\n'),
       );
       writeFileSync(join(root, 'try.mjs'), TRY);
 
       // A network of its own with nothing but loopback, and process ids of its own: all of it ends with the command.
       const script = `mount -t proc proc "$1/proc" && ip link set lo up && exec chroot "$1" /opt/bot/bin/node /try.mjs`;
-      const giveBack = await takeEngineTurn();
       const { stdout, stderr, status } = spawnSync(
         'unshare',
         ['--mount', '--net', '--pid', '--fork', '--kill-child', 'sh', '-c', script, 'sh', root],
         { encoding: 'utf8', env: { PATH: process.env['PATH'] }, timeout: 300_000 },
       );
-      giveBack();
       expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
       const result = JSON.parse(stdout) as { version: string; answer: string; token: string };
       expect(result.version).toMatch(/^bot [\d.]+ \(node 24\.[\d.]+, node-llama-cpp [\d.]+\)$/);
@@ -234,6 +242,21 @@ service.kill('SIGTERM');
 if ((await ended) !== 0) throw new Error(log);
 console.log(JSON.stringify({ version, token, answer: choices[0].message.content }));
 `;
+
+/** apt itself needs libstdc++, so every Debian that can install packages has it. */
+async function bootstrapped(root: string): Promise<void> {
+  await retried(async () => {
+    rmSync(root, { recursive: true, force: true });
+    await promisify(execFile)('mmdebstrap', [
+      '--quiet',
+      '--variant=essential',
+      '--include=libstdc++6',
+      '--aptopt=Acquire::Retries "3"',
+      'bookworm',
+      root,
+    ]);
+  });
+}
 
 function whatIsMissing(): string | undefined {
   if (process.platform !== 'linux' || process.arch !== 'x64') return 'Linux on x64';
