@@ -62,7 +62,7 @@ export class InstalledService {
         `model_path: ${modelPath}`,
         'security: { api_key: "${TEST_KEY}" }',
         `network: { internal_port: ${this.port}, console_port: 0 }`,
-        'engine: { context_size: 256, sequences: 1 }',
+        'engine: { context_size: 256, sequences: 1, threads: 1 }',
         `state_directory: ${this.path('var/lib/bot')}`,
         `logging: { directory: ${this.path('var/log/bot')} }`,
         '',
