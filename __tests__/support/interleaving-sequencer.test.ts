@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { runEsModule } from './es-module';
@@ -31,7 +31,11 @@ test('where only such files are left, they come all the same', () => {
   expect(order(2, { a: 1, b: 2 })).toBe('a b');
 });
 
-test('the files whose times are known in a clean clone are there', () => {
+test('the files whose times are known in a clean clone are there, with all that need an engine', () => {
   const files = said<string[]>('Object.keys(sequencer.SECONDS)');
   expect(files.filter((file) => !existsSync(join(REPOSITORY, file)))).toEqual([]);
+  const withEngine = readdirSync(join(REPOSITORY, '__tests__'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.model.test.ts'))
+    .map((file) => `__tests__/${file}`);
+  expect(files).toEqual(expect.arrayContaining(withEngine));
 });
