@@ -43,7 +43,8 @@ async function start(availableMiB: number): Promise<void> {
   const config = {
     model_path: path('tiny.gguf'),
     model_name: 'before',
-    engine: { context_size: 8192, sequences: 2, prompt_cache_mib: 0 },
+    // Two threads wait for each other, and for whatever else has a processor: how long an answer takes would be luck.
+    engine: { context_size: 8192, sequences: 2, prompt_cache_mib: 0, threads: 1 },
     limits: { max_request_seconds: 60 },
   };
   service = await spawnService(folder, config, environment(), wrapper);
@@ -155,6 +156,32 @@ function damagedModel(): string {
 }
 
 const serving = () => processesOf(folder).filter(({ command }) => command.includes('bot.js serve'));
+const newest = () => Math.max(...serving().map(({ pid }) => pid));
+
+const slowed: (() => void)[] = [];
+
+/**
+ * Lets the engine of a process evaluate for a moment in twenty, until it is released: its answers last as long as a test
+ * needs them, however fast the machine is, and then end soon. It is not away for so long that it would count as hung.
+ */
+function slowDown(pid: number): void {
+  const [engine = 0] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .map(Number);
+  let timer: NodeJS.Timeout | undefined;
+  const signal = (name: NodeJS.Signals, next: () => void, ms: number) => {
+    process.kill(engine, name);
+    timer = setTimeout(next, ms);
+  };
+  const stop = () => signal('SIGSTOP', goOn, 300);
+  const goOn = () => signal('SIGCONT', stop, 15);
+  stop();
+  slowed.push(() => {
+    clearTimeout(timer);
+    if (existsSync(`/proc/${engine}`)) process.kill(engine, 'SIGCONT');
+  });
+}
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'handover-'));
@@ -165,6 +192,7 @@ beforeEach(() => {
   writeTinyModel(path('tiny.gguf'), 'phi3', 8192);
 });
 afterEach(async () => {
+  for (const release of slowed.splice(0)) release();
   await killAllOf(folder);
   rmSync(folder, { recursive: true, maxRetries: 5, retryDelay: 50 });
 });
@@ -248,16 +276,16 @@ describe('where the memory holds the model twice', () => {
   });
 
   test('a service that is told to end waits for what the processes before still answer', async () => {
-    // Longer than the reloads take, two to three seconds each, and shorter than a service that is told to end gives its
-    // answers: these run beside each other, and beside whatever else the machine does.
-    const perSecond = await speed();
-    const first = await chat({ stream: true, max_tokens: lasting(10, perSecond) });
+    const tokens = lasting(2, await speed());
+    const first = await chat({ stream: true, max_tokens: tokens });
+    slowDown(service.process.pid!);
     expect(await reload()).toMatchObject({ status: 0 });
-    const second = await chat({ stream: true, max_tokens: lasting(6, perSecond) });
+    const second = await chat({ stream: true, max_tokens: tokens });
+    slowDown(newest());
     expect(await reload()).toMatchObject({ status: 0 });
     expect(serving()).toHaveLength(3);
-    const last = Math.max(...serving().map(({ pid }) => pid));
-    process.kill(last, 'SIGTERM');
+    process.kill(newest(), 'SIGTERM');
+    for (const release of slowed.splice(0)) release();
     for (const answer of [first, second]) expect(eventsOf(await answer.text()).at(-1)).toBe('[DONE]');
     await until(() => serving().length === 0);
     expect(await exitCode()).toBe(0);
