@@ -163,7 +163,7 @@ describeWithRedis('the response cache in Redis', () => {
 
   test('that is stopped in its tracks holds a request up for no more than a moment', async () => {
     const redis = await startRedis();
-    const { ask } = await start({ store: 'redis', redis_url: redis.url });
+    const { ask, logged } = await start({ store: 'redis', redis_url: redis.url });
     await ask();
     redis.signal('SIGSTOP');
     const from = performance.now();
@@ -172,6 +172,18 @@ describeWithRedis('the response cache in Redis', () => {
     // Without a limit it would be for ever. It is a fifth of a second, and what a busy machine makes of that.
     expect(performance.now() - from).toBeLessThan(10_000);
     redis.signal('SIGCONT');
+    // What it has already is all that is asked for: nothing is written to it that could show that it works.
+    const seen: (string | null)[] = [];
+    while (!seen.includes('hit') && seen.length < 100) {
+      seen.push((await ask()).cache);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(seen).toContain('hit');
+    const said = logged().filter((line) => /response cache in Redis/.test(line));
+    expect(said).toEqual([
+      expect.stringMatching(/\[WRN\] .* cannot be used/),
+      expect.stringMatching(/\[INF\] .* again/),
+    ]);
   });
 
   test('that was never there does not keep the service from starting', async () => {

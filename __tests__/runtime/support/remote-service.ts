@@ -40,7 +40,7 @@ export const beginning =
     for (const piece of pieces) res.write(toEvent(piece));
   };
 
-const toEvent = (piece: object | string): string =>
+export const toEvent = (piece: object | string): string =>
   typeof piece === 'string' ? piece : `data: ${JSON.stringify(piece)}\n\n`;
 
 export class RemoteService {

@@ -22,6 +22,8 @@ const PURPOSE = 'response cache';
 /** Longer than this, computing the answer is the better choice. */
 const COMMAND_TIMEOUT_MS = 250;
 const CONNECT_TIMEOUT_MS = 2000;
+/** Not asked again for so long after it failed: one that hangs would hold up each request for the time that a command has. */
+const PAUSE_MS = 1000;
 /** The longest pause between two tries to connect. */
 const MAX_RETRY_MS = 2000;
 
@@ -29,6 +31,8 @@ export class RedisStore implements AnswerStore {
   readonly #options: RedisStoreOptions;
   readonly #redis: Redis;
   #isAway = false;
+  /** performance.now(), of one that is away. */
+  #askAgainAt = 0;
 
   /** Resolves once Redis answers, or has failed to for the first time: then it is tried again in the background. */
   static async open(options: RedisStoreOptions): Promise<RedisStore> {
@@ -55,9 +59,11 @@ export class RedisStore implements AnswerStore {
   }
 
   async get(key: string): Promise<string | undefined> {
+    if (this.#isPaused()) return undefined;
     const { keys, encryption } = this.#options;
     try {
       const sealed = await this.#redis.getBuffer(PREFIX + key);
+      this.#back();
       if (sealed === null) return undefined;
       const apiKeys = keys.current().map(({ value }) => value);
       const opened = unseal(sealed, apiKeys, encryption, PURPOSE);
@@ -71,7 +77,7 @@ export class RedisStore implements AnswerStore {
   async set(key: string, value: string): Promise<void> {
     const { keys, encryption, ttlSeconds } = this.#options;
     const [apiKey] = keys.current();
-    if (apiKey === undefined) return;
+    if (apiKey === undefined || this.#isPaused()) return;
     try {
       const sealed = seal(Buffer.from(value), apiKey.value, encryption, PURPOSE);
       await this.#redis.set(PREFIX + key, sealed, 'EX', ttlSeconds);
@@ -94,6 +100,11 @@ export class RedisStore implements AnswerStore {
       );
     }
     this.#isAway = true;
+    this.#askAgainAt = performance.now() + PAUSE_MS;
+  }
+
+  #isPaused(): boolean {
+    return this.#isAway && performance.now() < this.#askAgainAt;
   }
 
   #back(): void {

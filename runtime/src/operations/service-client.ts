@@ -14,6 +14,11 @@ const READY_MS = 230_000;
 const GONE_MS = 5000;
 const ANSWER_MS = 120_000;
 const POLL_MS = 250;
+/**
+ * A connection for each request: over one that is kept open, the process that a reload has retired would answer, and not
+ * the one that took over.
+ */
+const CONNECTION = { connection: 'close' } as const;
 
 export interface MetricSample {
   readonly name: string;
@@ -58,12 +63,19 @@ export async function proveAnswer(
       throw new Error(`${key} ${running[key] ?? 'unknown'} answers on port ${port}, not ${expected[key]}`);
     }
   }
-  const { source } = keySource(config, serviceEnvironment(installation.layout, process.env));
-  const keys = await ApiKeys.open({ source, refreshIntervalMs: 0, onProblem: () => undefined });
+  const key = await readApiKey(installation);
   const from = performance.now();
-  const words = await ask(port, keys.current()[0]?.value ?? '', running['model']);
+  const words = await ask(port, key, running['model']);
   const seconds = ((performance.now() - from) / 1000).toFixed(1);
   return `version ${running['version']} with model ${running['model']} answered ${words} in ${seconds} s`;
+}
+
+/** The key with which the service is asked. @throws SecretError when it cannot be had */
+export async function readApiKey(installation: Pick<Installation, 'layout' | 'configFile'>): Promise<string> {
+  const environment = serviceEnvironment(installation.layout, process.env);
+  const { source } = keySource(installedConfig(installation), environment);
+  const keys = await ApiKeys.open({ source, refreshIntervalMs: 0, onProblem: () => undefined });
+  return keys.current()[0]?.value ?? '';
 }
 
 /** A service that has ended will not get ready: that is not waited for. */
@@ -86,7 +98,7 @@ async function untilReady(port: number, configFile: string): Promise<void> {
 async function ask(port: number, key: string, model: string | undefined): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+    headers: { ...CONNECTION, 'content-type': 'application/json', authorization: `Bearer ${key}` },
     body: JSON.stringify({
       model,
       messages: [{ role: 'user', content: 'Say hello.' }],
@@ -111,7 +123,7 @@ async function ask(port: number, key: string, model: string | undefined): Promis
 
 async function get(url: string): Promise<{ readonly status: number; readonly body: string } | undefined> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(PROBE_MS) });
+    const response = await fetch(url, { headers: CONNECTION, signal: AbortSignal.timeout(PROBE_MS) });
     return { status: response.status, body: await response.text() };
   } catch {
     return undefined;

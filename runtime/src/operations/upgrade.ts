@@ -17,7 +17,7 @@ import {
   type Release,
 } from './release.js';
 import { runCommand } from './run-command.js';
-import { proveAnswer } from './service-client.js';
+import { proveAnswer, readApiKey } from './service-client.js';
 import { WentOn, type ServiceManager } from './service-manager.js';
 
 export interface UpgradeOptions {
@@ -42,6 +42,7 @@ export function upgrade(installation: Installation, options: UpgradeOptions): Pr
       return;
     }
     await checkConfiguration(installation, next);
+    await checkKey(installation);
     const backup = await backUp({ layout, version: old.version });
     say(`backup: ${backup.path} (SHA-256 ${backup.sha256})`);
     await switchAndProve(installation, { old, next, isRestart: options.restart === true });
@@ -79,6 +80,18 @@ async function checkConfiguration(installation: Installation, release: Release):
   throw new Error(
     `version ${release.version} does not take the configuration, nothing was changed:\n${output.trimEnd()}`,
   );
+}
+
+/** Without it no version could be proved, and a good one would be taken back. */
+async function checkKey(installation: Installation): Promise<void> {
+  try {
+    await readApiKey(installation);
+  } catch (error) {
+    throw new Error(
+      `the API key, with which the new version would be asked, cannot be read; nothing was changed: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 async function switchAndProve(

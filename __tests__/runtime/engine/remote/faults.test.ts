@@ -12,6 +12,7 @@ import {
   remoteService,
   stream,
   text,
+  toEvent,
   type Answer,
 } from '../../support/remote-service';
 import type { ScriptedEngine } from '../../support/scripted-engine';
@@ -213,6 +214,15 @@ describe('time limits', () => {
       error: { code: 'upstream_failed', message: expect.stringContaining('fell silent for 0.2 s') },
     });
     expect(events).not.toContain('[DONE]');
+  });
+
+  test('for silence in a body that only the end of the connection would end', async () => {
+    const engine = await service.started({ ...ONCE, timeouts: { idle_seconds: 0.2 } });
+    const here = await front(engine);
+    service.answer = ({ socket }) =>
+      socket.write(`HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n${toEvent(text('Hel'))}`);
+    const response = await here.call('/v1/chat/completions', { ...BODY, stream: true });
+    expect(await response.text()).toContain('fell silent for 0.2 s');
   });
 
   test('for silence that a slow reader makes there is none', async () => {

@@ -126,6 +126,8 @@ export class RemoteConnection {
           if (!isFirst) patience.start(idleMs, `it fell silent for ${idleMs / 1000} s`, false);
           const next = await pieces.next();
           patience.end();
+          // A body that only the end of the connection ends has ended, as far as HTTP can say, when it is torn down here.
+          if (patience.exhausted !== undefined) throw patience.exhausted;
           isFirst = false;
           if (next.done === true) return;
           yield next.value;
