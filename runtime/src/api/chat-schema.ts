@@ -10,7 +10,15 @@ import {
   streamFields,
   userFields,
 } from './sampling-fields.js';
-import { callIdField, chatFormat, chatTool, chatToolChoice, MOST_TOOLS, nameField } from './tool-fields.js';
+import {
+  callIdField,
+  chatFormat,
+  chatTool,
+  chatToolChoice,
+  clientsOwn,
+  MOST_TOOLS,
+  nameField,
+} from './tool-fields.js';
 import { CHAT_UNSUPPORTED, neutralFields } from './unsupported.js';
 
 const textPart = z.strictObject({
@@ -27,7 +35,11 @@ const toolCall = z.strictObject(
     id: callIdField(),
     type: z.literal('function', { error: '"function"' }),
     function: z.strictObject(
-      { name: nameField(), arguments: z.string({ error: 'a JSON object, as a text' }) },
+      {
+        name: nameField(),
+        arguments: z.string({ error: 'a JSON object, as a text' }),
+        parsed_arguments: clientsOwn(),
+      },
       { error: CALLS },
     ),
   },
@@ -54,6 +66,7 @@ const message = z.discriminatedUnion(
         .max(MOST_TOOLS, { error: `at most ${MOST_TOOLS} calls` })
         .nullish(),
       // What an answer comes with, and clients send back.
+      parsed: clientsOwn(),
       refusal: nothing('left out: send what the assistant said as `content`'),
       annotations: z.array(z.unknown()).max(0, { error: 'left out' }).nullish(),
       audio: nothing('left out: this service reads text only'),

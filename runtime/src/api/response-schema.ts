@@ -5,7 +5,14 @@ import { flag, integer, numberBetween, oneOf } from '../config/fields.js';
 import { bodySchema } from './body-schema.js';
 import type { GivenMessage } from './chat-schema.js';
 import { modelField, userFields } from './sampling-fields.js';
-import { callIdField, functionFields, MOST_TOOLS, nameField, responseFormat } from './tool-fields.js';
+import {
+  callIdField,
+  clientsOwn,
+  functionFields,
+  MOST_TOOLS,
+  nameField,
+  responseFormat,
+} from './tool-fields.js';
 import { neutralFields, RESPONSE_UNSUPPORTED } from './unsupported.js';
 
 const INPUT =
@@ -22,6 +29,7 @@ const part = z.strictObject({
   text: z.string(),
   annotations: z.array(z.unknown()).max(0).nullish(),
   logprobs: z.array(z.unknown()).max(0).nullish(),
+  parsed: clientsOwn(),
 });
 const message = z.strictObject({
   type: z.literal('message').optional(),
@@ -34,6 +42,7 @@ const functionCall = z.strictObject({
   call_id: callIdField(),
   name: nameField(),
   arguments: z.string(),
+  parsed_arguments: clientsOwn(),
   ...returned,
 });
 const functionOutput = z.strictObject({
@@ -55,19 +64,32 @@ const toolChoice = z.union(
   { error: '"none", "auto", "required", or {"type": "function", "name": …}' },
 );
 
+const METADATA_TEXT = 'a text of at most 512 characters';
+const METADATA = 'texts of at most 512 characters, by names of at most 64';
+
 export const responseBody = bodySchema((rules) => {
   return z.strictObject({
     model: modelField(rules),
-    input: z.union([z.string().min(1), z.array(item).min(1)], { error: INPUT }),
+    input: z.union([z.string().min(1, { error: INPUT }), z.array(item).min(1, { error: INPUT })], {
+      error: INPUT,
+    }),
     instructions: z.string({ error: 'a text' }).nullish(),
     max_output_tokens: integer(1, rules.contextSize).nullish(),
     temperature: numberBetween(0, 2).nullish(),
     top_p: numberBetween(0, 1).nullish(),
     stream: flag().nullish(),
-    stream_options: z.strictObject({ include_obfuscation: z.literal(false).nullish() }).nullish(),
+    stream_options: z
+      .strictObject(
+        { include_obfuscation: z.literal(false, { error: 'false, or left out' }).nullish() },
+        { error: '{"include_obfuscation": false}' },
+      )
+      .nullish(),
     text: z
       .strictObject(
-        { format: responseFormat.nullish(), verbosity: z.literal('medium').nullish() },
+        {
+          format: responseFormat.nullish(),
+          verbosity: z.literal('medium', { error: '"medium": its model has no such setting' }).nullish(),
+        },
         { error: '{"format": …}' },
       )
       .nullish(),
@@ -75,7 +97,15 @@ export const responseBody = bodySchema((rules) => {
     tool_choice: toolChoice.nullish(),
     parallel_tool_calls: flag().nullish(),
     /** Given back with the answer. */
-    metadata: z.record(z.string().max(64), z.string().max(512), { error: 'texts by name' }).nullish(),
+    metadata: z
+      .record(
+        z.string().max(64, { error: METADATA }),
+        z.string({ error: METADATA_TEXT }).max(512, { error: METADATA_TEXT }),
+        {
+          error: METADATA,
+        },
+      )
+      .nullish(),
     ...userFields(),
     ...neutralFields(RESPONSE_UNSUPPORTED),
   });

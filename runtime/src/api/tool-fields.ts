@@ -69,6 +69,8 @@ export const responseFormat = z.discriminatedUnion(
 export const MOST_TOOLS = 128;
 export const parallelField = () => flag();
 export const callIdField = () => text(128);
+/** What OpenAI's clients add to an answer that they have parsed, and send back with it. It is not looked at. */
+export const clientsOwn = () => z.unknown().optional();
 
 export interface GivenFormat {
   readonly type: 'text' | 'json_object' | 'json_schema';
