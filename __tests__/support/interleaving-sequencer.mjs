@@ -33,6 +33,7 @@ export const SECONDS = {
   '__tests__/runtime/serving/switch-in-place.model.test.ts': 30,
   '__tests__/runtime/engine/architectures.model.test.ts': 25,
   '__tests__/runtime/engine/split-model.model.test.ts': 25,
+  '__tests__/runtime/operations/without-reload.model.test.ts': 25,
   '__tests__/cloud-init/certificate.test.ts': 25,
   '__tests__/runtime/engine/answers.model.test.ts': 20,
   '__tests__/runtime/engine/engine.model.test.ts': 20,
