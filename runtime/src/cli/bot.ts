@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 
 import { ConfigError } from '../config/load.js';
 import { messageOf } from '../errors/message-of.js';
+import { Interrupted } from '../operations/interruption.js';
 import { registerBackup } from './commands/backup.js';
 import { registerConfig } from './commands/config.js';
 import { registerDoctor } from './commands/doctor.js';
@@ -58,5 +59,5 @@ function explain(error: unknown): number {
     return EXIT.CONFIGURATION;
   }
   process.stderr.write(`error: ${messageOf(error)}\n`);
-  return EXIT.FAILURE;
+  return error instanceof Interrupted ? error.exitCode : EXIT.FAILURE;
 }

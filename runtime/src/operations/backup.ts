@@ -8,7 +8,6 @@ import {
   chmod,
   lstat,
   mkdir,
-  mkdtemp,
   open,
   readdir,
   readFile,
@@ -24,6 +23,7 @@ import { z } from 'zod';
 import { sha256Of } from '../models/cache.js';
 import type { Layout } from './layout.js';
 import { lastLine, mustRun, runCommand } from './run-command.js';
+import { withStaging } from './staging.js';
 
 const MANIFEST = 'manifest.json';
 /** What a backup holds, as named in it. */
@@ -55,38 +55,45 @@ export interface BackupOptions {
   readonly directory?: string | undefined;
   /** How many backups stay in that folder, this one included; older ones are removed. @default all */
   readonly keep?: number | undefined;
+  /** Ends it; nothing is left of it then. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The service goes on meanwhile: files are copied first, so that a log that grows does not spoil the archive. */
-export async function backUp({ layout, version, directory, keep }: BackupOptions): Promise<Backup> {
-  const folder = directory ?? layout.backups;
+export async function backUp(options: BackupOptions): Promise<Backup> {
+  const folder = options.directory ?? options.layout.backups;
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const staging = await mkdtemp(join(folder, '.staging-'));
-  try {
-    const content = join(staging, 'content');
-    await copyTrees(layout, content);
-    const files = await describe(content);
-    const createdAt = new Date();
-    const manifest: Manifest = { schema: 1, version, createdAt: createdAt.toISOString(), files };
-    await writeFile(join(content, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
+  return withStaging(folder, (staging) => backUpBy(staging, folder, options));
+}
 
-    const archive = join(staging, 'backup.tar.gz');
-    const parts = (await readdir(content)).filter((name) => name !== MANIFEST);
-    await mustRun(
-      ['tar', '-C', content, '--numeric-owner', '-czf', archive, MANIFEST, ...parts],
-      'the backup',
-    );
-    await chmod(archive, 0o600);
-    await syncFile(archive);
-    const sha256 = await sha256Of(archive);
-    const path = await freeName(folder, createdAt);
-    await rename(archive, path);
-    await syncFile(folder);
-    if (keep !== undefined) await removeOldest(folder, keep);
-    return { path, sha256, files: files.length, bytes: (await lstat(path)).size };
-  } finally {
-    await rm(staging, { recursive: true, force: true });
-  }
+async function backUpBy(
+  staging: string,
+  folder: string,
+  { layout, version, keep, signal }: BackupOptions,
+): Promise<Backup> {
+  const content = join(staging, 'content');
+  await copyTrees(layout, content, signal);
+  const files = await describe(content, signal);
+  const createdAt = new Date();
+  const manifest: Manifest = { schema: 1, version, createdAt: createdAt.toISOString(), files };
+  await writeFile(join(content, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
+
+  const archive = join(staging, 'backup.tar.gz');
+  const parts = (await readdir(content)).filter((name) => name !== MANIFEST);
+  await mustRun(
+    ['tar', '-C', content, '--numeric-owner', '-czf', archive, MANIFEST, ...parts],
+    'the backup',
+    { signal },
+  );
+  await chmod(archive, 0o600);
+  await syncFile(archive);
+  const sha256 = await sha256Of(archive, signal);
+  const path = await freeName(folder, createdAt);
+  signal?.throwIfAborted();
+  await rename(archive, path);
+  await syncFile(folder);
+  if (keep !== undefined) await removeOldest(folder, keep);
+  return { path, sha256, files: files.length, bytes: (await lstat(path)).size };
 }
 
 /**
@@ -173,20 +180,20 @@ async function readManifest(file: string, path: string): Promise<Manifest> {
   }
 }
 
-async function copyTrees(layout: Layout, content: string): Promise<void> {
+async function copyTrees(layout: Layout, content: string, signal: AbortSignal | undefined): Promise<void> {
   for (const tree of BACKED_UP) {
     const from = join(layout.root, tree);
     if (!(await isThere(from))) continue;
     const to = join(content, tree);
     await mkdir(join(to, '..'), { recursive: true, mode: 0o700 });
     // cp keeps owners and modes, which Node's own copy does not.
-    await mustRun(['cp', '-a', '--', from, to], `copying ${from}`);
+    await mustRun(['cp', '-a', '--', from, to], `copying ${from}`, { signal });
   }
   if (!(await isThere(content))) throw new Error(`there is nothing to back up below ${layout.root}`);
 }
 
 /** Every file below a folder. @throws Error for what is neither file nor folder */
-async function describe(folder: string): Promise<Manifest['files']> {
+async function describe(folder: string, signal?: AbortSignal): Promise<Manifest['files']> {
   const files: Manifest['files'] = [];
   const visit = async (at: string): Promise<void> => {
     for (const name of (await readdir(at)).sort()) {
@@ -194,7 +201,11 @@ async function describe(folder: string): Promise<Manifest['files']> {
       const status = await lstat(path);
       if (status.isDirectory()) await visit(path);
       else if (status.isFile()) {
-        files.push({ path: relative(folder, path), bytes: status.size, sha256: await sha256Of(path) });
+        files.push({
+          path: relative(folder, path),
+          bytes: status.size,
+          sha256: await sha256Of(path, signal),
+        });
       } else
         throw new Error(
           `${relative(folder, path)} is neither a file nor a folder; remove it, or move it elsewhere`,

@@ -14,6 +14,8 @@ export interface CommandOptions {
   readonly limitMs?: number;
   /** @default this process's */
   readonly environment?: Environment;
+  /** Ends the program, and what it has started. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Longest time for a program, in milliseconds: a restart waits for the drain and the load of a model. */
@@ -24,9 +26,10 @@ const PIPES_MS = 500;
 /** Never rejects: a program that is missing has no status, and says so in `output`. */
 export function runCommand(
   argv: readonly string[],
-  { limitMs = LIMIT_MS, environment = process.env }: CommandOptions = {},
+  { limitMs = LIMIT_MS, environment = process.env, signal }: CommandOptions = {},
 ): Promise<CommandResult> {
   const [program = '', ...args] = argv;
+  if (signal?.aborted) return Promise.resolve({ status: undefined, output: 'interrupted' });
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -39,8 +42,16 @@ export function runCommand(
     for (const pipe of [child.stdout, child.stderr]) {
       pipe.setEncoding('utf8').on('data', (text: string) => (output += text));
     }
-    child.once('error', (error) => resolve({ status: undefined, output: error.message }));
-    child.once('close', (code) => resolve({ status: code ?? undefined, output }));
+    const endGroup = () => {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGTERM');
+    };
+    signal?.addEventListener('abort', endGroup);
+    const done = (result: CommandResult) => {
+      signal?.removeEventListener('abort', endGroup);
+      resolve(result);
+    };
+    child.once('error', (error) => done({ status: undefined, output: error.message }));
+    child.once('close', (code) => done({ status: code ?? undefined, output }));
     // A service that the program leaves behind may keep the pipes for ever.
     const letGo = () => [child.stdout, child.stderr].forEach((pipe) => pipe.destroy());
     child.once('exit', () => {
@@ -50,9 +61,14 @@ export function runCommand(
   });
 }
 
-/** @throws Error with the program's last words when it does not end with 0 */
-export async function mustRun(argv: readonly string[], what: string): Promise<string> {
-  const { status, output } = await runCommand(argv);
+/** @throws Error with the program's last words when it does not end with 0, the signal's reason when that ended it */
+export async function mustRun(
+  argv: readonly string[],
+  what: string,
+  options: CommandOptions = {},
+): Promise<string> {
+  const { status, output } = await runCommand(argv, options);
+  options.signal?.throwIfAborted();
   if (status === 0) return output;
   throw new Error(`${what} failed: ${lastLine(output) || `${argv[0]} ended with status ${status}`}`);
 }

@@ -38,9 +38,12 @@ export function registerBackup(program: Command): void {
 
 async function backup({ to, keep, root }: { to?: string; keep?: number; root?: string }): Promise<void> {
   const { backUp } = await import('../../operations/backup.js');
+  const { whileInterruptible } = await import('../../operations/interruption.js');
   const { layoutAt } = await import('../../operations/layout.js');
   const { version } = readVersion();
-  const made = await backUp({ layout: layoutAt(root), version, directory: to, keep });
+  const made = await whileInterruptible(({ signal }) =>
+    backUp({ layout: layoutAt(root), version, directory: to, keep, signal }),
+  );
   process.stdout.write(
     `${made.path}\n  ${counted(made.files, 'file')}, ${made.bytes} bytes, SHA-256 ${made.sha256}\n`,
   );
