@@ -1,7 +1,7 @@
 /** What the commands say of model files that cannot be served. Processes of their own: llama.cpp's module cannot be had in Jest. */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { GGUF_ALIGNMENT, ggufStart, kv, tensorInfo } from '../../../runtime/src/models/gguf-header';
@@ -74,6 +74,23 @@ describe('a damaged header', () => {
     expect(contents()).toEqual(before);
     expect([status, stdout]).toEqual([1, '']);
   });
+});
+
+it('is refused by model_loader before its SHA-256, where far more follows than its tensors', () => {
+  mkdirSync(join(folder(), 'opt/bot'), { recursive: true });
+  mkdirSync(join(folder(), 'etc/bot'), { recursive: true });
+  writeFileSync(join(folder(), 'etc/bot/config.yaml'), `api_key: ${API_KEY}\nmodel_path: /old.gguf\n`);
+  writeFileSync(model(), whole());
+  truncateSync(model(), 2 ** 25);
+  const before = contents();
+  const load = ['model', 'load', '--path', model(), '--root', folder(), '--sha256', 'a'.repeat(64)];
+  const { status, stdout, stderr } = bot(...load);
+  expect(stderr).toBe(
+    `error: model_path: ${model()} is far longer than its tensors: it has 33554432 bytes, and they end at ${whole().length} ` +
+      '(16777216 more are allowed); download it again and check its SHA-256\n',
+  );
+  expect(contents()).toEqual(before);
+  expect([status, stdout]).toEqual([1, '']);
 });
 
 describe('bot config check', () => {

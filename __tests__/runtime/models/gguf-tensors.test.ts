@@ -1,7 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-import { BLOCKS, leastFileSize, tensorBytes } from '../../../runtime/src/models/gguf-tensors';
+import {
+  BLOCKS,
+  leastFileSize,
+  longestFileSize,
+  tensorBytes,
+} from '../../../runtime/src/models/gguf-tensors';
 
 const Q4_1 = 3;
 const F32 = 0;
@@ -28,4 +33,11 @@ it('says where the last tensor ends, wherever it stands in the header', () => {
 
 it('holds only the start of a tensor against a file where its type is a newer one', () => {
   expect(leastFileSize([{ dimensions: [1e9], ggmlType: NEWER, fileOffset: 512 }])).toBe(513);
+});
+
+it('allows some padding behind the last tensor, and any length where it cannot tell its end', () => {
+  const tensor = { dimensions: [8], ggmlType: F32, fileOffset: 512 };
+  expect(longestFileSize([tensor])).toBe(512 + 32 + 16 * 2 ** 20);
+  expect(longestFileSize([tensor, { ...tensor, ggmlType: NEWER }])).toBeUndefined();
+  expect(longestFileSize([])).toBeUndefined();
 });

@@ -4,7 +4,7 @@ import { messageOf } from '../errors/message-of.js';
 import { ModelError } from '../models/errors.js';
 import { checkGgufFile } from '../models/gguf-file.js';
 import { partsOf } from '../models/gguf-parts.js';
-import { leastFileSize } from '../models/gguf-tensors.js';
+import { EXCESS_BYTES, leastFileSize, longestFileSize } from '../models/gguf-tensors.js';
 import { UnusableModel } from './unusable-model.js';
 
 /**
@@ -91,4 +91,22 @@ async function checkComplete(path: string, tensors: Tensors): Promise<void> {
       'download it again and check its SHA-256',
     { path, bytes: size, missingBytes: missing },
   );
+}
+
+/**
+ * What llama.cpp never looks at would be copied and kept with the model. @throws UnusableModel
+ *
+ * @param file what `readModelFile` says of it
+ */
+export async function checkNotLonger(path: string, file: GgufFileInfo): Promise<void> {
+  for (const [index, part] of partsOf(path).entries()) {
+    const end = longestFileSize(tensorsOf(file, index + 1));
+    const { size } = await stat(part);
+    if (end === undefined || size <= end) continue;
+    throw new UnusableModel(
+      `model_path: ${part} is far longer than its tensors: it has ${size} bytes, and they end at ${end - EXCESS_BYTES} ` +
+        `(${EXCESS_BYTES} more are allowed); download it again and check its SHA-256`,
+      { path: part, bytes: size },
+    );
+  }
 }

@@ -68,3 +68,12 @@ export function leastFileSize(tensors: readonly PlacedTensor[]): number {
     0,
   );
 }
+
+/** May follow the last tensor: padding to `general.alignment`, 32 bytes as a rule, and what a tool leaves behind it. */
+export const EXCESS_BYTES = 16 * 2 ** 20;
+
+/** Undefined where it cannot be told: without tensors, or with one of a type that is not known here. */
+export function longestFileSize(tensors: readonly PlacedTensor[]): number | undefined {
+  if (tensors.length === 0 || tensors.some((tensor) => tensorBytes(tensor) === undefined)) return undefined;
+  return leastFileSize(tensors) + EXCESS_BYTES;
+}

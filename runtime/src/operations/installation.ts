@@ -7,6 +7,7 @@ import { loadConfig } from '../config/load.js';
 import type { Environment } from '../config/environment.js';
 import type { BotConfig } from '../config/schema.js';
 import { withFileLock } from '../files/file-lock.js';
+import { whileInterruptible, type Interruption } from './interruption.js';
 import type { Layout } from './layout.js';
 import type { ServiceManager } from './service-manager.js';
 
@@ -42,18 +43,25 @@ export function installedConfig({
  * Runs `work` while no other command changes this installation. A Ctrl-C or a terminal that goes away does not stop it
  * half way: each of these works ends by itself, in a state that answers.
  */
-export async function exclusively<T>({ layout, say }: Installation, work: () => Promise<T>): Promise<T> {
-  const onSignal = (signal: NodeJS.Signals) => say(`${signal}: this is finished first, or taken back`);
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+export function exclusively<T>(installation: Installation, work: () => Promise<T>): Promise<T> {
+  return exclusivelyOnceCommitted(installation, ({ commit }) => {
+    commit();
+    return work();
+  });
+}
+
+/** The same for a work with a long beginning that changes nothing: until it calls `commit`, a signal ends it. */
+export async function exclusivelyOnceCommitted<T>(
+  { layout, say }: Installation,
+  work: (interruption: Interruption) => Promise<T>,
+): Promise<T> {
   if (!existsSync(dirname(layout.lock))) {
     throw new Error(
       `there is no installation below ${layout.root}: ${dirname(layout.lock)} is missing; correct --root`,
     );
   }
-  for (const signal of signals) process.on(signal, onSignal);
-  try {
-    return await withFileLock(layout.lock, work);
-  } finally {
-    for (const signal of signals) process.off(signal, onSignal);
-  }
+  return whileInterruptible(
+    (interruption) => withFileLock(layout.lock, () => work(interruption)),
+    (signal) => say(`${signal}: this is finished first, or taken back`),
+  );
 }

@@ -2,6 +2,7 @@
 import { firstThatFits, MEMORY_REMEDY } from '../engine/concessions.js';
 import { inspectModel, type ModelInspection } from '../engine/inspect.js';
 import { availableMemory, ENGINE_BYTES, mebibytes } from '../engine/memory.js';
+import { checkNotLonger, readModelFile } from '../engine/model-file.js';
 import { resolveModelSettings } from '../engine/options.js';
 import type { BotConfig } from '../config/schema.js';
 import { counted } from '../errors/counted.js';
@@ -19,13 +20,15 @@ export interface ModelVerdict extends ModelInspection {
 
 /**
  * @param residentBytes what the running service takes now: it is free once it has stopped
- * @throws ModelError when it is no whole GGUF model
+ * @throws ModelError when it is no GGUF model, UnusableModel when it is cut short, or far longer than its tensors
  */
 export async function checkModel(
   path: string,
   engine: BotConfig['engine'],
   residentBytes: number,
 ): Promise<ModelVerdict> {
+  // Only of a file that is new here: one that is served goes on to be, whatever follows its tensors.
+  await checkNotLonger(path, await readModelFile(path));
   const { context_size: contextSize, sequences, kv_cache_type: kvCacheType, repack } = engine;
   const limit = await memoryLimit(residentBytes);
   const wanted = resolveModelSettings({ modelPath: path, contextSize, sequences, kvCacheType, repack });

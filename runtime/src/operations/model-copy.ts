@@ -1,6 +1,8 @@
 /** Puts the files of a model among the machine's others. */
-import { copyFile, mkdir, open, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, open, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 
 import { sha256Of } from '../models/cache.js';
 import { partsOf } from '../models/gguf-parts.js';
@@ -10,6 +12,7 @@ import type { Installation } from './installation.js';
 
 /** Stays free on the disk, in bytes. */
 const RESERVE = 256 * 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 export interface AmongModels {
   /** Of the model there; of the first part where it is in several. */
@@ -23,8 +26,16 @@ interface Copy {
   readonly target: string;
 }
 
-/** The service sees neither /home nor /tmp, and a model must not vanish under it: it is copied to the others. */
-export async function amongModels({ layout, say }: Installation, file: string): Promise<AmongModels> {
+/**
+ * The service sees neither /home nor /tmp, and a model must not vanish under it: it is copied to the others.
+ *
+ * @param signal ends it; nothing is left of it then
+ */
+export async function amongModels(
+  { layout, say }: Pick<Installation, 'layout' | 'say'>,
+  file: string,
+  signal: AbortSignal,
+): Promise<AmongModels> {
   await mkdir(layout.models, { recursive: true });
   const folder = await realpath(layout.models);
   const parts = partsOf(file);
@@ -37,15 +48,16 @@ export async function amongModels({ layout, say }: Installation, file: string): 
     }),
   );
   const missing: Copy[] = [];
-  for (const each of all) if (!(await isThereAlready(each))) missing.push(each);
+  for (const each of all) if (!(await isThereAlready(each, signal))) missing.push(each);
   await checkRoom(layout.models, missing);
   const copies: string[] = [];
   try {
     for (const { source, target } of missing) {
       say(`copying to ${target}`);
-      await copyWhole(source, target);
+      await copyWhole(source, target, signal);
       copies.push(target);
     }
+    signal.throwIfAborted();
   } catch (error) {
     await removeFiles(copies);
     throw error;
@@ -58,10 +70,10 @@ export async function removeFiles(paths: readonly string[]): Promise<void> {
 }
 
 /** @throws Error where another file has its name */
-async function isThereAlready({ source, target }: Copy): Promise<boolean> {
+async function isThereAlready({ source, target }: Copy, signal: AbortSignal): Promise<boolean> {
   if (source === target) return true;
   if (!(await isThere(target))) return false;
-  if ((await sha256Of(target)) === (await sha256Of(source))) return true;
+  if ((await sha256Of(target, signal)) === (await sha256Of(source, signal))) return true;
   throw new Error(
     `${target} is another model of the same name; rename ${source}, or remove that one if nobody uses it`,
   );
@@ -78,15 +90,20 @@ async function checkRoom(folder: string, copies: readonly Copy[]): Promise<void>
   );
 }
 
-async function copyWhole(source: string, target: string): Promise<void> {
+async function copyWhole(source: string, target: string, signal: AbortSignal): Promise<void> {
   const partial = `${target}.partial`;
   try {
-    await copyFile(source, partial);
+    // Not copyFile, which nothing ends.
+    await pipeline(
+      createReadStream(source, { highWaterMark: CHUNK_BYTES }),
+      createWriteStream(partial, { highWaterMark: CHUNK_BYTES }),
+      { signal },
+    );
     const copy = await open(partial, 'r+');
     await copy.chmod(0o644);
     await copy.sync();
     await copy.close();
-    if ((await sha256Of(partial)) !== (await sha256Of(source)))
+    if ((await sha256Of(partial, signal)) !== (await sha256Of(source, signal)))
       throw new Error(`${source} changed while it was copied`);
     await rename(partial, target);
   } finally {

@@ -15,7 +15,7 @@ import { checkGgufFile } from '../models/gguf-file.js';
 import { partsOf } from '../models/gguf-parts.js';
 import { megabytes } from '../models/progress.js';
 import { editConfig, type ConfigEdit } from './config-edit.js';
-import { exclusively, installedConfig, type Installation } from './installation.js';
+import { exclusivelyOnceCommitted, installedConfig, type Installation } from './installation.js';
 import { amongModels, removeFiles } from './model-copy.js';
 import { proveAnswer } from './service-client.js';
 import { shellWord } from './shell-word.js';
@@ -34,11 +34,12 @@ export interface ModelSwitchOptions {
 
 /** @throws Error with the cause; the old model runs and answers then, or the message says that it does not */
 export function switchModel(installation: Installation, options: ModelSwitchOptions): Promise<void> {
-  return exclusively(installation, async () => {
+  return exclusivelyOnceCommitted(installation, async ({ signal, commit }) => {
     const { configFile, say, warn } = installation;
     const replaced = replacedModel(installedConfig(installation), options.replaces);
-    await checkFile(installation, replaced, options);
-    const { path, copies } = await amongModels(installation, options.path);
+    await checkFile(installation, replaced, options, signal);
+    const { path, copies } = await amongModels(installation, options.path, signal);
+    commit();
     if (path === replaced.path && options.name === undefined) {
       say(`${path} is the configured model already`);
       return;
@@ -108,6 +109,7 @@ async function checkFile(
   installation: Installation,
   { engine }: ModelConfig,
   { path, sha256 }: ModelSwitchOptions,
+  signal: AbortSignal,
 ): Promise<void> {
   await checkGgufFile(path);
   const parts = partsOf(path);
@@ -116,17 +118,18 @@ async function checkFile(
       `--sha256 is of one file, and ${path} is in ${parts.length}: leave it out, and check each with sha256sum`,
     );
   }
-  const actual = await sha256Of(path);
+  // Before the SHA-256, which takes minutes where this takes a second. Loads llama.cpp, which the commands that need no
+  // model do without.
+  const { checkModel } = await import('./model-check.js');
+  const resident = findService(installation.configFile)?.residentBytes ?? 0;
+  const found = await checkModel(path, engine, resident);
+  if (found.problem !== undefined) throw new Error(found.problem);
+  const actual = await sha256Of(path, signal);
   if (sha256 !== undefined && actual !== sha256.toLowerCase()) {
     throw new Error(
       `${path} is not what it should be: expected SHA-256 ${sha256}, got ${actual}; fetch it again`,
     );
   }
-  // Loads llama.cpp, which the commands that need no model do without.
-  const { checkModel } = await import('./model-check.js');
-  const resident = findService(installation.configFile)?.residentBytes ?? 0;
-  const found = await checkModel(path, engine, resident);
-  if (found.problem !== undefined) throw new Error(found.problem);
   installation.say(
     `checked: ${found.architecture} ${found.quantisation}, ${megabytes(found.fileBytes)}, needs ` +
       `${mebibytes(found.totalBytes)} of memory, ` +
