@@ -200,12 +200,16 @@ test('an engine that hangs in mid-answer is replaced: its reader is told, and th
   expect(service.children()).not.toContain(hung);
 });
 
-test('a model file that is deleted is missed only by the next engine, which says what is wrong', async () => {
+test('a model file that is deleted is missed only by the next engine, which says so, and goes on once it is back', async () => {
   rmSync(model);
   expect(await statusOf()).toBe(200);
   process.kill(service.children()[0]!, 'SIGKILL');
-  expect(await service.exited).toBe(1);
-  expect(service.output()).toMatch(
-    /\[ERR\] the service cannot run: model_path: there is no file .*model\.gguf/,
+  await until(() =>
+    /\[ERR\] model_path: there is no file .*model\.gguf.*; trying again in \d+ s/.test(service.output()),
   );
+  expect((await fetch(`${service.url}/readyz`)).status).toBe(503);
+  expect(await statusOf()).toBe(503);
+  copyFileSync(testModel().path, model);
+  await service.ready();
+  expect(await statusOf()).toBe(200);
 });

@@ -209,6 +209,20 @@ describe('SupervisedEngine', () => {
     expect(engine.status().restarts).toBeLessThanOrEqual(4);
   });
 
+  it('starts again after it has given up, when told to', async () => {
+    const { engine, states } = makeEngine('ready-once');
+    await engine.start();
+    await expect(collect(engine, 'die')).rejects.toMatchObject({ code: 'engine_interrupted' });
+    await until(() => engine.status().state === 'failed');
+    const { restarts } = engine.status();
+    await expect(engine.start()).rejects.toMatchObject({ code: 'model_unusable' });
+    expect(states.slice(-2)).toEqual(['loading', 'failed']);
+    rmSync(join(folder, 'ready-once.mark'));
+    await engine.start();
+    expect(engine.status()).toMatchObject({ state: 'ready', restarts: restarts + 2 });
+    expect(await collect(engine, 'environment')).toHaveLength(3);
+  });
+
   it('counts a process that cannot be started as one that died', async () => {
     const { engine, states, logged } = makeEngine('ready');
     await engine.start();

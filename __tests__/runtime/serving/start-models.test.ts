@@ -23,7 +23,11 @@ let controller: AbortController;
 beforeEach(() => (controller = new AbortController()));
 afterEach(() => controller.abort());
 
-function make(models: readonly object[], estimates: readonly Estimate[] = []) {
+function make(
+  models: readonly object[],
+  estimates: readonly Estimate[] = [],
+  first: object = { model_path: '/a.gguf' },
+) {
   const engines = [undefined, ...models].map(() => new ScriptedEngine());
   const starts: { readonly engine: number; readonly memory?: MemoryPlan | undefined }[] = [];
   engines.forEach((engine, index) => {
@@ -32,7 +36,7 @@ function make(models: readonly object[], estimates: readonly Estimate[] = []) {
       return engine.onStart();
     });
   });
-  const configs = modelsOf(testConfig({ model_path: '/a.gguf', models }));
+  const configs = modelsOf(testConfig({ ...first, models }));
   const served = new ServedModels(
     configs.map((config, index) => {
       const engine = Object.assign(engines[index]!, { pid: undefined });
@@ -46,7 +50,13 @@ function make(models: readonly object[], estimates: readonly Estimate[] = []) {
     log: createLogger([ring]),
     signal: controller.signal,
   };
-  return { engines, served, starts, logged: () => ring.lines(), start: () => startModels(served, options) };
+  return {
+    engines,
+    served,
+    starts,
+    logged: () => ring.lines(),
+    start: (more: object = {}) => startModels(served, { ...options, ...more }),
+  };
 }
 
 describe('startModels', () => {
@@ -115,12 +125,28 @@ describe('startModels', () => {
   test('does not wait for a further remote service, which may be down', async () => {
     const { engines, logged, start } = make([{ remote_service: REMOTE, model_name: 'far' }]);
     engines[1]!.onStart = () => {
-      engines[1]!.state = 'failed';
+      engines[1]!.changeState('failed', 'it cannot be reached');
       return Promise.reject(new EngineError('upstream_failed', 'it cannot be reached'));
     };
     await start();
     await until(() =>
       logged().some((line) => line.includes('models[0] (far): it cannot be reached; trying again')),
     );
+  });
+
+  test('has a default remote service hold nobody up either, unless it must answer', async () => {
+    const fails = (engine: ScriptedEngine) => () => {
+      engine.changeState('failed', 'it cannot be reached');
+      return Promise.reject(new EngineError('upstream_failed', 'it cannot be reached'));
+    };
+    const models = [{ model_path: '/b.gguf' }];
+    const lenient = make(models, [], { model_path: undefined, remote_service: REMOTE, model_name: 'far' });
+    lenient.engines[0]!.onStart = fails(lenient.engines[0]!);
+    await lenient.start();
+    expect(lenient.logged().join()).toMatch(/\[ERR\] it cannot be reached; trying again in 5 s/);
+    const strict = make(models, [], { model_path: undefined, remote_service: REMOTE, model_name: 'far' });
+    strict.engines[0]!.onStart = fails(strict.engines[0]!);
+    await expect(strict.start({ defaultMustAnswer: true })).rejects.toThrow('it cannot be reached');
+    expect(strict.starts.map(({ engine }) => engine)).toEqual([0]);
   });
 });

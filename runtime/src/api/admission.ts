@@ -2,9 +2,9 @@
  * The door of a model: at most `sequences + maxQueue` requests are inside. A bounded line keeps waits and memory bounded, and
  * tells those outside when to come back.
  */
-import type { Engine } from '../engine/engine.js';
+import type { Engine, EngineState } from '../engine/engine.js';
 import { ApiError } from '../errors/api-error.js';
-import { engineUnavailable } from '../errors/from-engine.js';
+import { ENGINE_RETRY_SECONDS, engineUnavailable } from '../errors/from-engine.js';
 import { Departures } from './departures.js';
 import { LineOutside } from './line-outside.js';
 
@@ -70,6 +70,8 @@ export class Admission {
   readonly #departures: Departures;
   readonly #now: () => number;
   #closed = false;
+  /** When an engine that has failed is started again, by the clock; requests are told. */
+  #retryAt = 0;
   readonly #onEmpty = new Set<() => void>();
 
   /** `sessions`: shared by the doors of all models. `now`: a clock, in seconds. */
@@ -103,7 +105,7 @@ export class Admission {
       throw new ApiError('shutting_down', { retryAfter: 5, headers: { Connection: 'close' } });
     const { state } = this.#engine.status();
     // While models change places, requests wait as they do for a sequence.
-    if (state !== 'ready' && state !== 'switching') throw engineUnavailable(state);
+    if (state !== 'ready' && state !== 'switching') throw this.#unavailable(state);
     if (holder !== undefined) this.#checkShare(holder);
     if (this.#inside.size >= this.capacity) throw this.#busy();
 
@@ -123,6 +125,11 @@ export class Admission {
     this.#inside.add(ticket);
     if (holder !== undefined) this.#sessions.count(holder.key, 1);
     return ticket;
+  }
+
+  /** The engine has failed, and is started again in so many seconds. */
+  retryIn(seconds: number): void {
+    this.#retryAt = this.#now() + seconds;
   }
 
   /** Lets nobody in any more; resolves when the last one inside has left, all of them stopped after `limitMs`. */
@@ -155,6 +162,12 @@ export class Admission {
   #tooMany(limit: number, whose: string, line: LineOutside): ApiError {
     const seconds = this.#departures.tellOfShare(line, limit, this.inside);
     return new ApiError('too_many_sessions', { values: { limit, whose, seconds }, retryAfter: seconds });
+  }
+
+  #unavailable(state: EngineState): ApiError {
+    if (state !== 'failed') return engineUnavailable(state);
+    const seconds = Math.ceil(this.#retryAt - this.#now());
+    return engineUnavailable(state, Math.max(ENGINE_RETRY_SECONDS, seconds));
   }
 
   #busy(): ApiError {

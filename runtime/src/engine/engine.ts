@@ -168,7 +168,8 @@ export interface Embeddings {
 
 /**
  * `loading` until the model has answered once; `switching` while another model takes its place and requests wait for
- * it; `restarting` after a crash; `failed` when it cannot be started.
+ * it; `restarting` after a crash; `failed` when it cannot be started,
+ * until `start` is called again.
  */
 export type EngineState = 'loading' | 'ready' | 'switching' | 'restarting' | 'failed' | 'stopped';
 
@@ -218,7 +219,10 @@ export interface ModelInfo {
 
 export interface Engine {
   readonly model: ModelInfo;
-  /** Starts and resolves when the model has answered; rejects with an EngineError that says why not. */
+  /**
+   * Starts and resolves when the model has answered; rejects with an EngineError that says why not, and may be called
+   * again then.
+   */
   start(memory?: MemoryPlan): Promise<void>;
   status(): EngineStatus;
   /**

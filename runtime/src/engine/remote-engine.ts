@@ -55,6 +55,7 @@ export class RemoteEngine implements Engine {
   readonly #stopping = new AbortController();
   readonly #line: (() => void)[] = [];
   #state: EngineState = 'loading';
+  #reason: string | undefined;
   #running = 0;
 
   constructor(options: RemoteEngineOptions) {
@@ -83,8 +84,11 @@ export class RemoteEngine implements Engine {
       await this.#probe(AbortSignal.any([late.signal, this.#stopping.signal]));
     } catch (error) {
       if (this.#stopping.signal.aborted) throw stoppedWhileStarting();
-      this.#setState('failed');
-      throw error instanceof EngineError ? error : upstreamFailed(`it did not answer in ${probeMs / 1000} s`);
+      const failure =
+        error instanceof EngineError ? error : upstreamFailed(`it did not answer in ${probeMs / 1000} s`);
+      const why = failure instanceof RemoteFailure ? failure.logText : failure.message;
+      this.#setState('failed', `the remote service does not answer as it should: ${why}`);
+      throw failure;
     } finally {
       clearTimeout(timer);
     }
@@ -103,7 +107,13 @@ export class RemoteEngine implements Engine {
   }
 
   status(): EngineStatus {
-    return { state: this.#state, running: this.#running, waiting: this.#line.length, restarts: 0 };
+    return {
+      state: this.#state,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      running: this.#running,
+      waiting: this.#line.length,
+      restarts: 0,
+    };
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
@@ -245,8 +255,9 @@ export class RemoteEngine implements Engine {
     yield reader.end();
   }
 
-  #setState(state: EngineState): void {
+  #setState(state: EngineState, reason?: string): void {
     this.#state = state;
+    this.#reason = reason;
     for (const listener of this.#listeners) listener(this.status());
   }
 }

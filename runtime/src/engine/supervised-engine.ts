@@ -91,7 +91,9 @@ export class SupervisedEngine implements Engine {
     return this.#supervisor.pid;
   }
 
+  /** Also another time, once it has failed. */
   async start(memory?: MemoryPlan): Promise<void> {
+    if (this.#state === 'failed') this.#setState('loading');
     await new Promise<void>((resolve, reject) => {
       this.#starting = { resolve, reject };
       this.#supervisor.start(memory);
@@ -250,7 +252,6 @@ export class SupervisedEngine implements Engine {
     const error = new EngineError('model_unusable', message, details);
     this.#interruptAll(message);
     this.#setState('failed', message);
-    if (this.#starting === undefined) this.#log('ERR', message);
     this.#starting?.reject(error);
     this.#starting = undefined;
   }

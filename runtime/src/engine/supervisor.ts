@@ -33,7 +33,7 @@ export interface SupervisorEvents {
   message(message: FromChild): void;
   /** The child is gone; another one is started after `restartInMs`. */
   lost(reason: string, restartInMs: number): void;
-  /** There will be no other child. */
+  /** There will be no other child, unless `start` is called again. */
   failed(message: string, details: ErrorDetails): void;
 }
 
@@ -62,6 +62,8 @@ export class Supervisor {
   #loadLimit: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
   #ended = false;
+  /** No other child, unless `start` is called again. */
+  #hasGivenUp = false;
   #restarts = 0;
 
   constructor(options: SupervisorOptions, events: SupervisorEvents) {
@@ -91,6 +93,8 @@ export class Supervisor {
    * get no more than the first had room for, and the prompt cache leaves the others what they will still take.
    */
   start(memory = ALL_FREE): void {
+    if (this.#hasGivenUp) this.#restarts++;
+    this.#hasGivenUp = false;
     const child = fork(this.#options.childEntry, {
       env: childEnvironment(),
       // Nothing of the parent's own flags (a debugger's port, a loader). What is large here is not V8's.
@@ -188,7 +192,7 @@ export class Supervisor {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#loadLimit);
     this.#child = undefined;
-    if (this.#ended) return;
+    if (this.#ended || this.#hasGivenUp) return;
     const reason = this.#killReason === undefined ? how : `it was killed because ${this.#killReason}`;
     const said = lastWords.text === '' ? '' : `; its last words: ${lastWords.text}`;
     if (this.#readySince !== undefined && performance.now() - this.#readySince > HEALTHY_MS)
@@ -230,7 +234,7 @@ export class Supervisor {
   }
 
   #fail(message: string, details: ErrorDetails): void {
-    this.#ended = true;
+    this.#hasGivenUp = true;
     clearInterval(this.#heartbeat);
     clearTimeout(this.#loadLimit);
     this.#child?.kill('SIGKILL');

@@ -223,7 +223,9 @@ export const API_ERRORS = {
     status: 503,
     type: 'server_error',
     message: 'The model is not ready ({state}); try again in {seconds:second}',
-    help: 'The model is being loaded, or its process is being restarted after a crash.',
+    help:
+      'The model is being loaded, its process is being restarted after a crash, or it has failed and is tried again ' +
+      'when `Retry-After` says; the log has the reason.',
   },
   engine_interrupted: {
     status: 503,

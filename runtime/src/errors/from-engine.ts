@@ -49,7 +49,7 @@ export function toApiError(error: unknown, requestId: string, param: PromptField
   }
 }
 
-export function engineUnavailable(state: string): ApiError {
-  const seconds = ENGINE_RETRY_SECONDS;
+/** `seconds`: after which another try makes sense. */
+export function engineUnavailable(state: string, seconds = ENGINE_RETRY_SECONDS): ApiError {
   return new ApiError('engine_unavailable', { values: { state, seconds }, retryAfter: seconds });
 }

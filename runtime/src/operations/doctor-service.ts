@@ -29,7 +29,8 @@ export async function checkService({ configFile }: Examined, config: BotConfig):
         check,
         verdict: 'fail',
         text,
-        remedy: 'wait for the model to load; if that takes minutes: sudo bot logs',
+        remedy:
+          'wait for the model to load; where it failed, the reason is in: sudo bot logs --level WRN,ERR',
       },
     ];
   }

@@ -76,16 +76,14 @@ class Life {
 
   async run(): Promise<0> {
     const { log, manager, ended, predecessor, limitMs } = this.#options;
-    // Those that lose a race may still reject, which is no news then.
-    const failed = this.#failure();
-    failed.catch(() => undefined);
+    this.#tellOfStates();
     const started = predecessor === undefined ? this.#start() : this.#succeed(predecessor);
+    // Where it loses the race it may still reject, which is no news then.
     started.catch(() => undefined);
     try {
       // A signal during the load ends the wait.
       const outcome = await Promise.race([
         ended,
-        failed,
         ...(predecessor === undefined ? [] : [predecessor.lost]),
         started.then(() => ended),
         this.#left,
@@ -120,18 +118,14 @@ class Life {
     this.#options.log.log('INF', 'stopped');
   }
 
-  /** Rejects when the default model's engine gives up: it is what the service is for. Without another one it goes on. */
-  #failure(): Promise<never> {
+  /** An engine that fails ends nothing: other models go on, and it is started again. */
+  #tellOfStates(): void {
     const { models, manager } = this.#options;
-    return new Promise<never>((_resolve, reject) => {
-      for (const model of models.all) {
-        model.engine.onState((status) => {
-          if (this.#isInCharge) void manager.status(statusText(models));
-          if (status.state !== 'failed') return;
-          if (model === models.default) reject(new Error(status.reason ?? 'the engine failed'));
-        });
-      }
-    });
+    for (const { engine } of models.all) {
+      engine.onState(() => {
+        if (this.#isInCharge) void manager.status(statusText(models));
+      });
+    }
   }
 
   /** Listens at once: probes are told the truth. */
@@ -162,7 +156,13 @@ class Life {
     } else {
       predecessor.say(`the memory holds the models twice (${text}): they are loaded beside those that run`);
     }
-    await startModels(models, { factory, log, signal: this.#stopping.signal, memory: plan });
+    await startModels(models, {
+      factory,
+      log,
+      signal: this.#stopping.signal,
+      memory: plan,
+      defaultMustAnswer: true,
+    });
     const { internal_port, console_port } = config.network;
     const server = (this.#server = await open(await predecessor.listeners([internal_port, console_port])));
     this.#isInCharge = true;
@@ -175,11 +175,21 @@ class Life {
 
   /** Worth a watchdog ping. While a reload has requests wait, the own port does not answer. */
   async #isWell(server: RunningServer): Promise<boolean> {
-    return this.#handover?.excusesSilence === true || isWell(server, this.#options.models);
+    return this.#handover?.excusesSilence === true || isWell(server);
   }
 
+  /**
+   * systemd takes a service that listens for a started one, though its remote service is away: it would end one that
+   * does not report for long, and with it models that answer.
+   */
   #announce(server: RunningServer): string {
-    const each = this.#options.models.all.map(({ engine: { model } }) => {
+    const { models } = this.#options;
+    if (models.default.engine.status().state !== 'ready') {
+      const waiting = `not ready: ${statusText(models)}; port ${server.apiPort}`;
+      this.#options.log.log('WRN', waiting);
+      return waiting;
+    }
+    const each = models.all.map(({ engine: { model } }) => {
       return `${model.id}, ${counted(model.sequences, 'sequence')} of ${model.contextSize} tokens`;
     });
     const summary = `ready: ${each.join('; ')}, port ${server.apiPort}`;
@@ -206,9 +216,8 @@ function statusText(models: ServedModels): string {
   return [text(models.default.engine.status()), ...others].join('; ');
 }
 
-/** The own port answers and the default model's engine has not given up: worth a watchdog ping. */
-async function isWell(server: RunningServer, models: ServedModels): Promise<boolean> {
-  if (models.default.engine.status().state === 'failed') return false;
+/** The own port answers. An engine that has failed is started again, which a new process would do no better. */
+async function isWell(server: RunningServer): Promise<boolean> {
   try {
     const health = await fetch(`http://127.0.0.1:${server.apiPort}/health`, {
       signal: AbortSignal.timeout(SELF_CHECK_MS),

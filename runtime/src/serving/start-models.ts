@@ -1,7 +1,4 @@
 /** Starts the models: local ones one after the other, with the memory of all in view; remote ones meanwhile. */
-import { setTimeout as sleep } from 'node:timers/promises';
-
-import type { ModelConfig } from '../config/models.js';
 import { EngineError } from '../engine/engine.js';
 import type { ModelNeed } from '../engine/estimate-models.js';
 import { availableMemory, mebibytes } from '../engine/memory.js';
@@ -9,37 +6,49 @@ import { ALL_FREE, type MemoryPlan } from '../engine/memory-plan.js';
 import type { Logger } from '../log/logger.js';
 import type { EngineFactory } from './engine-factory.js';
 import { atMost, untouchedBytes, type ServedModel, type ServedModels } from './served-models.js';
-
-/** Between two tries to reach a further model's remote service. Each costs it a token. */
-const REMOTE_RETRY_MS = 60_000;
+import { retryWhenFailed } from './retry.js';
+import { withKey } from './with-key.js';
 
 export interface StartOptions {
   readonly factory: Pick<EngineFactory, 'estimate'>;
   readonly log: Logger;
-  /** Ends the tries to reach remote services. */
+  /** Ends the tries to start again what has failed. */
   readonly signal: AbortSignal;
   /** What of the free memory is not theirs, and what will be. @default all is free */
   readonly memory?: MemoryPlan | undefined;
+  /** Also where it is a remote service: another process answers as long as this one does not. @default false */
+  readonly defaultMustAnswer?: boolean;
 }
 
 /**
- * Resolves when the default model and every local one has answered. A further remote service that does not answer holds
- * up nobody: it is asked again until it does.
+ * Resolves when every local model has answered, and the default one has been asked. A remote service that does not
+ * answer may be back before anybody could mend a service that has ended: it is asked again until it does. So is, from
+ * then on, a local model that fails.
  *
  * @throws EngineError with the key of the configuration that is to blame
  */
 export async function startModels(
   models: ServedModels,
-  { factory, log, signal, memory = ALL_FREE }: StartOptions,
+  { factory, log, signal, memory = ALL_FREE, defaultMustAnswer = false }: StartOptions,
 ): Promise<void> {
-  const { local } = models;
+  const { local, all } = models;
   const needs = await checkTogether(local, factory, memory);
-  for (const model of models.all) {
-    if (model.config.remote !== undefined && model !== models.default)
-      void untilItAnswers(model, log, signal);
+  const retry = (model: ServedModel) => retryWhenFailed(model, { models, log, signal });
+  let isAsked: Promise<void> | undefined;
+  for (const model of all) {
+    if (model.config.remote === undefined) continue;
+    if (model === models.default && defaultMustAnswer) {
+      await model.engine.start();
+      retry(model);
+      continue;
+    }
+    retry(model);
+    const asked = model.engine.start().catch(() => undefined);
+    if (model === models.default) isAsked = asked;
   }
-  if (models.default.config.remote !== undefined) await models.default.engine.start();
   await startEach(local, needs, memory);
+  for (const model of local) retry(model);
+  await isAsked;
 }
 
 /** The local ones alone, in all of the memory, while remote ones go on. @throws as startModels does */
@@ -127,34 +136,6 @@ interface Needs {
   readonly needs: readonly ModelNeed[];
   /** What each may count on, in bytes: all that is wanted, else with fewer sequences. Undefined: each has to do with less. */
   readonly planned: readonly number[] | undefined;
-}
-
-async function untilItAnswers(model: ServedModel, log: Logger, signal: AbortSignal): Promise<void> {
-  const { config, engine } = model;
-  while (!signal.aborted) {
-    try {
-      await engine.start();
-      log.log('INF', `ready: ${engine.model.id}, ${engine.model.notes.join(', ')}`);
-      return;
-    } catch (error) {
-      if (engine.status().state !== 'failed') return;
-      const again = `trying again in ${REMOTE_RETRY_MS / 1000} s`;
-      log.log('WRN', `${withKey(error, config).message}; ${again}`);
-    }
-    await sleep(REMOTE_RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
-  }
-}
-
-/** Messages of an engine name its own keys; which model's they are is known here. */
-function withKey(error: unknown, config: ModelConfig | undefined): Error {
-  if (!(error instanceof Error) || config === undefined || config.key === '') return error as Error;
-  const { key, id } = config;
-  const message = /^(model_path|remote_service)/.test(error.message)
-    ? key + error.message
-    : `${key.slice(0, -1)} (${id}): ${error.message}`;
-  return error instanceof EngineError
-    ? new EngineError(error.code, message, error.details)
-    : new Error(message);
 }
 
 function sum(numbers: readonly number[]): number {
