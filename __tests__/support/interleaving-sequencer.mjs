@@ -30,6 +30,7 @@ export const SECONDS = {
   '__tests__/runtime/console/console.browser.test.ts': 40,
   '__tests__/scripts/kernels/setup.test.ts': 35,
   '__tests__/runtime/engine/fit-memory.model.test.ts': 30,
+  '__tests__/runtime/server/unavailable-models.model.test.ts': 30,
   '__tests__/runtime/serving/switch-in-place.model.test.ts': 30,
   '__tests__/runtime/engine/architectures.model.test.ts': 25,
   '__tests__/runtime/engine/split-model.model.test.ts': 25,
