@@ -41,6 +41,12 @@ afterAll(() => {
 describe('upgrade.sh', () => {
   const upgrade = (...args: readonly string[]) => service.run('upgrade.sh', ...args, ...service.flags);
 
+  const versions = () =>
+    readdirSync(service.path('opt/bot/releases'))
+      .map((name) => service.read(`opt/bot/releases/${name}/VERSION`))
+      .map((text) => (JSON.parse(text) as { version: string }).version)
+      .sort();
+
   test('refuses what is not the bundle that it should be, and changes nothing', () => {
     const before = service.current();
     const bundle = service.bundle('0.2.0');
@@ -52,6 +58,7 @@ describe('upgrade.sh', () => {
       /version 0\.9\.9 is not on this machine \(here: .*0\.1\.0/,
     );
     expect(service.current()).toBe(before);
+    expect(versions()).toEqual(['0.1.0']);
   });
 
   test('a version that does not answer is taken back by itself, and the old one answers', () => {
@@ -65,6 +72,8 @@ describe('upgrade.sh', () => {
     expect(output).toMatch(/error: not upgraded, version 0\.1\.0 is back and answers/);
     expect(status).toBe(1);
     expect(service.current()).toBe(before);
+    // Its process may still end answers; the next upgrade removes it.
+    expect(versions()).toContain('0.2.1');
   }, 60_000);
 
   test('backs up, switches, proves the new version by an answer, keeps the old one to go back to', () => {
@@ -73,6 +82,7 @@ describe('upgrade.sh', () => {
     expect(there.output).toMatch(/backup: \S+bot-backup-\d{8}T\d{6}Z\S*\.tar\.gz/);
     expect(there.output).toMatch(/version 0\.2\.0 with model \S+ answered with \d+ tokens/);
     expect(there.status).toBe(0);
+    expect(versions()).toEqual(['0.1.0', '0.2.0']);
     expect(service.run('bot', '--version').output).toMatch(/^bot 0\.2\.0 /);
     const back = upgrade('--version', '0.1.0');
     expect(back.output).toMatch(/version 0\.1\.0 with model \S+ answered with \d+ tokens/);

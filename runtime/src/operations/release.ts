@@ -10,6 +10,7 @@ import {
   rm,
   statfs,
   symlink,
+  writeFile,
 } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
@@ -23,6 +24,8 @@ import { mustRun } from './run-command.js';
 const SPACE_FACTOR = 6;
 /** Releases that stay: the one that runs, and those before it to go back to. */
 const KEPT = 3;
+/** In a release's folder from when it is unpacked to when it has answered: one that never has takes nobody's place. */
+const UNPROVED = 'UNPROVED';
 
 export interface Release {
   /** Its folder's name below releases/: the first 12 digits of the bundle's SHA-256. */
@@ -88,6 +91,7 @@ export async function addRelease(layout: Layout, bundle: string, expected: strin
   }
   const name = sha256.slice(0, 12);
   if (await isThere(join(layout.releases, name))) return readRelease(layout, name);
+  await removeUnproved(layout);
   await checkSpace(layout, bundle);
   const unpacked = await mkdtemp(join(layout.releases, `${name}.`));
   try {
@@ -96,6 +100,7 @@ export async function addRelease(layout: Layout, bundle: string, expected: strin
     await mustRun(['tar', '-C', content, '--no-same-owner', '-xzf', bundle], `unpacking ${bundle}`);
     await checkPlatform(content, bundle);
     await mustRun([join(content, 'bin/bot'), '--version'], `a first start of the new release`);
+    await writeFile(join(content, UNPROVED), '');
     await mustRun(['sync', '-f', content], 'writing the release to the disk');
     await rename(content, join(layout.releases, name));
   } finally {
@@ -132,12 +137,30 @@ export async function switchTo(layout: Layout, release: Release): Promise<void> 
   await rename(next, layout.current);
 }
 
-/** Never one of `needed`. */
+/** It answers, so from now on it is one to go back to. */
+export async function markProved({ folder }: Release): Promise<void> {
+  await rm(join(folder, UNPROVED), { force: true });
+}
+
+/** Never one of `needed`. Those that have never answered go first, and all of them. */
 export async function removeOldReleases(layout: Layout, needed: readonly Release[]): Promise<void> {
-  const others = (await installedReleases(layout)).filter(
-    ({ name }) => !needed.some((release) => release.name === name),
-  );
-  for (const { folder } of others.slice(Math.max(0, KEPT - needed.length))) {
-    await rm(folder, { recursive: true, force: true });
-  }
+  await removeUnproved(layout, needed);
+  const others = await releasesBut(layout, needed);
+  await removeAll(others.slice(Math.max(0, KEPT - needed.length)));
+}
+
+/** What upgrades have refused or taken back. */
+export async function removeUnproved(layout: Layout, needed: readonly Release[] = []): Promise<void> {
+  const others = await releasesBut(layout, needed);
+  const isUnproved = await Promise.all(others.map(({ folder }) => isThere(join(folder, UNPROVED))));
+  await removeAll(others.filter((_, index) => isUnproved[index]));
+}
+
+async function releasesBut(layout: Layout, needed: readonly Release[]): Promise<readonly Release[]> {
+  const all = await installedReleases(layout);
+  return all.filter(({ name }) => !needed.some((release) => release.name === name));
+}
+
+async function removeAll(releases: readonly Release[]): Promise<void> {
+  for (const { folder } of releases) await rm(folder, { recursive: true, force: true });
 }

@@ -12,7 +12,9 @@ import {
   addRelease,
   currentRelease,
   installedReleases,
+  markProved,
   removeOldReleases,
+  removeUnproved,
   switchTo,
   type Release,
 } from './release.js';
@@ -36,19 +38,41 @@ export function upgrade(installation: Installation, options: UpgradeOptions): Pr
     installation.manager.check();
     const { layout, say } = installation;
     const old = await currentRelease(layout);
+    // However it came to run: it is what the next one is measured by.
+    await markProved(old);
+    const next = await accepted(installation, options, old);
+    if (next === undefined) return;
+    // One that is taken back stays until the next upgrade: its process may still end answers.
+    await switchAndProve(installation, { old, next, isRestart: options.restart === true });
+    await markProved(next);
+    await removeOldReleases(layout, [next, old]);
+    say(`to go back: bot upgrade --version ${old.version}`);
+  });
+}
+
+/** The new release, with a backup made; undefined where it runs already. @throws Error where it is refused */
+async function accepted(
+  installation: Installation,
+  options: UpgradeOptions,
+  old: Release,
+): Promise<Release | undefined> {
+  const { layout, say } = installation;
+  try {
     const next = await prepared(installation, options);
     if (next.name === old.name) {
       say(`version ${next.version} (${next.name}) runs already`);
-      return;
+      return undefined;
     }
     await checkConfiguration(installation, next);
     await checkKey(installation);
     const backup = await backUp({ layout, version: old.version });
     say(`backup: ${backup.path} (SHA-256 ${backup.sha256})`);
-    await switchAndProve(installation, { old, next, isRestart: options.restart === true });
-    await removeOldReleases(layout, [next, old]);
-    say(`to go back: bot upgrade --version ${old.version}`);
-  });
+    return next;
+  } catch (error) {
+    // Whoever named a bundle has it.
+    if (options.from !== undefined) await removeUnproved(layout);
+    throw error;
+  }
 }
 
 async function prepared({ layout, say }: Installation, options: UpgradeOptions): Promise<Release> {
