@@ -1,7 +1,15 @@
 /** What is said of a backup that cannot be put back. */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { backUp, unpackVerified } from '../../../runtime/src/operations/backup';
@@ -91,4 +99,44 @@ test('an archive of something else', async () => {
   await expect(unpackVerified(other, into())).rejects.toThrow(
     `${other} holds no manifest that this version reads: it is no backup of bot; name`,
   );
+});
+
+test('of a link among the settings, the file that it leads to; not one that leads nowhere', async () => {
+  const certificate = join(folder(), 'live.pem');
+  writeFileSync(certificate, 'a certificate', { mode: 0o640 });
+  mkdirSync(join(folder(), 'etc/bot/tls'));
+  symlinkSync(certificate, join(folder(), 'etc/bot/tls/chain.pem'));
+  symlinkSync('../a', join(folder(), 'etc/bot/tls/relative'));
+  symlinkSync('/none', join(folder(), 'etc/bot/dangling'));
+  const warnings: string[] = [];
+  const warn = (line: string) => warnings.push(line);
+  const { path } = await backUp({ layout: layoutAt(folder()), version: '1', warn });
+  expect((await unpackVerified(path, into())).files).toHaveLength(4);
+  const restored = join(into(), 'etc/bot/tls/chain.pem');
+  expect(readFileSync(restored, 'utf8')).toBe('a certificate');
+  expect([lstatSync(restored).isFile(), lstatSync(restored).mode & 0o777]).toEqual([true, 0o640]);
+  expect(readFileSync(join(into(), 'etc/bot/tls/relative'))).toEqual(
+    readFileSync(join(folder(), 'etc/bot/a')),
+  );
+  expect(warnings).toEqual([`${folder()}/etc/bot/dangling is a link to nothing, and not in the backup`]);
+  // What it leads to is as it was.
+  expect(readFileSync(certificate, 'utf8')).toBe('a certificate');
+});
+
+test.each([
+  ['etc/bot/tls', 'is a link to what is no file; remove it, or put there what it leads to'],
+  // The service may write there, and root would read for it.
+  ['var/lib/bot/shadow', 'is neither a file nor a folder; remove it, or move it elsewhere'],
+])('no link to a folder, and none where the service may put one: %s', async (name, reason) => {
+  mkdirSync(join(folder(), 'var/lib/bot'), { recursive: true });
+  symlinkSync(name.startsWith('etc') ? '/usr' : '/etc/passwd', join(folder(), name));
+  await expect(backup()).rejects.toThrow(`${name} ${reason}`);
+});
+
+test('changes no settings that are a link themselves', async () => {
+  renameSync(join(folder(), 'etc/bot'), join(folder(), 'settings'));
+  symlinkSync(join(folder(), 'settings'), join(folder(), 'etc/bot'));
+  symlinkSync('/none', join(folder(), 'settings/dangling'));
+  await expect(backup()).rejects.toThrow('etc/bot is neither a file nor a folder');
+  expect(readdirSync(join(folder(), 'settings'))).toEqual(['a', 'b', 'dangling']);
 });

@@ -21,13 +21,15 @@ import { basename, join, relative } from 'node:path';
 import { z } from 'zod';
 
 import { sha256Of } from '../models/cache.js';
+import { replaceLinks } from './backed-up-links.js';
 import type { Layout } from './layout.js';
 import { lastLine, mustRun, runCommand } from './run-command.js';
 import { withStaging } from './staging.js';
 
 const MANIFEST = 'manifest.json';
+const SETTINGS = 'etc/bot';
 /** What a backup holds, as named in it. */
-export const BACKED_UP = ['etc/bot', 'var/lib/bot', 'var/log/bot'] as const;
+export const BACKED_UP = [SETTINGS, 'var/lib/bot', 'var/log/bot'] as const;
 
 const manifestSchema = z.strictObject({
   schema: z.literal(1),
@@ -57,6 +59,8 @@ export interface BackupOptions {
   readonly keep?: number | undefined;
   /** Ends it; nothing is left of it then. */
   readonly signal?: AbortSignal | undefined;
+  /** Gets one line for what is not in it. */
+  readonly warn?: ((line: string) => void) | undefined;
 }
 
 /** The service goes on meanwhile: files are copied first, so that a log that grows does not spoil the archive. */
@@ -69,10 +73,12 @@ export async function backUp(options: BackupOptions): Promise<Backup> {
 async function backUpBy(
   staging: string,
   folder: string,
-  { layout, version, keep, signal }: BackupOptions,
+  { layout, version, keep, signal, warn = () => undefined }: BackupOptions,
 ): Promise<Backup> {
   const content = join(staging, 'content');
   await copyTrees(layout, content, signal);
+  if (await isThere(join(content, SETTINGS)))
+    await replaceLinks(join(layout.root, SETTINGS), join(content, SETTINGS), { warn, signal });
   const files = await describe(content, signal);
   const createdAt = new Date();
   const manifest: Manifest = { schema: 1, version, createdAt: createdAt.toISOString(), files };

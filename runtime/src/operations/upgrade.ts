@@ -65,7 +65,7 @@ async function accepted(
     }
     await checkConfiguration(installation, next);
     await checkKey(installation);
-    const backup = await backUp({ layout, version: old.version });
+    const backup = await backUp({ layout, version: old.version, warn: installation.warn });
     say(`backup: ${backup.path} (SHA-256 ${backup.sha256})`);
     return next;
   } catch (error) {

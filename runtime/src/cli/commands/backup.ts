@@ -42,12 +42,14 @@ async function backup({ to, keep, root }: { to?: string; keep?: number; root?: s
   const { layoutAt } = await import('../../operations/layout.js');
   const { version } = readVersion();
   const made = await whileInterruptible(({ signal }) =>
-    backUp({ layout: layoutAt(root), version, directory: to, keep, signal }),
+    backUp({ layout: layoutAt(root), version, directory: to, keep, signal, warn }),
   );
   process.stdout.write(
     `${made.path}\n  ${counted(made.files, 'file')}, ${made.bytes} bytes, SHA-256 ${made.sha256}\n`,
   );
 }
+
+const warn = (line: string) => process.stderr.write(`warning: ${line}\n`);
 
 async function restore(file: string, options: OperationOptions & { withLogs?: true }): Promise<void> {
   const { restore: putBack } = await import('../../operations/restore.js');
