@@ -59,8 +59,10 @@ export function decimalRange(bounds: Bounds): Expression | undefined {
 function naturalRange(min: number, max?: number): Expression {
   const low = String(min);
   if (max === undefined) {
+    // Only the largest bound has more digits: beyond it, there may be a `maximum` that was taken for none.
+    if (low.length > MOST_DIGITS) return literal(low);
     const sameLength = digitsBetween(low, '9'.repeat(low.length));
-    if (low.length >= MOST_DIGITS) return sameLength;
+    if (low.length === MOST_DIGITS) return sameLength;
     return either(sameLength, sequence('[1-9]', repeat(DIGIT, low.length, MOST_DIGITS - 1)));
   }
   const high = String(max);

@@ -39,10 +39,17 @@ const REMEDIES: Readonly<Record<string, string>> = {
 
 /** Beyond it doubles are not exact. */
 const LARGEST_BOUND = 1e15;
+/** What schema libraries write for "any integer" (zod's `z.int()`) or "any float": no number generated is beyond it. */
+const NO_BOUND = Number.MAX_SAFE_INTEGER;
+const LOWER_BOUNDS = ['minimum', 'exclusiveMinimum'];
 
+/** Undefined too where the bound leaves out no number that would be generated without it. */
 export function bound(schema: SchemaObject, keyword: string, path: Path): number | undefined {
   const value = schema[keyword];
   if (value === undefined) return undefined;
+  if (typeof value === 'number') {
+    if (LOWER_BOUNDS.includes(keyword) ? value <= -NO_BOUND : value >= NO_BOUND) return undefined;
+  }
   if (typeof value !== 'number' || Math.abs(value) > LARGEST_BOUND) {
     throw new SchemaError(
       [...path, keyword],
