@@ -326,11 +326,18 @@ free_of_others() {
   [ -z "$owner" ] || fail "port $1 is taken by ${owner%%$'\n'*}; stop it, or (unless it is 443) change the prop externalPort and run cdktf deploy again"
 }
 
+# In words that systemd keeps: why it is not ready.
+what_bot_says() {
+  local status
+  status=$(systemctl show --property StatusText --value bot.service)
+  [ -z "$status" ] || echo " (it says: $status)"
+}
+
 step_ready() {
   local url host=${DOMAIN:-localhost}
   for url in "https://$host/readyz" ${EXTERNAL_PORT:+"http://localhost:$EXTERNAL_PORT/readyz"}; do
     curl -fsS --cacert /etc/bot/tls/cert.pem --resolve "$host:443:127.0.0.1" --retry 20 --retry-delay 1 --retry-max-time 30 --retry-all-errors --max-time 10 -o /dev/null "$url" ||
-      fail "$url did not answer within 30 s although bot.service runs; read /var/log/nginx/error.log and: journalctl -u bot"
+      fail "$url did not answer within 30 s although bot.service runs$(what_bot_says); read /var/log/nginx/error.log and: journalctl -u bot"
   done
 }
 
