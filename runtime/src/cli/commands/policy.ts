@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 
 import { ConfigError, configFile, loadConfig, stateDirectory } from '../../config/load.js';
+import { systemCode } from '../../models/errors.js';
 import type { PolicyStore } from '../../policy/store.js';
 
 interface ConfigOption {
@@ -17,17 +18,22 @@ const CONFIG_FLAG = [
 ] as const;
 
 export function registerPolicy(program: Command): void {
-  const policy = program.command('policy').description('the access policy: limits and word rules');
+  const policy = program
+    .command('policy')
+    .description('the access policy: limits and word rules')
+    .addHelpText('after', '\nExamples:\n  sudo bot policy show\n  sudo bot policy set sessions.per_token=5');
   policy
     .command('show')
     .description('print the policy as it stands in its file, defaults filled in')
     .option('--json', 'as JSON')
     .option(...CONFIG_FLAG)
+    .addHelpText('after', '\nExamples:\n  sudo bot policy show\n  sudo bot policy show --json')
     .action(show);
   policy
     .command('check [file]')
     .description('say whether a policy file is right (default: the one in use); changes nothing')
     .option(...CONFIG_FLAG)
+    .addHelpText('after', '\nExamples:\n  sudo bot policy check\n  sudo bot policy check new-policy.yaml')
     .action(check);
   policy
     .command('set [settings...]')
@@ -57,7 +63,7 @@ async function check(file: string | undefined, { config }: ConfigOption): Promis
   }
   const { parsePolicy } = await import('../../policy/read.js');
   const { limits } = loadConfig(configFile(config, process.env), process.env);
-  const text = await readFile(file, 'utf8');
+  const text = await readText(file);
   await explained(file, () => parsePolicy(text, limits.max_request_seconds));
   process.stdout.write(`${file} is valid\n`);
 }
@@ -65,20 +71,39 @@ async function check(file: string | undefined, { config }: ConfigOption): Promis
 async function set(
   settings: readonly string[],
   { file, config }: ConfigOption & { file?: string },
+  command: Command,
 ): Promise<void> {
   if (settings.length > 0 === (file !== undefined))
-    throw new Error('name settings (KEY=VALUE) or --file FILE');
+    command.error('error: name settings (KEY=VALUE) or --file FILE');
   const store = await openStore(config, file !== undefined);
   if (store.file === undefined) {
     throw new Error('there is no folder for the policy here: set `state_directory` in the configuration');
   }
   await explained(file ?? 'the new policy', async () => {
-    if (file !== undefined)
-      await replaceBy(store, await readFile(file === '-' ? '/dev/stdin' : file, 'utf8'));
+    if (file !== undefined) await replaceBy(store, await readText(file === '-' ? '/dev/stdin' : file));
     else await store.replace(settings.reduce<unknown>(withSetting, store.policy));
   });
   process.stdout.write(`${store.file} is written; a running service takes it over within a second\n`);
 }
+
+async function readText(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: unknown) => {
+    const code = systemCode(error) ?? 'unknown';
+    throw new Error(
+      `the policy file ${file} cannot be read (${code}); ${REMEDIES[code] ?? 'check the disk'}`,
+      {
+        cause: error,
+      },
+    );
+  });
+}
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file: check the path',
+  ENOTDIR: 'there is no such file: check the path',
+  EISDIR: 'it is a folder: name the file in it',
+  EACCES: 'run this with sudo',
+};
 
 /** YAML stays as a person wrote it; JSON, though it is YAML too, becomes what a person would write. */
 async function replaceBy(store: PolicyStore, text: string): Promise<void> {

@@ -21,7 +21,8 @@ export function registerReload(program: Command): void {
         '\nmodels twice, requests wait while they change places. Where the new one cannot run, the old one goes on, and the' +
         '\nexit code is 1.' +
         '\n\nThis asks systemd for it (systemctl reload bot). With RUNTIME_DIRECTORY set, as systemd does for the service,' +
-        '\nit asks the service that runs with the same one.',
+        '\nit asks the service that runs with the same one.' +
+        '\n\nExample:\n  sudo bot config check && sudo bot reload',
     )
     .action(reload);
 }

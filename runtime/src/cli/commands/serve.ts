@@ -11,6 +11,7 @@ export function registerServe(program: Command): void {
     .command('serve')
     .description('run the chat service; SIGTERM or Ctrl-C ends it when running answers are done')
     .option('--config <file>', 'configuration file (default: $BOT_CONFIG or /etc/bot/config.yaml)')
+    .addHelpText('after', '\nExample:\n  bot serve --config ./config.yaml')
     .action(async (options: { config?: string }) => {
       const { Predecessor } = await import('../../server/handover/predecessor.js');
       const predecessor = Predecessor.connect();

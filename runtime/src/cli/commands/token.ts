@@ -29,6 +29,7 @@ export function registerToken(program: Command): void {
   program.enablePositionalOptions();
   const token = withIssueOptions(program.command('token'))
     .description('print a new access token and its expiry; list and revoke tokens')
+    .addHelpText('after', '\nExamples:\n  sudo bot token\n  sudo bot token --user ada --expiry 86400')
     .action(printToken);
 
   withIssueOptions(token.command('issue'))
@@ -46,7 +47,8 @@ export function registerToken(program: Command): void {
     .addHelpText(
       'after',
       '\nA token that is not revoked is valid as long as the API key that signed it: once that is neither the current' +
-        '\nnor the previous one, it gets 401. Which key that was does not stand in the register.',
+        '\nnor the previous one, it gets 401. Which key that was does not stand in the register.' +
+        '\n\nExamples:\n  sudo bot token list\n  sudo bot token list --json',
     )
     .action(list);
   token
@@ -109,8 +111,10 @@ async function list({ json, config }: ConfigOption & { json?: boolean }): Promis
 async function revoke(
   id: string | undefined,
   { user, unlisted, config }: ConfigOption & { user?: string; unlisted?: true },
+  command: Command,
 ): Promise<void> {
-  if ((id === undefined) === (user === undefined)) throw new Error('name either a token’s id or --user NAME');
+  if ((id === undefined) === (user === undefined))
+    command.error('error: name either a token’s id or --user NAME');
   await withRegister(config, async (register) => {
     if (user !== undefined) {
       const count = await required(register).revokeUser(user);
