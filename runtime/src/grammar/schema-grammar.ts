@@ -2,7 +2,6 @@
  * JSON schemas as grammars: what is generated under one is valid under the schema, always. A keyword that cannot be
  * kept is refused, with its place; none is ignored.
  */
-import { FORMATS } from './formats.js';
 import {
   either,
   GrammarTooLarge,
@@ -13,8 +12,7 @@ import {
   sequence,
   type Expression,
 } from './gbnf.js';
-import { anyCharacter, anyValue, COLON, COMMA, keyExcept, quoted } from './json-values.js';
-import { PatternError, patternExpression } from './pattern.js';
+import { anyValue, COLON, COMMA, keyExcept } from './json-values.js';
 import { SchemaError } from './schema-error.js';
 import { numberExpression } from './schema-number.js';
 import {
@@ -32,13 +30,13 @@ import {
   type Path,
   type SchemaObject,
 } from './schema-reading.js';
+import { stringExpression } from './schema-string.js';
 
 const MOST_DEPTH = 64;
 const MOST_VALUES = 1000;
-const MOST_PATTERN = 1000;
 const MOST_NAME = 256;
-const MOST_LENGTH = 10_000;
 const MOST_ITEMS = 1000;
+
 export class SchemaGrammar {
   readonly rules: Rules;
   readonly #root: JsonSchema;
@@ -103,7 +101,7 @@ export class SchemaGrammar {
       case 'array':
         return this.#array(schema, path, depth);
       case 'string':
-        return this.#string(schema, path);
+        return stringExpression(schema, path, this.rules);
       case 'integer':
       case 'number':
         return numberExpression(type, schema, path, this.rules);
@@ -276,39 +274,5 @@ export class SchemaGrammar {
       repeat(further, Math.max(0, min - 1), max === undefined ? undefined : max - 1),
     );
     return sequence(literal('['), min === 0 ? optional(list) : list, literal(']'));
-  }
-
-  #string(schema: SchemaObject, path: Path): Expression {
-    const min = count(schema, 'minLength', path, MOST_LENGTH);
-    const max = count(schema, 'maxLength', path, MOST_LENGTH);
-    const { pattern, format } = schema;
-    const given = (['pattern', 'format'] as const).filter((keyword) => keyword in schema);
-    if (given.length > 1 || (given.length === 1 && (min ?? max) !== undefined)) {
-      throw new SchemaError(
-        [...path, given[0] ?? 'pattern'],
-        'is not supported together with another rule for the same text',
-      );
-    }
-    if (given.length === 0) {
-      if (max !== undefined && max < (min ?? 0))
-        throw new SchemaError([...path, 'maxLength'], 'should be at least `minLength`');
-      return quoted(repeat(anyCharacter(this.rules), min ?? 0, max));
-    }
-    if (format !== undefined && (typeof format !== 'string' || !Object.hasOwn(FORMATS, format))) {
-      throw new SchemaError(
-        [...path, 'format'],
-        `is not supported: ${JSON.stringify(format)}; known are ${Object.keys(FORMATS).join(', ')}`,
-      );
-    }
-    const text = pattern ?? FORMATS[format as string];
-    if (typeof text !== 'string' || text.length > MOST_PATTERN) {
-      throw new SchemaError([...path, 'pattern'], `should be a text of at most ${MOST_PATTERN} characters`);
-    }
-    try {
-      return this.rules.add(quoted(patternExpression(text)));
-    } catch (error) {
-      if (error instanceof PatternError) throw new SchemaError([...path, 'pattern'], error.message);
-      throw error;
-    }
   }
 }
