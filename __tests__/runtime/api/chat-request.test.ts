@@ -300,7 +300,7 @@ describe('parseChatRequest refuses', () => {
       'a keyword of the answer’s schema',
       {
         ...BODY,
-        response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { oneOf: [] } } },
+        response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { oneOf: [true, true] } } },
       },
       'unsupported_parameter',
       'response_format.json_schema.schema.oneOf',

@@ -87,6 +87,12 @@ const CASES: readonly [
   ],
   ['itself from the root', { type: 'array', items: { $ref: '#' } }, ['[]', '[[],[[]]]'], ['[1]']],
   ['alternatives', { anyOf: [integer({}), string({ maxLength: 2 })] }, ['12', '"ab"'], ['"abc"', 'null']],
+  [
+    'one of several types',
+    { oneOf: [integer({}), string({}), { type: ['null', 'boolean'] }] } as JsonSchema,
+    ['1', '"a"', 'true', 'null'],
+    ['1.5', '[]'],
+  ],
   ['several types', { type: ['string', 'null'], maxLength: 1 } as JsonSchema, ['"a"', 'null'], ['"ab"', '1']],
   ['an enum', { enum: ['a"b', 2, null, { x: [1] }] }, ['"a\\"b"', '2', 'null', '{"x":[1]}'], ['"a"', '{}']],
   ['a typed enum', { type: 'string', enum: ['a', 1] }, ['"a"'], ['1']],
@@ -216,7 +222,48 @@ test('a grammar lets through what the schema allows, and nothing else', () => {
 
 test.each<[string, unknown, string, RegExp]>([
   ['multipleOf', { type: 'integer', multipleOf: 5 }, 'multipleOf', /not supported/],
-  ['oneOf', { oneOf: [true] }, 'oneOf', /use `anyOf`/],
+  ['oneOf of what may overlap', { oneOf: [true, { type: 'null' }] }, 'oneOf', /use `anyOf`/],
+  ['oneOf of both kinds of number', { oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'oneOf', /anyOf/],
+  [
+    'oneOf by a property that may be missing',
+    { oneOf: [1, 2].map((value) => ({ type: 'object', properties: { a: { const: value } } })) },
+    'oneOf',
+    /anyOf/,
+  ],
+  ['oneOf by overlapping enums', { oneOf: [{ enum: ['a', 'b'] }, { enum: ['b', 'c'] }] }, 'oneOf', /anyOf/],
+  [
+    'oneOf of unions without end',
+    {
+      $defs: { a: { anyOf: Array.from({ length: 200 }, () => ({ $ref: '#/$defs/a' })) } },
+      oneOf: [{ $ref: '#/$defs/a' }, { $ref: '#/$defs/a' }],
+    },
+    'oneOf',
+    /anyOf/,
+  ],
+  [
+    'a rule for names',
+    { type: 'object', propertyNames: { type: 'string', minLength: 2 } },
+    'propertyNames.minLength',
+    /for names/,
+  ],
+  [
+    'listed names beside properties',
+    { type: 'object', properties: { a: true }, propertyNames: { enum: ['a'] } },
+    'propertyNames',
+    /beside `properties`/,
+  ],
+  [
+    'additionalItems alone',
+    { type: 'array', items: { type: 'null' }, additionalItems: false },
+    'additionalItems',
+    /list of `items`/,
+  ],
+  [
+    'a tuple with more',
+    { type: 'array', items: [{ type: 'null' }], additionalItems: true },
+    'items',
+    /set `additionalItems` to false/,
+  ],
   [
     'a keyword deep inside',
     { type: 'object', properties: { a: { type: 'array', uniqueItems: true } } },

@@ -63,6 +63,49 @@ const CASES: readonly [
     ['example.com', 'https://a b.com', 'https://xn--a.com', 'https://1.2.3.999'],
   ],
   ['a web address', z.httpUrl(), ['https://example.com/'], ['https://localhost', 'ftp://example.com']],
+  [
+    'a discriminated union',
+    z.discriminatedUnion('kind', [
+      z.object({ kind: z.literal('a'), n: z.int() }),
+      z.object({ kind: z.enum(['b', 'c']), s: z.string() }),
+    ]),
+    [
+      { kind: 'a', n: 1 },
+      { kind: 'c', s: '' },
+    ],
+    [
+      { kind: 'b', n: 1 },
+      { kind: 'd', s: '' },
+    ],
+  ],
+  [
+    'a union of unions or null',
+    z
+      .discriminatedUnion('t', [
+        z.discriminatedUnion('s', [
+          z.object({ t: z.literal(1), s: z.literal(1) }),
+          z.object({ t: z.literal(1), s: z.literal(2) }),
+        ]),
+        z.object({ t: z.literal(2) }),
+      ])
+      .nullable(),
+    [{ t: 1, s: 2 }, { t: 2 }, null],
+    [{ t: 1 }, { t: 3 }],
+  ],
+  ['a map', z.record(z.string(), z.number()), [{}, { a: 1, b: 0.5 }], [{ a: 'x' }]],
+  [
+    'a map from an enum',
+    z.record(z.enum(['a', 'b']), z.boolean()),
+    [{ a: true, b: false }],
+    [{ a: true }, { a: true, b: true, c: true }, {}],
+  ],
+  [
+    'a map from some of an enum',
+    z.partialRecord(z.enum(['a', 'b']), z.boolean()),
+    [{ a: true }, {}, { b: false }],
+    [{ c: true }, { a: 1 }],
+  ],
+  ['a tuple', z.tuple([z.string(), z.boolean()]), [['x', true]], [['x'], [true, 'x'], ['x', true, 1]]],
   ['any float', z.float32(), [0.5, -3e3], ['x']],
 ];
 
@@ -89,7 +132,7 @@ test("what zod's helpers write is accepted, and its answers are what zod accepts
   expect(wrong).toEqual([]);
 });
 
-/** Patterns of libraries that are not installed here, or of another language. */
+/** What libraries write that are not installed here, or are of another language. */
 const OTHERS: readonly [
   what: string,
   schema: object,
@@ -129,6 +172,28 @@ const OTHERS: readonly [
     ['2023-02-29', '0000-01-01', '2023-06-31'],
   ],
 ];
+
+/** pydantic's union with a `Field(discriminator='kind')`. */
+const DISCRIMINATED = {
+  $defs: {
+    Cat: {
+      type: 'object',
+      properties: { kind: { const: 'cat', title: 'Kind', type: 'string' }, lives: { type: 'integer' } },
+      required: ['kind', 'lives'],
+    },
+    Dog: { type: 'object', properties: { kind: { const: 'dog', type: 'string' } }, required: ['kind'] },
+  },
+  discriminator: { mapping: { cat: '#/$defs/Cat', dog: '#/$defs/Dog' }, propertyName: 'kind' },
+  oneOf: [{ $ref: '#/$defs/Cat' }, { $ref: '#/$defs/Dog' }],
+};
+
+test("pydantic's discriminated union is accepted", () => {
+  const grammar = new SchemaGrammar(DISCRIMINATED);
+  const texts = ['{"kind":"cat","lives":9}', '{"kind":"dog"}', '{"kind":"dog","lives":9}', '{"kind":"cow"}'];
+  expect(matchesOf([{ grammar: grammar.rules.toText(grammar.expression()), texts }])).toEqual([
+    [true, true, false, false],
+  ]);
+});
 
 test('what other libraries write is accepted, and its answers match', () => {
   const questions = OTHERS.map(([, schema, valid, invalid]) => {

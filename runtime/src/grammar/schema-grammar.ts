@@ -2,6 +2,7 @@
  * JSON schemas as grammars: what is generated under one is valid under the schema, always. A keyword that cannot be
  * kept is refused, with its place; none is ignored.
  */
+import { ExclusiveSchemas } from './exclusive-schemas.js';
 import {
   either,
   GrammarTooLarge,
@@ -13,6 +14,7 @@ import {
   type Expression,
 } from './gbnf.js';
 import { anyValue, COLON, COMMA, keyExcept } from './json-values.js';
+import { listedNames } from './property-names.js';
 import { SchemaError } from './schema-error.js';
 import { numberExpression } from './schema-number.js';
 import {
@@ -42,6 +44,7 @@ export class SchemaGrammar {
   readonly #root: JsonSchema;
   readonly #path: Path;
   readonly #references = new Map<string, string>();
+  readonly #exclusive = new ExclusiveSchemas((reference) => this.#resolve(reference, this.#path));
 
   /** `path` is where the schema stands in the request: errors begin with it. */
   constructor(root: unknown, path: Path = [], rules = new Rules()) {
@@ -70,14 +73,9 @@ export class SchemaGrammar {
 
     if ('$ref' in schema)
       return this.#only('$ref', keywords, path, () => this.#reference(schema, path, open, depth));
-    if ('anyOf' in schema) {
-      return this.#only('anyOf', keywords, path, () =>
-        either(
-          ...schemaList(schema['anyOf'], [...path, 'anyOf']).map((option, index) =>
-            this.#schema(option, [...path, 'anyOf', index], open, depth + 1),
-          ),
-        ),
-      );
+    for (const union of ['anyOf', 'oneOf'] as const) {
+      if (union in schema)
+        return this.#only(union, keywords, path, () => this.#union(union, schema, path, open, depth));
     }
     const all = schema['allOf'];
     if (Array.isArray(all) && all.length === 1) {
@@ -122,6 +120,28 @@ export class SchemaGrammar {
       );
     }
     return then();
+  }
+
+  #union(
+    keyword: 'anyOf' | 'oneOf',
+    schema: SchemaObject,
+    path: Path,
+    open: readonly string[],
+    depth: number,
+  ): Expression {
+    const place = [...path, keyword];
+    const options = schemaList(schema[keyword], place);
+    const mayOverlap = (option: JsonSchema, at: number) =>
+      options.slice(at + 1).some((later) => !this.#exclusive.areExclusive(option, later));
+    if (keyword === 'oneOf' && options.some(mayOverlap)) {
+      throw new SchemaError(
+        place,
+        'is not supported where a value may be valid under two of its schemas; use `anyOf`',
+      );
+    }
+    return either(
+      ...options.map((option, index) => this.#schema(option, [...place, index], open, depth + 1)),
+    );
   }
 
   #reference(schema: SchemaObject, path: Path, open: readonly string[], depth: number): Expression {
@@ -177,9 +197,15 @@ export class SchemaGrammar {
   }
 
   #object(schema: SchemaObject, path: Path, depth: number): Expression {
-    const properties = schema['properties'] ?? {};
-    if (!isRecord(properties))
-      throw new SchemaError([...path, 'properties'], 'should be an object of schemas');
+    const declared = schema['properties'] ?? {};
+    if (!isRecord(declared)) throw new SchemaError([...path, 'properties'], 'should be an object of schemas');
+    const given = schema['additionalProperties'];
+    const listed = listedNames(schema, path);
+    // Where only some names are allowed, they are properties like others.
+    const properties =
+      listed === undefined || given === false
+        ? declared
+        : Object.fromEntries(listed.map((name) => [name, given ?? true]));
     const required = schema['required'] ?? [];
     if (!Array.isArray(required) || required.some((name) => typeof name !== 'string')) {
       throw new SchemaError([...path, 'required'], 'should be a list of names');
@@ -189,16 +215,16 @@ export class SchemaGrammar {
       throw new SchemaError([...path, 'properties'], `should have names of at most ${MOST_NAME} characters`);
     }
     const undeclared = (required as string[]).filter((name) => !Object.hasOwn(properties, name));
-    const given = schema['additionalProperties'];
     // Where properties are listed, only these are generated unless others are asked for: always valid, and shorter.
-    const others = given ?? names.length === 0;
+    const others = listed === undefined ? (given ?? names.length === 0) : false;
     if (undeclared.length > 0 && others === false) {
       throw new SchemaError(
         [...path, 'required'],
         `names \`${undeclared[0]}\`, which is not among the properties`,
       );
     }
-    const below = (name: string): Path => [...path, 'properties', name];
+    const below = (name: string): Path =>
+      listed === undefined ? [...path, 'properties', name] : [...path, 'additionalProperties'];
     const members = names.map((name) => ({
       required: (required as string[]).includes(name),
       pair: this.rules.add(this.#pair(literal(JSON.stringify(name)), properties[name], below(name), depth)),
@@ -238,20 +264,27 @@ export class SchemaGrammar {
   }
 
   #array(schema: SchemaObject, path: Path, depth: number): Expression {
-    const first = 'prefixItems' in schema ? schemaList(schema['prefixItems'], [...path, 'prefixItems']) : [];
+    // Until draft 7, the schemas of a tuple were a list of `items`, and `additionalItems` was the rest.
+    const old = Array.isArray(schema['items']);
+    const [leading, following] = old ? ['items', 'additionalItems'] : ['prefixItems', 'items'];
+    const foreign = old ? 'prefixItems' : 'additionalItems';
+    if (foreign in schema)
+      throw new SchemaError(
+        [...path, foreign],
+        old ? 'is not supported beside a list of `items`' : 'is not supported without a list of `items`',
+      );
+    const first = leading in schema ? schemaList(schema[leading], [...path, leading]) : [];
     const min = count(schema, 'minItems', path, MOST_ITEMS) ?? 0;
     const max = count(schema, 'maxItems', path, MOST_ITEMS);
     if (max !== undefined && max < min)
       throw new SchemaError([...path, 'maxItems'], 'should be at least `minItems`');
-    const tuple = first.map((item, index) =>
-      this.#schema(item, [...path, 'prefixItems', index], [], depth + 1),
-    );
+    const tuple = first.map((item, index) => this.#schema(item, [...path, leading, index], [], depth + 1));
     if (tuple.length > 0) {
-      const more = schema['items'] ?? false;
+      const more = schema[following] ?? false;
       if (more !== false || min > tuple.length || (max ?? tuple.length) < tuple.length) {
         throw new SchemaError(
-          [...path, 'prefixItems'],
-          'is supported for lists of just these items: set `items` to false',
+          [...path, leading],
+          `is supported for lists of just these items: set \`${following}\` to false`,
         );
       }
       return sequence(

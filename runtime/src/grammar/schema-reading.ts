@@ -19,10 +19,12 @@ export const ANNOTATIONS = new Set([
   '$comment',
   '$defs',
   'definitions',
+  // OpenAPI's, beside `oneOf`: pydantic writes it.
+  'discriminator',
 ]);
 export const OF_TYPE: Readonly<Record<string, readonly string[]>> = {
-  object: ['properties', 'required', 'additionalProperties'],
-  array: ['items', 'prefixItems', 'minItems', 'maxItems'],
+  object: ['properties', 'required', 'additionalProperties', 'propertyNames'],
+  array: ['items', 'prefixItems', 'additionalItems', 'minItems', 'maxItems'],
   string: ['minLength', 'maxLength', 'pattern', 'format'],
   number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
@@ -31,7 +33,6 @@ export const OF_TYPE: Readonly<Record<string, readonly string[]>> = {
 };
 export const TYPES = Object.keys(OF_TYPE);
 const REMEDIES: Readonly<Record<string, string>> = {
-  oneOf: 'use `anyOf`',
   allOf: 'write its parts into one schema',
   multipleOf: 'use `type: "integer"`, or an `enum`',
   nullable: 'use `type: ["string", "null"]`',
