@@ -17,6 +17,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import OpenAI from 'openai';
+import { zodResponseFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
 
 import { signAccessToken } from '../../runtime/src/access/access-token';
 import { REPOSITORY, testModel } from '../support/test-model';
@@ -132,6 +134,24 @@ describe('a user', () => {
     expect(callOf(whole)).toMatchObject([{ name: 'weather', arguments: expect.stringMatching(/Oslo|Rome/) }]);
     expect(callOf(streamed)).toMatchObject(callOf(whole));
     expect([whole.finish_reason, streamed.finish_reason]).toEqual(['tool_calls', 'tool_calls']);
+  });
+
+  test("gets what zod's helper asks for, which it parses", async () => {
+    const event = z.discriminatedUnion('kind', [
+      z.object({ kind: z.literal('call'), from: z.email(), seats: z.int().max(20) }),
+      z.object({ kind: z.literal('visit'), host: z.ipv4(), day: z.iso.date() }),
+    ]);
+    const answer = z.object({ id: z.uuid(), day: z.iso.date(), at: z.iso.time({ precision: 0 }), event });
+    const { choices } = await client().chat.completions.parse({
+      model: 'smollm2',
+      messages: [{ role: 'user', content: 'An event of tomorrow, as JSON.' }],
+      response_format: zodResponseFormat(answer, 'event'),
+      max_tokens: 300,
+      temperature: 0,
+    });
+    expect(choices[0]?.finish_reason).toBe('stop');
+    // The helper has parsed it with zod: an answer that does not fit throws.
+    expect(['call', 'visit']).toContain(choices[0]?.message.parsed?.event.kind);
   });
 
   test('gets the same through /v1/responses, whole and streamed', async () => {
