@@ -7,9 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "linkage.h"
 #include "theirs.h"
-
-#define EXPORT __attribute__((visibility("default")))
 
 /** llama.cpp's; nothing of it is known here. */
 typedef struct buffer buffer;

@@ -11,9 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#define EXPORT __attribute__((visibility("default")))
-#define HIDDEN __attribute__((visibility("hidden")))
+#include "linkage.h"
 
 #ifdef __AVX512BW__
 
